@@ -1,0 +1,121 @@
+"""What the bodies of the kinds this version knows hold.
+
+A body is the canonical MessagePack array of its record. Intake never reads bodies, apart from
+profiles, which carry keys; whoever uses a kind decodes it here. A body that does not decode is
+inert: stored, ordered, without effect.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from dag.canonical import CanonicalDecoder
+from dag.types import BODY_BYTES_MAX
+
+
+class Invitation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A member's word that the holder of a secret may join; the ticket carries the secret.
+
+    `bearer_key` is a one-time Ed25519 public key. The joiner proves that it held the ticket by
+    signing its own author id with the bearer's secret, so a published invitation is worthless to
+    whoever merely reads it.
+    """
+
+    network: bytes
+    inviter: bytes
+    bearer_key: bytes
+    role: str
+    """'peer' or 'validator'."""
+    uses: int
+    """How many authors may join with it; counted in commit order."""
+    expires_ms: int
+    """0 for never. A matter of local policy and of commit time, never of intake."""
+    grant_uruv: int
+
+
+class SignedInvitation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An invitation as canonical bytes, the inviter's suite signature, and the bearer's proof."""
+
+    invitation: bytes
+    signature: bytes
+    bearer_proof: bytes
+    """Ed25519 signature of the bearer key over the joiner's author id; empty in a ticket."""
+
+
+class Profile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An author's keys and addresses: the body of its first vertex, and of later updates."""
+
+    ed25519_key: bytes
+    mldsa65_key: bytes
+    """Empty where the network's suite is 'ed25519'."""
+    x25519_key: bytes
+    mlkem768_key: bytes
+    libp2p_key: bytes
+    """Ed25519 public key of the transport, 32 bytes."""
+    name: str
+    addresses: tuple[str, ...]
+    invitation: bytes
+    """Canonical `SignedInvitation`; empty for founders and in open networks."""
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A reasoning result, authored by the peer that reasoned."""
+
+    request_digest: bytes
+    """SHA-256 under its domain of the request's canonical JSON."""
+    requester: bytes
+    """Author id of who asked."""
+    model: str
+    model_revision: str
+    engine: str
+    answer: str
+    """Empty where only the digest is shared."""
+    answer_digest: bytes
+    answer_bytes: int
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    queued_ms: int
+    first_token_ms: int
+    total_ms: int
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Knowledge an agent shares."""
+
+    media_type: str
+    title: str
+    content: bytes
+
+
+class Testimony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One side of a fork: a vertex's header and signature, and its body where the rule needs it."""
+
+    header: bytes
+    """Canonical `dag.vertex.Header`."""
+    signature: bytes
+    body: bytes
+    """Empty where the slot (author, lane, seq) alone proves the fork."""
+
+
+class Evidence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Two signed headers of one slot: proof of a fork, carried as bytes, without parents."""
+
+    first: Testimony
+    second: Testimony
+
+
+PROFILE_DECODER: Final = CanonicalDecoder(Profile, what="profile", bytes_max=BODY_BYTES_MAX)
+RESULT_DECODER: Final = CanonicalDecoder(Result, what="result", bytes_max=BODY_BYTES_MAX)
+NOTE_DECODER: Final = CanonicalDecoder(Note, what="note", bytes_max=BODY_BYTES_MAX)
+EVIDENCE_DECODER: Final = CanonicalDecoder(Evidence, what="evidence", bytes_max=BODY_BYTES_MAX)
+INVITATION_DECODER: Final = CanonicalDecoder(Invitation, what="invitation", bytes_max=512)
+SIGNED_INVITATION_DECODER: Final = CanonicalDecoder(
+    SignedInvitation, what="signed invitation", bytes_max=8_192
+)
+REQUEST_DOMAIN: Final = b"meshnode/request/1"
+ANSWER_DOMAIN: Final = b"meshnode/answer/1"
+INVITATION_DOMAIN: Final = b"meshnode/invitation/1"
+BEARER_DOMAIN: Final = b"meshnode/bearer/1"

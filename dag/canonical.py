@@ -1,0 +1,50 @@
+"""One byte form per value: encode, and decode strictly.
+
+MessagePack as msgspec writes it (shortest forms, records as arrays) is the canonical form.
+msgspec's decoder alone is not strict enough: it accepts integers in longer forms. So decoding
+re-encodes what it read and compares. Digests are always taken over the received bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from dag.errors import MalformedMessage, MessageTooLarge
+
+T = TypeVar("T")
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encode(value: object) -> bytes:
+    """Write the canonical bytes of a record."""
+    return _encoder.encode(value)
+
+
+class CanonicalDecoder(Generic[T]):
+    """Reads one type of record and accepts only its canonical form."""
+
+    def __init__(self, record: type[T], *, what: str, bytes_max: int) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(record, strict=True)
+        self._what = what
+        self._bytes_max = bytes_max
+
+    def decode(self, data: bytes) -> T:
+        """Read a record. Raises `MalformedMessage` or `MessageTooLarge`."""
+        if len(data) > self._bytes_max:
+            raise MessageTooLarge(self._what, len(data), self._bytes_max)
+        try:
+            value = self._decoder.decode(data)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise MalformedMessage(f"{self._what} does not decode: {error}") from None
+        if _encoder.encode(value) != data:
+            raise MalformedMessage(f"{self._what} is not in canonical form")
+        return value
+
+
+def compute_digest(domain: bytes, data: bytes) -> bytes:
+    """SHA-256 over a domain tag, a zero byte and the data: 32 bytes."""
+    return hashlib.sha256(domain + b"\x00" + data).digest()

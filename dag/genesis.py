@@ -1,0 +1,93 @@
+"""The genesis: what a network is, fixed for ever by its digest, the network id."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from dag.bodies import Profile
+from dag.canonical import CanonicalDecoder, compute_digest, encode
+from dag.errors import MalformedMessage
+from dag.types import COUNTER_MAX, NetworkId
+
+Suite = Literal["hybrid", "ed25519"]
+"""'hybrid': Ed25519 and ML-DSA-65, valid only if both verify. 'ed25519': research only."""
+Share = Literal["full", "digest"]
+"""Whether result vertices carry the answer, or only its digest."""
+
+GENESIS_DOMAIN: Final = b"meshnode/genesis/1"
+GENESIS_BYTES_MAX: Final = 1_000_000
+FOUNDERS_MAX: Final = 128
+
+
+class Parameters(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Numbers every peer of a network must share."""
+
+    gc_commits: int = 1_000
+    """Commits after which unreferenced lane-0 vertices fall below the horizon."""
+    future_hold_ms: int = 120_000
+    """Vertices stamped further ahead of the local clock are held, not refused."""
+    share: Share = "full"
+    open: bool = False
+    """Whether authors may join without an invitation."""
+    profile: Literal["bft3", "bft5", "cft"] = "bft3"
+    """The consensus profile of the first epoch."""
+
+
+class Validator(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A member of the first committee."""
+
+    author: bytes
+    stake: int
+
+
+class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A network's founding record. Founders need no invitation; their keys stand here."""
+
+    version: int
+    name: str
+    kind: Literal["mesh", "demo"]
+    """Demo networks can neither join real ones nor be joined."""
+    suite: Suite
+    time_ms: int
+    nonce: bytes
+    """16 random bytes, so that two networks of one name differ."""
+    founders: tuple[Profile, ...]
+    committee: tuple[Validator, ...]
+    parameters: Parameters
+
+
+_decoder: Final = CanonicalDecoder(Genesis, what="genesis", bytes_max=GENESIS_BYTES_MAX)
+
+
+def encode_genesis(genesis: Genesis) -> bytes:
+    """The canonical bytes of a genesis."""
+    return encode(genesis)
+
+
+def decode_genesis(data: bytes) -> Genesis:
+    """Read a genesis. Raises `MalformedMessage` or `MessageTooLarge`."""
+    genesis = _decoder.decode(data)
+    _validate(genesis)
+    return genesis
+
+
+def compute_network_id(genesis: Genesis) -> NetworkId:
+    """Name a network by its genesis."""
+    return NetworkId(compute_digest(GENESIS_DOMAIN, encode(genesis)))
+
+
+def _validate(genesis: Genesis) -> None:
+    if genesis.version != 1:
+        raise MalformedMessage(f"genesis version {genesis.version} is not 1")
+    if not 1 <= len(genesis.name) <= 64:
+        raise MalformedMessage("a network's name has 1 to 64 characters")
+    if len(genesis.nonce) != 16:
+        raise MalformedMessage("a genesis nonce has 16 bytes")
+    if not 1 <= len(genesis.founders) <= FOUNDERS_MAX:
+        raise MalformedMessage(f"a genesis names 1 to {FOUNDERS_MAX} founders")
+    if not 1 <= len(genesis.committee) <= FOUNDERS_MAX:
+        raise MalformedMessage(f"a genesis names 1 to {FOUNDERS_MAX} validators")
+    if any(not 1 <= validator.stake <= COUNTER_MAX for validator in genesis.committee):
+        raise MalformedMessage("a validator's stake is a positive integer")
