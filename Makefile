@@ -1,0 +1,60 @@
+# Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check cov fmt bench docs clean
+
+uv := tools/uv
+venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
+bin := $(venv)/bin
+# A terminal sees progress, a log does not.
+quiet := $(shell test -t 2 || echo --quiet)
+sync := $(uv) sync $(quiet) --frozen --extra local
+# The versions for which every dependency has wheels; uv finds one of them, or fetches it.
+export UV_PYTHON ?= >=3.11,<3.14
+unexport VIRTUAL_ENV
+
+ARGS ?=
+# More workers than four gain nothing: the longest test file decides.
+WORKERS ?= -n auto --maxprocesses 4 --dist loadscope
+BENCHMARKS ?= $(sort $(wildcard benchmarks/bench_*.py))
+
+help: ## List the recipes
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install everything a developer needs into .venv
+	@$(sync)
+
+demo: ## Run a mesh of real processes: make demo ARGS='--nodes 4 --exit'
+	@$(sync) --no-dev --inexact
+	@$(bin)/meshnode demo $(ARGS)
+
+test: ## Run the whole test suite: make test ARGS='-k dag'
+	@$(sync)
+	@$(bin)/python -m pytest $(WORKERS) $(ARGS)
+
+check: ## Check format, lint, types and import contracts
+	@$(sync)
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+cov: ## Run the suite under coverage and hold it to its gates
+	@$(sync)
+	@$(bin)/python -m tests.tidy.coverage_gate $(WORKERS) $(ARGS)
+
+fmt: ## Format the code and apply safe fixes
+	@$(sync)
+	@$(bin)/ruff format .
+	@$(bin)/ruff check --fix .
+
+bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARGS='--json'
+	@$(sync)
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(bin)/python "$$script" $(ARGS); done
+
+docs: ## Write the reference of all packages to site/
+	@$(sync) --group docs --inexact
+	@$(bin)/pdoc --docformat google --output-directory site meshnode dag consensus market simulations
+	@echo "open site/index.html"
+
+clean: ## Remove everything that recipes have made, .venv included
+	@rm -rf .venv .uv site build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
