@@ -1,0 +1,42 @@
+"""What the local application may ask of the core."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshnode.core.messages import ModelAdvert
+
+
+class Publish(msgspec.Struct, frozen=True, tag=True):
+    """Author a lane-0 vertex. Ends in `Published`, or is rejected with nothing changed."""
+
+    kind: int
+    body: bytes
+    knowledge: tuple[bytes, ...] = ()
+    """Ids of vertices this one builds on: parents, after the author's own last one. At most 6."""
+
+
+class Serve(msgspec.Struct, frozen=True, tag=True):
+    """Advertise what this node serves to others; replaces the earlier advert."""
+
+    models: tuple[ModelAdvert, ...]
+    slots: int
+    running: int
+    queued: int
+    draining: bool
+
+
+class Connect(msgspec.Struct, frozen=True, tag=True):
+    """Keep a connection to a peer at these addresses (a ticket's, an operator's)."""
+
+    peer: str
+    addresses: tuple[str, ...]
+
+
+class Leave(msgspec.Struct, frozen=True, tag=True):
+    """Say goodbye to every peer; the shell closes afterwards."""
+
+    reason: str
+
+
+Command = Publish | Serve | Connect | Leave

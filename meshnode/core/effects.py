@@ -1,0 +1,122 @@
+"""What the core asks of the shell.
+
+Effects are applied in list order. `Persist` is a barrier: nothing after it leaves the process
+until it is durable. Every `RunJob` and every `Dial` ends in exactly one `Completed` input.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dag.errors import Offence
+from dag.identity import PublicKeys
+from meshnode.core.events import Event
+from meshnode.core.messages import Message
+
+
+class Send(msgspec.Struct, frozen=True, tag=True):
+    """Send a message to peers; encoded once."""
+
+    to: tuple[str, ...]
+    channel: int
+    """A `meshnode.transport.base.Channel` value."""
+    message: Message
+
+
+class SendStored(msgspec.Struct, frozen=True, tag=True):
+    """Send stored vertices in this order on the bulk channel, as fast as the peer takes them.
+
+    With `request` 0 as PUSH messages, otherwise as ITEMS answering that request, `missing` in the
+    last one. The shell reads the bytes from the journal.
+    """
+
+    to: str
+    request: int
+    ids: tuple[bytes, ...]
+    missing: tuple[bytes, ...] = ()
+
+
+class StoreVertex(msgspec.Struct, frozen=True, tag=True):
+    """Append a vertex to the journal; admission order is kept."""
+
+    id: bytes
+    wire: bytes
+
+
+class StoreValue(msgspec.Struct, frozen=True, tag=True):
+    """Set a small named value (address book, bans); an empty value deletes it."""
+
+    key: str
+    value: bytes
+
+
+class Persist(msgspec.Struct, frozen=True, tag=True):
+    """Make a record durable before anything after it leaves the process."""
+
+    record: StoreVertex | StoreValue
+
+
+class Emit(msgspec.Struct, frozen=True, tag=True):
+    """Tell the application a fact."""
+
+    event: Event
+
+
+class Dial(msgspec.Struct, frozen=True, tag=True):
+    """Connect to a peer at any of its addresses."""
+
+    job: int
+    peer: str
+    addresses: tuple[str, ...]
+
+
+class Hangup(msgspec.Struct, frozen=True, tag=True):
+    """End a connection."""
+
+    peer: str
+    reason: str
+
+
+class Penalise(msgspec.Struct, frozen=True, tag=True):
+    """Count an offence under its name; with `ban_ms` refuse the peer that long."""
+
+    peer: str
+    offence: Offence
+    detail: str
+    ban_ms: int
+
+
+class SignVertex(msgspec.Struct, frozen=True, tag=True):
+    """Sign a vertex id with the node's own keys; ends in `Signed`."""
+
+    id: bytes
+
+
+class SignProof(msgspec.Struct, frozen=True, tag=True):
+    """Sign a HELLO proof with the node's own keys; ends in `Signed`."""
+
+    message: bytes
+
+
+class VerifyItem(msgspec.Struct, frozen=True):
+    """A signature to check under an author's keys."""
+
+    keys: PublicKeys
+    message: bytes
+    signature: bytes
+
+
+class Verify(msgspec.Struct, frozen=True, tag=True):
+    """Check signatures off the loop; ends in `Checks`."""
+
+    items: tuple[VerifyItem, ...]
+
+
+class RunJob(msgspec.Struct, frozen=True, tag=True):
+    """Run work that the core cannot do itself."""
+
+    job: int
+    work: SignVertex | SignProof | Verify
+
+
+Effect = Send | SendStored | Persist | Emit | Dial | Hangup | Penalise | RunJob

@@ -1,0 +1,82 @@
+"""Facts the core tells the application, in the past tense."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dag.errors import Offence
+from dag.vertex import SignedVertex
+from meshnode.core.messages import ModelAdvert
+
+
+class Published(msgspec.Struct, frozen=True, tag=True):
+    """An own vertex is durable; `token` is the command's."""
+
+    token: int
+    signed: SignedVertex
+
+
+class VertexAdmitted(msgspec.Struct, frozen=True, tag=True):
+    """A vertex is in the store and durable (own ones too)."""
+
+    signed: SignedVertex
+    source: str
+    """The peer that sent it; empty for own vertices."""
+
+
+class PeerReady(msgspec.Struct, frozen=True, tag=True):
+    """A peer proved who it is; from now on it takes part."""
+
+    peer: str
+    author: bytes
+    name: str
+
+
+class PeerLost(msgspec.Struct, frozen=True, tag=True):
+    """A peer that was ready is gone."""
+
+    peer: str
+    author: bytes
+    reason: str
+
+
+class PeerServes(msgspec.Struct, frozen=True, tag=True):
+    """A peer's newest advert."""
+
+    peer: str
+    author: bytes
+    models: tuple[ModelAdvert, ...]
+    slots: int
+    running: int
+    queued: int
+    draining: bool
+
+
+class ForkSeen(msgspec.Struct, frozen=True, tag=True):
+    """An author signed two vertices for one slot."""
+
+    author: bytes
+    lane: int
+    seq: int
+    first: bytes
+    second: bytes
+
+
+class OffenceSeen(msgspec.Struct, frozen=True, tag=True):
+    """A peer broke a rule."""
+
+    peer: str
+    offence: Offence
+    detail: str
+
+
+class Alone(msgspec.Struct, frozen=True, tag=True):
+    """No peer for 15 s although some are known: what was tried, and how each attempt ended."""
+
+    tried: tuple[tuple[str, str], ...]
+    """(address, result) of the last attempts."""
+
+
+Event = (
+    Published | VertexAdmitted | PeerReady | PeerLost | PeerServes | ForkSeen | OffenceSeen | Alone
+)

@@ -1,0 +1,203 @@
+"""What peers say to each other, byte by byte.
+
+Every message is a MessagePack array whose first element is its tag. Limits are checked by
+`meshnode.core.admission` before anything here reaches the node. Docs of a message say what the
+receiver does with it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from dag.types import Ref
+
+PROTOCOL_VERSION: Final = 1
+IDS_MAX: Final = 512
+"""Ids in one IHAVE; larger sets are split."""
+GET_IDS_MAX: Final = 64
+HEADS_MAX: Final = 64
+CREDENTIALS_MAX: Final = 16
+"""Longest chain of invitations a HELLO may need."""
+MODELS_MAX: Final = 64
+TEXT_MAX: Final = 256
+"""Longest free text (agent names, reasons, model ids), in characters."""
+ADDRESSES_MAX: Final = 8
+
+
+class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    pass
+
+
+class Hello(_Wire, tag=1):
+    """First message of both sides. The receiver checks version and network and answers PROOF."""
+
+    version: int
+    network: bytes
+    author: bytes
+    nonce: bytes
+    """32 fresh bytes that the other side's PROOF must cover."""
+    agent: str
+    addresses: tuple[str, ...]
+    """Where this peer can be dialled."""
+
+
+class Credentials(_Wire, tag=2):
+    """Signed profile vertices from a founder's guest down to the sender, before its PROOF.
+
+    Founders send none: their keys stand in the genesis. The receiver admits them like any vertex.
+    """
+
+    profiles: tuple[bytes, ...]
+
+
+class Proof(_Wire, tag=3):
+    """Suite signature over (network, both transport ids, both nonces): the sender is its author."""
+
+    signature: bytes
+
+
+class Goodbye(_Wire, tag=4):
+    """A polite end; the receiver expects no more and does not count the end as a failure."""
+
+    reason: str
+
+
+class Digest(_Wire, tag=5):
+    """What the sender holds, in 48 bytes; unequal for a second leads to HEADS."""
+
+    heads: bytes
+    """SHA-256 under its domain of the sorted heads."""
+    count: int
+    lamport: int
+
+
+class Ping(_Wire, tag=6):
+    """Answer with PONG at once."""
+
+    nonce: int
+
+
+class Pong(_Wire, tag=7):
+    """Answers PING; carries the digest so that idle peers still compare."""
+
+    nonce: int
+    digest: Digest
+    time_ms: int
+    """The sender's clock; a large median offset warns, nothing more."""
+
+
+class Push(_Wire, tag=8):
+    """Signed vertices the receiver is believed to lack, parents before children."""
+
+    vertices: tuple[bytes, ...]
+
+
+class IHave(_Wire, tag=9):
+    """Ids of vertices the sender holds; what is still missing after a while is pulled with GET."""
+
+    ids: tuple[bytes, ...]
+
+
+class Get(_Wire, tag=10):
+    """Send these vertices in ITEMS on the bulk channel, parents before children."""
+
+    request: int
+    ids: tuple[bytes, ...]
+
+
+class GetProfiles(_Wire, tag=11):
+    """Send the first profile vertex of these authors, in ITEMS."""
+
+    request: int
+    authors: tuple[bytes, ...]
+
+
+class GetLast(_Wire, tag=12):
+    """Send the last vertex of both lanes of an author, in ITEMS; asked after every start."""
+
+    request: int
+    author: bytes
+
+
+class Items(_Wire, tag=13):
+    """Answer to a GET of any kind; `missing` names what is not held, `last` ends the answer."""
+
+    request: int
+    vertices: tuple[bytes, ...]
+    missing: tuple[bytes, ...]
+    pruned_commit: int
+    """0, or the commit up to which history was pruned: an honest reason for `missing`."""
+    last: bool
+
+
+class Heads(_Wire, tag=14):
+    """The sender's heads; the receiver pushes what the sender lacks, or fetches what it lacks."""
+
+    heads: tuple[Ref, ...]
+    """Empty where there are more than 64: then only the digest is compared."""
+    digest: Digest
+    reply: bool
+    """Whether the sender wants the receiver's heads in return."""
+
+
+class ModelAdvert(_Wire):
+    """A model a peer serves."""
+
+    id: str
+    revision: str
+    context_tokens: int
+    tools: bool
+    engine: str
+    label: str
+
+
+class Advert(_Wire, tag=15):
+    """What the sender serves to others, replacing its earlier advert."""
+
+    sequence: int
+    """Older adverts of one connection are ignored."""
+    models: tuple[ModelAdvert, ...]
+    slots: int
+    running: int
+    queued: int
+    draining: bool
+
+
+Message = (
+    Hello
+    | Credentials
+    | Proof
+    | Goodbye
+    | Digest
+    | Ping
+    | Pong
+    | Push
+    | IHave
+    | Get
+    | GetProfiles
+    | GetLast
+    | Items
+    | Heads
+    | Advert
+)
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encode_message(message: Message) -> bytes:
+    """Write a message's frame payload."""
+    return _encoder.encode(message)
+
+
+PROOF_DOMAIN: Final = b"meshnode/hello-proof/1"
+
+
+def compute_proof_message(
+    network: bytes, own_transport: str, own_nonce: bytes, their_transport: str, their_nonce: bytes
+) -> bytes:
+    """The bytes a PROOF's signature covers, from the signer's side: it names itself first."""
+    return PROOF_DOMAIN + b"\x00" + _encoder.encode(
+        (network, own_transport, own_nonce, their_transport, their_nonce)
+    )

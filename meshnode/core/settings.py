@@ -1,0 +1,72 @@
+"""What a node is told at its birth: who it is, which network, and every limit and deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dag.genesis import Genesis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Deadlines and periods, in milliseconds."""
+
+    hello_ms: int = 3_000
+    """A connection proves its author within this."""
+    ping_ms: int = 5_000
+    silent_ms: int = 15_000
+    """No PONG for this long ends a connection."""
+    digest_changed_ms: int = 2_000
+    digest_idle_ms: int = 15_000
+    unequal_ms: int = 1_000
+    """Digests differ this long before HEADS are exchanged; at once on a fresh connection."""
+    ihave_flush_ms: int = 200
+    pull_after_ms: int = 400
+    get_ms: int = 2_000
+    """An answer to GET makes progress within this, or the next holder is asked."""
+    last_answer_ms: int = 5_000
+    """How long own publications wait at start for a peer to report the own last vertex."""
+    dial_first_ms: int = 1_000
+    dial_most_ms: int = 60_000
+    stable_ms: int = 60_000
+    """A connection that stood this long resets its peer's dial back-off."""
+    alone_ms: int = 15_000
+    ban_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Counts and bytes that bound what peers can make a node hold."""
+
+    peers_max: int = 64
+    full_mesh_max: int = 16
+    """Up to this many members every peer connects to every other."""
+    wants_per_peer_max: int = 256
+    wants_bytes_max: int = 1_500_000
+    gets_per_peer_max: int = 4
+    walk_ids_max: int = 10_000
+    publications_max: int = 1_024
+    """Own vertices waiting for their signature or for the start to end."""
+    members_max: int = 4_096
+    strikes_max: int = 8
+    """Light offences before a peer is hung up and banned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a core needs to know; the same settings and inputs give the same effects."""
+
+    genesis: Genesis
+    author: bytes
+    transport: str
+    """Own transport id, as the other side's proof names it."""
+    addresses: tuple[str, ...]
+    profile: bytes
+    """Body of the own profile vertex: published as seq 0, and again when addresses change."""
+    inviter: bytes = b""
+    """Author id of who invited this node; empty for founders and in open networks."""
+    agent: str = "meshnode"
+    credentials: tuple[bytes, ...] = ()
+    """Signed profile vertices of the inviters, root first, as the ticket carried them."""
+    timing: Timing = field(default_factory=Timing)
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,127 @@
+"""The error tree of the project, on top of `dag.errors`.
+
+    MeshError                              code, hint, retryable
+      InvalidMessage ...                   the peer's fault (see `dag.errors`)
+      ConfigError                          at start; names the key
+      CommandRejected(reason)              the caller's fault
+        NoDaemon                           no node runs for this home folder
+        NoPeerServes                       nobody reachable serves the model that was asked for
+      StorageError                         the disk's
+        CorruptJournal                     a stored record that fails its check
+        KeystoreError                      the key store cannot be opened
+      TransportError                       the network's
+        DialFailed, PeerGone, StreamReset
+      EngineError                          the engine's (see `meshnode.engines.base`)
+      DeadlineExceeded                     a stated wait ran out
+"""
+
+from __future__ import annotations
+
+from dag.errors import (
+    InvalidMessage,
+    InvalidSignature,
+    InvalidVertex,
+    MalformedMessage,
+    MeshError,
+    MessageTooLarge,
+    Offence,
+    WrongNetwork,
+)
+
+__all__ = [
+    "CommandRejected",
+    "ConfigError",
+    "CorruptJournal",
+    "DeadlineExceeded",
+    "DialFailed",
+    "InvalidMessage",
+    "InvalidSignature",
+    "InvalidVertex",
+    "KeystoreError",
+    "MalformedMessage",
+    "MeshError",
+    "MessageTooLarge",
+    "NoDaemon",
+    "NoPeerServes",
+    "Offence",
+    "PeerGone",
+    "StorageError",
+    "StreamReset",
+    "TransportError",
+    "WrongNetwork",
+]
+
+
+class ConfigError(MeshError):
+    """A setting that cannot be used; the message names the key and where it came from."""
+
+    code = "config_error"
+
+
+class CommandRejected(MeshError):
+    """A local command that cannot be carried out; nothing has changed."""
+
+    code = "command_rejected"
+
+
+class NoDaemon(CommandRejected):
+    """No node runs for this home folder."""
+
+    code = "no_daemon"
+
+
+class NoPeerServes(CommandRejected):
+    """No reachable peer serves the model that was asked for."""
+
+    code = "no_peer_serves"
+    retryable = True
+
+
+class StorageError(MeshError):
+    """The disk refused, or holds what it must not hold."""
+
+    code = "storage_error"
+
+
+class CorruptJournal(StorageError):
+    """A stored record fails its check; the message names the record."""
+
+    code = "corrupt_journal"
+
+
+class KeystoreError(StorageError):
+    """The key store cannot be opened."""
+
+    code = "keystore_error"
+
+
+class TransportError(MeshError):
+    """The network refused."""
+
+    code = "transport_error"
+    retryable = True
+
+
+class DialFailed(TransportError):
+    """No connection could be made."""
+
+    code = "dial_failed"
+
+
+class PeerGone(TransportError):
+    """The connection to a peer ended."""
+
+    code = "peer_gone"
+
+
+class StreamReset(TransportError):
+    """A stream ended before its work was done."""
+
+    code = "stream_reset"
+
+
+class DeadlineExceeded(MeshError):
+    """A stated wait ran out."""
+
+    code = "deadline_exceeded"
+    retryable = True
