@@ -1,0 +1,393 @@
+"""What people, scripts and other processes are shown: plain records with a stable JSON form.
+
+Every record has `to_json`, an object of JSON types, and `from_json`, its inverse, which ignores
+fields of newer versions. A record that stands alone in a file or an HTTP answer names its form in
+`schema`. Ids are lower-case hex, times Unix milliseconds, unknown values null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import msgspec
+
+from meshnode.errors import MalformedMessage
+
+ViewT = TypeVar("ViewT", bound="View")
+
+
+class View:
+    """Base of the records: conversion to JSON types and back."""
+
+    schema: ClassVar[str] = ""
+    """Name and version of the form, for records that stand alone."""
+
+    def to_json(self) -> dict[str, Any]:
+        """This record as an object of JSON types."""
+        fields: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
+        return {"schema": self.schema, **fields} if self.schema else fields
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """The record an object stands for. Raises `MalformedMessage` naming the field."""
+        try:
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
+            raise MalformedMessage(f"not a {cls.__name__}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView(View):
+    """A model as it can be asked for."""
+
+    id: str
+    engine: str
+    label: str = ""
+    """How a person names it; empty where it is the id."""
+    revision: str = ""
+    context_tokens: int | None = None
+    tools: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineView(View):
+    """What answers on this node itself."""
+
+    name: str
+    shareable: bool
+    """Whether other peers' requests may run here."""
+    slots: int
+    running: int
+    queued: int
+    models: tuple[ModelView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus(View):
+    """A node at a glance."""
+
+    schema: ClassVar[str] = "meshnode.status/1"
+
+    version: str
+    name: str
+    author: str
+    peer_id: str
+    network: str
+    network_name: str
+    network_kind: str
+    """'mesh' or 'demo'."""
+    suite: str
+    share: str
+    addresses: tuple[str, ...]
+    uptime_ms: int
+    members: int
+    peers_ready: int
+    vertices: int
+    heads: int
+    heads_digest: str
+    lamport: int
+    quarantined: int
+    publishing: str
+    """'ready', or why own vertices cannot be published now."""
+    forks: int = 0
+    offences: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    engine: EngineView | None = None
+    home: str | None = None
+    """None for a node that keeps nothing after it ends."""
+    key_mode: str | None = None
+    """How the node's key is kept, where it is kept."""
+    api: str | None = None
+    """Address of the local HTTP interface, where there is one."""
+    problems: tuple[str, ...] = ()
+    """One line each: what keeps the node from doing its work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerInfo(View):
+    """Another member, connected or not."""
+
+    author: str
+    name: str
+    peer: str | None = None
+    """Its transport id."""
+    ready: bool = False
+    addresses: tuple[str, ...] = ()
+    rtt_ms: int | None = None
+    models: tuple[ModelView, ...] = ()
+    slots: int | None = None
+    running: int | None = None
+    queued: int | None = None
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefView(View):
+    """How a vertex names another."""
+
+    lamport: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertexInfo(View):
+    """A vertex in one line."""
+
+    id: str
+    author: str
+    author_name: str
+    kind: str
+    lane: int
+    seq: int
+    lamport: int
+    time_ms: int
+    """The author's clock; advisory."""
+    size_bytes: int
+    parents: tuple[RefView, ...] = ()
+    summary: str = ""
+    """What the body says, in one short line; empty where it is opaque."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertexDetail(View):
+    """A vertex with its body, and its bytes as they are stored and signed."""
+
+    schema: ClassVar[str] = "meshnode.vertex/1"
+
+    vertex: VertexInfo
+    body: dict[str, Any] | None
+    """The body's fields by name; None for a kind or a form this version does not know."""
+    wire: str
+    """The signed vertex in hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadsInfo(View):
+    """What a node's store amounts to: equal digests mean equal stores."""
+
+    schema: ClassVar[str] = "meshnode.heads/1"
+
+    digest: str
+    vertices: int
+    lamport: int
+    heads: tuple[RefView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(View):
+    """Tokens of an answer, as its engine counted them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(View):
+    """A complete answer, and the vertex that says so."""
+
+    schema: ClassVar[str] = "meshnode.answer/1"
+
+    text: str
+    model: str
+    engine: str
+    author: str
+    """Who reasoned: the author of the result vertex."""
+    peer: str
+    """Transport id of who reasoned."""
+    name: str
+    local: bool
+    """Whether this node itself answered."""
+    share: str
+    """'full' when the vertex carries the answer, 'digest' when it carries its digest only."""
+    vertex: str
+    lamport: int
+    verified: bool
+    """Whether the vertex has arrived, is by the peer that served, and matches this answer."""
+    finish_reason: str
+    usage: Usage
+    queued_ms: int
+    first_token_ms: int
+    total_ms: int
+    """Waiting, first token and whole answer as the asking side saw them."""
+    attempts: tuple[str, ...] = ()
+    """One line for each peer that was tried before."""
+    message: dict[str, Any] | None = None
+    """The whole answer message where it holds more than text (tool calls, reasoning)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(View):
+    """A stream's first item: who answers."""
+
+    type: Literal["started"] = "started"
+    model: str
+    engine: str
+    author: str
+    peer: str
+    name: str
+    local: bool
+    attempts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta(View):
+    """A piece of the answer as it arrives."""
+
+    type: Literal["delta"] = "delta"
+    text: str
+    """What it adds to the answer's text; may be empty."""
+    chunk: dict[str, Any]
+    """The engine's own `chat.completion.chunk` object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(View):
+    """A stream's last item."""
+
+    type: Literal["finished"] = "finished"
+    answer: Answer
+
+
+StreamItem = Started | Delta | Finished
+"""What a streamed answer is made of: one `Started`, any number of `Delta`, one `Finished`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertexSeen(View):
+    """A vertex is in the store."""
+
+    type: Literal["vertex_seen"] = "vertex_seen"
+    vertex: VertexInfo
+    own: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJoined(View):
+    """A peer proved who it is and takes part."""
+
+    type: Literal["peer_joined"] = "peer_joined"
+    peer: str
+    author: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLeft(View):
+    """A peer that took part is gone."""
+
+    type: Literal["peer_left"] = "peer_left"
+    peer: str
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerServing(View):
+    """A peer says anew what it serves."""
+
+    type: Literal["peer_serving"] = "peer_serving"
+    peer: str
+    author: str
+    models: tuple[ModelView, ...]
+    slots: int
+    running: int
+    queued: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkFound(View):
+    """An author signed two vertices for one place in its chain."""
+
+    type: Literal["fork_found"] = "fork_found"
+    author: str
+    lane: int
+    seq: int
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffenceCounted(View):
+    """A peer broke a rule."""
+
+    type: Literal["offence_counted"] = "offence_counted"
+    peer: str
+    offence: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPeers(View):
+    """No peer for a while although some are known."""
+
+    type: Literal["no_peers"] = "no_peers"
+    tried: tuple[tuple[str, str], ...]
+    """(address, result) of the last attempts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsLost(View):
+    """The reader of events fell behind and some were dropped; what is stored is complete."""
+
+    type: Literal["events_lost"] = "events_lost"
+
+
+NodeEvent = (
+    VertexSeen
+    | PeerJoined
+    | PeerLeft
+    | PeerServing
+    | ForkFound
+    | OffenceCounted
+    | NoPeers
+    | EventsLost
+)
+"""What a node tells its application while it runs."""
+
+_STREAM_ITEMS: dict[str, type[StreamItem]] = {
+    "started": Started,
+    "delta": Delta,
+    "finished": Finished,
+}
+_EVENTS: dict[str, type[NodeEvent]] = {
+    "vertex_seen": VertexSeen,
+    "peer_joined": PeerJoined,
+    "peer_left": PeerLeft,
+    "peer_serving": PeerServing,
+    "fork_found": ForkFound,
+    "offence_counted": OffenceCounted,
+    "no_peers": NoPeers,
+    "events_lost": EventsLost,
+}
+
+
+def read_stream_item(data: object) -> StreamItem:
+    """The item of a streamed answer an object stands for. Raises `MalformedMessage`."""
+    return _STREAM_ITEMS[_read_type(data, _STREAM_ITEMS)].from_json(data)
+
+
+def read_event(data: object) -> NodeEvent:
+    """The event an object stands for. Raises `MalformedMessage`."""
+    return _EVENTS[_read_type(data, _EVENTS)].from_json(data)
+
+
+def make_list_document(name: str, items: list[Any]) -> dict[str, Any]:
+    """A list that stands alone: `make_list_document("peers", await node.peers())`."""
+    return {"schema": f"meshnode.{name}/1", name: [item.to_json() for item in items]}
+
+
+def read_list_document(name: str, record: type[ViewT], data: object) -> list[ViewT]:
+    """The inverse of `make_list_document`. Raises `MalformedMessage`."""
+    items = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(items, list):
+        raise MalformedMessage(f"not a document of {name}: it has no list '{name}'")
+    return [record.from_json(item) for item in items]
+
+
+def _read_type(data: object, known: dict[str, Any]) -> str:
+    kind = data.get("type") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or kind not in known:
+        raise MalformedMessage(f"'type' is {kind!r} where one of {', '.join(known)} is expected")
+    return kind

@@ -1,0 +1,140 @@
+"""The records people and scripts are shown survive JSON, and refuse what they are not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from meshnode import views
+from meshnode.errors import MalformedMessage
+
+MODEL = views.ModelView(id="m", engine="echo", context_tokens=10)
+STATUS = views.NodeStatus(
+    version="0.1.0",
+    name="a",
+    author="00",
+    peer_id="p",
+    network="11",
+    network_name="n",
+    network_kind="mesh",
+    suite="hybrid",
+    share="full",
+    addresses=("/memory/1",),
+    uptime_ms=5,
+    members=1,
+    peers_ready=0,
+    vertices=1,
+    heads=1,
+    heads_digest="22",
+    lamport=1,
+    quarantined=0,
+    publishing="ready",
+    offences={"malformed": 2},
+    engine=views.EngineView(
+        name="echo", shareable=True, slots=1, running=0, queued=0, models=(MODEL,)
+    ),
+)
+ANSWER = views.Answer(
+    text="t",
+    model="m",
+    engine="echo",
+    author="00",
+    peer="p",
+    name="a",
+    local=True,
+    share="full",
+    vertex="33",
+    lamport=2,
+    verified=True,
+    finish_reason="stop",
+    usage=views.Usage(prompt_tokens=1),
+    queued_ms=0,
+    first_token_ms=1,
+    total_ms=2,
+    attempts=("b: gone",),
+)
+VERTEX = views.VertexInfo(
+    id="33",
+    author="00",
+    author_name="a",
+    kind="note",
+    lane=0,
+    seq=1,
+    lamport=2,
+    time_ms=3,
+    size_bytes=4,
+    parents=(views.RefView(lamport=1, id="44"),),
+)
+DETAIL = views.VertexDetail(vertex=VERTEX, body={"title": "t"}, wire="ff")
+PEER = views.PeerInfo(author="00", name="b", models=(MODEL,))
+HEADS = views.HeadsInfo(
+    digest="22", vertices=1, lamport=1, heads=(views.RefView(lamport=1, id="33"),)
+)
+STREAM = [
+    views.Started(model="m", engine="e", author="00", peer="p", name="a", local=False),
+    views.Delta(text="t", chunk={"choices": []}),
+    views.Finished(answer=ANSWER),
+]
+EVENTS = [
+    views.VertexSeen(vertex=VERTEX, own=True),
+    views.PeerJoined(peer="p", author="00", name="b"),
+    views.PeerLeft(peer="p", author="00", reason="gone"),
+    views.PeerServing(
+        peer="p", author="00", models=(MODEL,), slots=1, running=0, queued=0, draining=False
+    ),
+    views.ForkFound(author="00", lane=0, seq=1, first="1", second="2"),
+    views.OffenceCounted(peer="p", offence="malformed", detail="d"),
+    views.NoPeers(tried=(("/ip4/1.2.3.4", "refused"),)),
+    views.EventsLost(),
+]
+
+
+@pytest.mark.parametrize(
+    "view", [STATUS, ANSWER, DETAIL, PEER, HEADS], ids=lambda v: type(v).__name__
+)
+def test_view_survives_json(view):
+    data = json.loads(json.dumps(view.to_json()))
+    assert type(view).from_json(data) == view
+
+
+def test_view_names_its_schema_when_it_stands_alone():
+    assert STATUS.to_json()["schema"] == "meshnode.status/1"
+    assert "schema" not in PEER.to_json()
+
+
+def test_view_ignores_fields_of_newer_versions():
+    assert views.PeerInfo.from_json({**PEER.to_json(), "mood": "good"}) == PEER
+
+
+def test_view_names_the_field_when_it_is_malformed():
+    with pytest.raises(MalformedMessage, match="rtt_ms"):
+        views.PeerInfo.from_json({**PEER.to_json(), "rtt_ms": "slow"})
+
+
+@pytest.mark.parametrize("item", STREAM, ids=lambda v: v.type)
+def test_stream_item_survives_json(item):
+    assert views.read_stream_item(json.loads(json.dumps(item.to_json()))) == item
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda v: v.type)
+def test_event_survives_json(event):
+    assert views.read_event(json.loads(json.dumps(event.to_json()))) == event
+
+
+@pytest.mark.parametrize("data", [None, {}, {"type": 3}, {"type": "party"}])
+def test_event_is_refused_when_its_type_is_unknown(data):
+    with pytest.raises(MalformedMessage, match="type"):
+        views.read_event(data)
+
+
+def test_list_document_survives_json():
+    document = json.loads(json.dumps(views.make_list_document("peers", [PEER])))
+    assert document["schema"] == "meshnode.peers/1"
+    assert views.read_list_document("peers", views.PeerInfo, document) == [PEER]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"peers": 1}])
+def test_list_document_is_refused_when_it_has_no_list(data):
+    with pytest.raises(MalformedMessage, match="peers"):
+        views.read_list_document("peers", views.PeerInfo, data)
