@@ -7,6 +7,7 @@
         InvalidSignature                   a signature that does not verify
         WrongNetwork                       another network's bytes
         InvalidVertex(rule)                a vertex that breaks a rule of the DAG
+      UnusableKey                          a secret key that no installed library can use
 
 `meshnode.errors` adds the errors of configuration, storage, transport, engines and callers.
 Programmer errors are `AssertionError`, outside the tree, so that no handler swallows them.
@@ -103,3 +104,9 @@ class InvalidVertex(InvalidMessage):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
+
+
+class UnusableKey(MeshError):
+    """A secret key that no installed library can use; the key itself is never in the message."""
+
+    code = "unusable_key"

@@ -11,6 +11,7 @@ always fits a body, however large the two vertices are.
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import msgspec
@@ -95,7 +96,9 @@ class SignedVertex(msgspec.Struct, frozen=True):
 
 
 _vertex_decoder: Final = CanonicalDecoder(Vertex, what="vertex", bytes_max=UNSIGNED_BYTES_MAX)
-_envelope_decoder: Final = CanonicalDecoder(Envelope, what="signed vertex", bytes_max=WIRE_BYTES_MAX)
+_envelope_decoder: Final = CanonicalDecoder(
+    Envelope, what="signed vertex", bytes_max=WIRE_BYTES_MAX
+)
 
 
 def compute_header(vertex: Vertex) -> Header:
@@ -197,7 +200,7 @@ def _validate_parents(vertex: Vertex) -> None:
         raise InvalidVertex("lamport", f"{vertex.lamport} is not 1 + {highest}")
     if vertex.lane == LANE_SPEECH:
         others = parents[1:] if vertex.seq > 0 else parents
-        if any(left >= right for left, right in zip(others, others[1:], strict=False)):
+        if any(left >= right for left, right in itertools.pairwise(others)):
             raise InvalidVertex("parent-order", "parents after the first ascend")
 
 
