@@ -14,8 +14,8 @@ _KEY_PATTERN: Final = re.compile(r"\b(?:sk|pk|rk)-[A-Za-z0-9_\-]{6,}|(?i:\bbeare
 class Secret:
     """A string that is masked wherever it is printed; `reveal` is the only way to its text.
 
-    Equality takes the same time wherever two values differ. A secret can be neither pickled, nor
-    copied into a format string, nor hashed: each would move its text somewhere it does not belong.
+    Equality takes the same time wherever two values differ. A secret can be neither pickled nor
+    hashed: both would carry it, or a fingerprint of it, to where it does not belong.
     """
 
     __slots__ = ("_text",)
@@ -33,9 +33,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        mine, theirs = (text.encode(errors="surrogatepass") for text in (self._text, other._text))
+        return hmac.compare_digest(mine, theirs)
 
-    __hash__ = None  # type: ignore[assignment]  # a hash would be a fingerprint of the text
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Secret({MASK!r})"

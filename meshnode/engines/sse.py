@@ -35,7 +35,8 @@ class SseParser:
         """The line in progress, in pieces: joining at each arrival would cost quadratic time."""
         self._data: list[bytes] = []
         self._event = b""
-        self._held_bytes = 0
+        self._line_bytes = 0
+        self._kept_bytes = 0
         self._after_cr = False
         self._at_start = True
 
@@ -48,13 +49,16 @@ class SseParser:
             return []
         self._after_cr = data.endswith(b"\r")
         events: list[SseEvent] = []
-        for line in data.splitlines(keepends=True):
-            self._hold(len(line))
-            self._fragments.append(line)
-            if line.endswith((b"\n", b"\r")):
-                whole = b"".join(self._fragments).rstrip(b"\r\n")
-                self._fragments.clear()
-                self._take_line(whole, events)
+        for piece in data.splitlines(keepends=True):
+            self._fragments.append(piece)
+            self._line_bytes += len(piece)
+            if self._kept_bytes + self._line_bytes > self._event_bytes_max:
+                raise EngineError(
+                    EngineFault.MALFORMED,
+                    f"an event of the stream is larger than {self._event_bytes_max} bytes",
+                )
+            if piece.endswith((b"\n", b"\r")):
+                self._take_line(b"".join(self._fragments).rstrip(b"\r\n"), events)
         return events
 
     def finish(self) -> list[SseEvent]:
@@ -64,15 +68,9 @@ class SseParser:
             self._dispatch(events)
         return events
 
-    def _hold(self, size_bytes: int) -> None:
-        self._held_bytes += size_bytes
-        if self._held_bytes > self._event_bytes_max:
-            raise EngineError(
-                EngineFault.MALFORMED,
-                f"an event of the stream is larger than {self._event_bytes_max} bytes",
-            )
-
     def _take_line(self, line: bytes, events: list[SseEvent]) -> None:
+        self._fragments.clear()
+        line_bytes, self._line_bytes = self._line_bytes, 0
         if self._at_start:
             line = line.removeprefix(_BOM)
             self._at_start = False
@@ -83,11 +81,9 @@ class SseParser:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
+            self._kept_bytes += line_bytes
         elif field == b"event":
             self._event = value
-        if not self._data:
-            # Comments and fields of no event are forgotten; only what is kept counts as held.
-            self._held_bytes = len(self._event)
 
     def _dispatch(self, events: list[SseEvent]) -> None:
         if self._data:
@@ -96,4 +92,4 @@ class SseParser:
             events.append(SseEvent(data, name or "message"))
         self._data.clear()
         self._event = b""
-        self._held_bytes = 0
+        self._kept_bytes = 0

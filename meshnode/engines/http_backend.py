@@ -1,0 +1,157 @@
+"""The HTTP side of an engine: one base URL, every wait bounded, every failure an `EngineError`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+import aiohttp
+import yarl
+
+from meshnode.engines.base import EngineError, EngineFault
+from meshnode.engines.openai_stream import malformed
+from meshnode.engines.upstream_errors import error_from_response, one_line
+from meshnode.errors import ConfigError
+
+if TYPE_CHECKING:
+    from meshnode.secret import Secret
+
+ERROR_BYTES_MAX = 64 << 10
+
+
+class HttpBackend:
+    """Sends requests below a base URL. Follows no redirect, keeps no cookie, reads no proxy setting.
+
+    Deadlines are times of the running loop. Raises `ConfigError` for a base URL or a key that
+    cannot be used.
+    """
+
+    def __init__(
+        self, base_url: str, api_key: Secret, *, connections_max: int, connect_timeout_ms: int
+    ) -> None:
+        self._base_url = _read_base_url(base_url)
+        self._api_key = api_key
+        self._headers = _headers(api_key)
+        self._connections_max = connections_max
+        self._connect_timeout_s = connect_timeout_ms / 1000
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self.label = f"the engine at {self._base_url.authority}"
+
+    def open(self) -> None:
+        """Make requests possible; connections are opened when they are needed."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections_max),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._connect_timeout_s, sock_connect=self._connect_timeout_s
+            ),
+        )
+
+    async def close(self) -> None:
+        """Hang up; whoever still reads meets an `EngineError`."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(
+        self, method: str, path: str, *, deadline: float, body: bytes | None = None
+    ) -> aiohttp.ClientResponse:
+        """The response to a request, its status 200; the caller closes it. Raises `EngineError`."""
+        if self._session is None:
+            raise EngineError(EngineFault.UNREACHABLE, f"{self.label} is not connected")
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._session.request(
+                    method, self._base_url / path, data=body, allow_redirects=False
+                )
+        except TimeoutError:
+            raise self._timeout("gave no answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._lost(EngineFault.UNREACHABLE, "cannot be reached", error) from None
+        if response.status == 200 and "html" not in response.content_type:
+            return response
+        try:
+            await self._refuse(response, deadline)
+        finally:
+            response.close()
+
+    async def read(self, response: aiohttp.ClientResponse, *, deadline: float) -> bytes:
+        """The bytes that have arrived; empty at the end of the body. Raises `EngineError`."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await response.content.readany()
+        except TimeoutError:
+            raise self._timeout("stopped in the middle of an answer") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._lost(EngineFault.TRUNCATED, "cut its answer short", error) from None
+
+    async def read_whole(
+        self, response: aiohttp.ClientResponse, *, deadline: float, size_max_bytes: int
+    ) -> bytes:
+        """A whole body. Raises `EngineError`, also when it is larger than allowed."""
+        pieces = bytearray()
+        while data := await self.read(response, deadline=deadline):
+            pieces += data
+            if len(pieces) > size_max_bytes:
+                raise malformed(self.label, f"it is larger than {size_max_bytes} bytes")
+        return bytes(pieces)
+
+    async def _refuse(self, response: aiohttp.ClientResponse, deadline: float) -> NoReturn:
+        if response.status == 200:
+            raise malformed(self.label, f"a page of type {response.content_type}")
+        body = b""
+        with suppress(EngineError):  # without a readable body the status says what there is to say
+            body = await self.read_whole(
+                response, deadline=deadline, size_max_bytes=ERROR_BYTES_MAX
+            )
+        raise error_from_response(
+            self.label, response.status, response.headers, body, secret=self._api_key
+        )
+
+    def _timeout(self, what: str) -> EngineError:
+        return EngineError(EngineFault.TIMEOUT, f"{self.label} {what}")
+
+    def _lost(self, fault: EngineFault, what: str, error: Exception) -> EngineError:
+        if self._closed:
+            return EngineError(
+                EngineFault.UNREACHABLE, f"the connection to {self.label} was closed"
+            )
+        reason = one_line(str(error), self._api_key) or type(error).__name__
+        return EngineError(fault, f"{self.label} {what}: {reason}")
+
+
+def _read_base_url(text: str) -> yarl.URL:
+    try:
+        url = yarl.URL(text)
+    except ValueError:
+        url = yarl.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigError(
+            "base_url is not the http or https address of an engine",
+            hint="give it like http://127.0.0.1:8000/v1",
+        )
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise ConfigError(
+            "base_url carries a user, password, query or fragment", hint="put the key in api_key"
+        )
+    return url
+
+
+def _headers(api_key: Secret) -> dict[str, str]:
+    headers = {
+        "Accept": "text/event-stream, application/json",
+        # Compression of a token stream gains nothing and would hide its size from the limits.
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "User-Agent": "meshnode",
+    }
+    if api_key:
+        key = api_key.reveal()
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ConfigError("api_key holds characters that no key has", hint="copy it again")
+        headers["Authorization"] = f"Bearer {key}"
+    return headers
