@@ -27,7 +27,7 @@ class SendStored(msgspec.Struct, frozen=True, tag=True):
     """Send stored vertices in this order on the bulk channel, as fast as the peer takes them.
 
     With `request` 0 as PUSH messages, otherwise as ITEMS answering that request, `missing` in the
-    last one. The shell reads the bytes from the journal.
+    last one (which is sent even where `ids` is empty). The shell reads the bytes from the journal.
     """
 
     to: str
@@ -112,11 +112,17 @@ class Verify(msgspec.Struct, frozen=True, tag=True):
     items: tuple[VerifyItem, ...]
 
 
+class LoadStored(msgspec.Struct, frozen=True, tag=True):
+    """Read stored vertices from the journal; ends in `Loaded`, in this order."""
+
+    ids: tuple[bytes, ...]
+
+
 class RunJob(msgspec.Struct, frozen=True, tag=True):
     """Run work that the core cannot do itself."""
 
     job: int
-    work: SignVertex | SignProof | Verify
+    work: SignVertex | SignProof | Verify | LoadStored
 
 
 Effect = Send | SendStored | Persist | Emit | Dial | Hangup | Penalise | RunJob

@@ -125,10 +125,19 @@ class Checks(msgspec.Struct, frozen=True, tag=True):
     verdicts: tuple[bool, ...]
 
 
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """A load job is done: the vertices asked for that are stored, in the order asked."""
+
+    vertices: tuple[SignedVertex, ...]
+
+
 class DialEnded(msgspec.Struct, frozen=True, tag=True):
     """A dial ended; an empty error means that the connection stands (or stood)."""
 
     error: str
+
+
+Outcome = Signed | Checks | Loaded | DialEnded
 
 
 class Completed(msgspec.Struct, frozen=True, tag=True):
@@ -136,7 +145,7 @@ class Completed(msgspec.Struct, frozen=True, tag=True):
 
     now_ms: int
     job: int
-    outcome: Signed | Checks | DialEnded
+    outcome: Outcome
 
 
 class Ticked(msgspec.Struct, frozen=True, tag=True):

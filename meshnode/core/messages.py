@@ -136,7 +136,9 @@ class Heads(_Wire, tag=14):
     """The sender's heads; the receiver pushes what the sender lacks, or fetches what it lacks."""
 
     heads: tuple[Ref, ...]
-    """Empty where there are more than 64: then only the digest is compared."""
+    """Ascending. The heads, and beside them a few vertices at ever wider distances below: where the
+    receiver knows one of these, it knows that the sender holds everything below it. Where there
+    are more heads than fit, those of the highest lamports."""
     digest: Digest
     reply: bool
     """Whether the sender wants the receiver's heads in return."""

@@ -15,7 +15,7 @@ class Timing:
     """A connection proves its author within this."""
     ping_ms: int = 5_000
     silent_ms: int = 15_000
-    """No PONG for this long ends a connection."""
+    """Nothing heard for this long ends a connection."""
     digest_changed_ms: int = 2_000
     digest_idle_ms: int = 15_000
     unequal_ms: int = 1_000
