@@ -12,6 +12,7 @@ sync := $(uv) sync $(quiet) --frozen --extra local
 export UV_PYTHON ?= >=3.11,<3.14
 unexport VIRTUAL_ENV
 
+packages := meshnode dag consensus market simulations
 ARGS ?=
 # More workers than four gain nothing: the longest test file decides.
 WORKERS ?= -n auto --maxprocesses 4 --dist loadscope
@@ -53,7 +54,8 @@ bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARG
 
 docs: ## Write the reference of all packages to site/
 	@$(sync) --group docs --inexact
-	@$(bin)/pdoc --docformat google --output-directory site meshnode dag consensus market simulations
+	@# Its warnings are about types it cannot link, such as those imported for annotations only.
+	@$(bin)/python -W ignore -m pdoc --docformat google --output-directory site $(packages)
 	@echo "open site/index.html"
 
 clean: ## Remove everything that recipes have made, .venv included
