@@ -18,6 +18,6 @@ def test_wheel_holds_exactly_the_packages(tmp_path: Path):
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert top == set(PACKAGES)
     assert {str(module) for module in modules(*PACKAGES)} <= set(names)
-    assert "meshnode/py.typed" in names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     licences = {name.rsplit("/", 1)[-1] for name in names if "/licenses/" in name}
     assert licences == {"LICENSE-MIT", "LICENSE-APACHE"}
