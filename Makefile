@@ -32,9 +32,8 @@ test: ## Run the whole test suite: make test ARGS='-k dag'
 	@$(sync)
 	@$(bin)/python -m pytest $(WORKERS) $(ARGS)
 
-check: ## Check lock, format, lint, types and import contracts
+check: ## Check format, lint, types and import contracts
 	@$(sync)
-	$(uv) lock --check --quiet
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy

@@ -63,3 +63,11 @@ def test_documented_ranges_are_the_declared_ones():
     for requirement in [*table["dependencies"], *table["optional-dependencies"]["local"]]:
         row = re.sub(r"^([\w.-]+)", r"| \1 | ", requirement)
         assert f"{row} |" in page
+
+
+def test_lock_file_was_made_from_the_declared_ranges():
+    table = project()["project"]
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
+    (own,) = (package for package in lock["package"] if package["name"] == table["name"])
+    locked = {item["name"] + item.get("specifier", "") for item in own["metadata"]["requires-dist"]}
+    assert locked == {*table["dependencies"], *table["optional-dependencies"]["local"]}
