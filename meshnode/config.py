@@ -1,0 +1,80 @@
+"""What a node is told at its start, as one plain record.
+
+`meshnode.config_file` fills it from files, environment and flags; an embedder fills it by hand.
+Nothing here reads any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from dag.genesis import Share, Suite
+from meshnode.errors import ConfigError
+
+API_DEFAULT: Final = "127.0.0.1:7077"
+LISTEN_DEFAULT: Final = "/ip4/0.0.0.0/tcp/0"
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Settings of one node."""
+
+    home: Path | None = None
+    """Folder of identity and stores; None for a temporary one, removed at the end."""
+    name: str = ""
+    """How people call this node, 1 to 64 characters; empty for one made of its id."""
+    network_name: str = ""
+    """Name of the network that a fresh home founds; empty for one made of the node's name."""
+    listen: tuple[str, ...] = (LISTEN_DEFAULT,)
+    """Multiaddrs to listen on. Port 0 picks one that is then kept."""
+    advertise: tuple[str, ...] = ()
+    """Multiaddrs others should dial, where that is not what the node sees of itself (NAT)."""
+    api: str = API_DEFAULT
+    """HOST:PORT of the local HTTP interface; port 0 picks a free one."""
+    api_insecure: bool = False
+    """Whether the HTTP interface may listen beyond this machine, unencrypted."""
+    engine: str = "auto"
+    """Registered name of what answers questions here; 'none' to serve nothing."""
+    engine_options: Mapping[str, object] = field(default_factory=dict)
+    """Options of that engine. A key is a reference: 'env:NAME' or 'file:PATH'."""
+    share: Share | None = None
+    """Whether own results carry their answers; None for what the network says."""
+    suite: Suite = "hybrid"
+    """Signatures of a network founded here."""
+    kind: Literal["mesh", "demo"] = "mesh"
+    """Kind of a network founded here."""
+    record: Path | None = None
+    """File that every input of the core is recorded to, for `meshnode replay`."""
+    passphrase_file: Path | None = None
+    """File that holds the key store's passphrase."""
+    host_binding: bool = True
+    """Whether the home folder is refused on another machine."""
+
+
+def parse_api_address(text: str, *, origin: str = "") -> tuple[str, int]:
+    """Split HOST:PORT, with IPv6 in brackets. Raises `ConfigError`."""
+    host, separator, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    if (
+        not separator
+        or not host
+        or (":" in host and not bracketed)
+        or not (port.isascii() and port.isdecimal())
+        or int(port) > 65_535
+    ):
+        where = f" (from {origin})" if origin else ""
+        raise ConfigError(
+            f"api = {text!r}{where} is not HOST:PORT", hint=f"for example {API_DEFAULT}"
+        )
+    return host, int(port)
+
+
+def format_api_address(host: str, port: int) -> str:
+    """The inverse of `parse_api_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

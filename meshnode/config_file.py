@@ -1,0 +1,255 @@
+"""Where settings come from: defaults, then config.toml, then MESHNODE_* variables, then flags.
+
+Each layer is checked on its own, so that an error names the key and the place it was written.
+Later layers win; the origin of every value is kept, so that people can be told.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from meshnode.config import NodeConfig, parse_api_address
+from meshnode.errors import ConfigError
+from meshnode.home import get_default_home
+from meshnode.passphrase import PASSPHRASE_VARIABLE
+from meshnode.secret import Secret
+
+PREFIX: Final = "MESHNODE_"
+HOME_VARIABLE: Final = "MESHNODE_HOME"
+CONFIG_BYTES_MAX: Final = 65_536
+_SECRET_OPTION: Final = "api_key"  # noqa: S105 - a name
+_OTHER_VARIABLES: Final = (HOME_VARIABLE, PASSPHRASE_VARIABLE)
+_LIST_KEYS: Final = ("listen", "advertise")
+_PATH_KEYS: Final = ("record", "passphrase_file")
+
+_Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Multiaddr = Annotated[str, Field(max_length=256, pattern=r"^/[a-z0-9]+/")]
+
+
+class _Layer(BaseModel):
+    """One layer's values; absent keys are left to the layers below."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    name: _Name | None = None
+    network_name: _Name | None = None
+    listen: Annotated[list[_Multiaddr], Field(min_length=1, max_length=8)] | None = None
+    advertise: Annotated[list[_Multiaddr], Field(max_length=8)] | None = None
+    api: str | None = None
+    api_insecure: bool | None = None
+    engine: Annotated[str, Field(pattern=r"^[a-z0-9_\-]{1,64}$")] | None = None
+    engine_options: dict[str, Any] | None = None
+    share: Literal["full", "digest"] | None = None
+    suite: Literal["hybrid", "ed25519"] | None = None
+    kind: Literal["mesh", "demo"] | None = None
+    record: str | None = None
+    passphrase_file: str | None = None
+    host_binding: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """Settings, and where each of them came from."""
+
+    config: NodeConfig
+    origins: Mapping[str, str]
+    """By key: 'default', the settings file, an environment variable, or a flag."""
+
+
+def locate_home(home: Path | None, environ: Mapping[str, str]) -> Path:
+    """The home folder: the flag, then MESHNODE_HOME, then the platform's own place."""
+    if home is not None:
+        return home.expanduser().absolute()
+    text = environ.get(HOME_VARIABLE, "")
+    return Path(text).expanduser().absolute() if text else get_default_home()
+
+
+def load_config(
+    home: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> LoadedConfig:
+    """Settings from all layers. Raises `ConfigError` naming key, origin and reason.
+
+    `flags` holds what was given on the command line by the name of its key; None counts as absent.
+    """
+    environ = os.environ if environ is None else environ
+    path = locate_home(home, environ)
+    values: dict[str, Any] = {}
+    origins = {field.name: "default" for field in fields(NodeConfig)}
+    origins["home"] = "flag --home" if home else HOME_VARIABLE if environ.get(HOME_VARIABLE) else ""
+    origins["home"] = origins["home"] or "default"
+    for layer, origin in (
+        _read_file_layer(path / "config.toml"),
+        *_read_environment_layers(environ),
+        *_read_flag_layers(flags or {}),
+    ):
+        values.update(layer)
+        origins.update(dict.fromkeys(layer, origin))
+    if "api" in values:
+        parse_api_address(values["api"], origin=origins["api"])
+    return LoadedConfig(NodeConfig(home=path, **_convert(values)), origins)
+
+
+def resolve_engine_options(
+    options: Mapping[str, object], environ: Mapping[str, str]
+) -> dict[str, object]:
+    """Options with key references replaced by the keys they name. Raises `ConfigError`."""
+    resolved = dict(options)
+    if _SECRET_OPTION in resolved:
+        resolved[_SECRET_OPTION] = _resolve_secret(resolved[_SECRET_OPTION], environ)
+    return resolved
+
+
+def _read_file_layer(path: Path) -> tuple[dict[str, Any], str]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+        if len(data) > CONFIG_BYTES_MAX:
+            raise ConfigError(
+                f"{path} is larger than {CONFIG_BYTES_MAX} bytes", hint="it holds settings only"
+            )
+        values = tomllib.loads(data.decode())
+    except FileNotFoundError:
+        return {}, str(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", hint="check who owns it"
+        ) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}", hint="correct that line") from None
+    return _check_layer(values, str(path), strict=True), str(path)
+
+
+def _read_environment_layers(environ: Mapping[str, str]) -> list[tuple[dict[str, Any], str]]:
+    layers = []
+    known = {f"{PREFIX}{key.upper()}": key for key in _Layer.model_fields}
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        key = known.get(variable)
+        if key is None:
+            _refuse_typing_error(variable, [*known, *_OTHER_VARIABLES])
+        elif environ[variable]:
+            value = _parse_text(key, environ[variable], variable)
+            layers.append((_check_layer({key: value}, variable, strict=False), variable))
+    return layers
+
+
+def _read_flag_layers(flags: Mapping[str, object]) -> list[tuple[dict[str, Any], str]]:
+    layers = []
+    for key, value in flags.items():
+        if value is None:
+            continue
+        origin = f"flag --{key.replace('_', '-')}"
+        plain = list(value) if isinstance(value, tuple) else value
+        plain = str(plain) if isinstance(plain, Path) else plain
+        layers.append((_check_layer({key: plain}, origin, strict=True), origin))
+    return layers
+
+
+def _check_layer(values: dict[str, Any], origin: str, *, strict: bool) -> dict[str, Any]:
+    try:
+        layer = _Layer.model_validate(values, strict=strict)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"'{key}' (from {origin}) is not a setting", hint=_suggest(key)
+            ) from None
+        raise ConfigError(
+            f"{key} (from {origin}) cannot be used: {first['msg']}", hint="correct it there"
+        ) from None
+    return layer.model_dump(exclude_none=True)
+
+
+def _parse_text(key: str, text: str, variable: str) -> object:
+    if key in _LIST_KEYS:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if key == "engine_options":
+        return _parse_options(text, variable)
+    return text
+
+
+def _parse_options(text: str, variable: str) -> dict[str, Any]:
+    """`name=value` pairs with TOML values, separated by commas; bare words are text."""
+    options: dict[str, Any] = {}
+    for part in text.split(","):
+        name, separator, value = part.partition("=")
+        if not separator or not name.strip():
+            raise ConfigError(
+                f"engine_options (from {variable}) is not NAME=VALUE,NAME=VALUE",
+                hint="for example delay_ms=5",
+            )
+        options[name.strip()] = parse_option_value(value.strip())
+    return options
+
+
+def parse_option_value(text: str) -> object:
+    """An engine option as typed on a command line: a TOML number or boolean, else text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _refuse_typing_error(variable: str, known: list[str]) -> None:
+    """A variable that nearly is a setting is a slip of the keyboard; others are not ours."""
+    close = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+    if close:
+        raise ConfigError(f"{variable} is not a setting", hint=f"did you mean {close[0]}?")
+
+
+def _suggest(key: str) -> str:
+    close = difflib.get_close_matches(key, list(_Layer.model_fields), n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(_Layer.model_fields)}"
+
+
+def _convert(values: dict[str, Any]) -> dict[str, Any]:
+    converted = dict(values)
+    for key in _LIST_KEYS:
+        if key in converted:
+            converted[key] = tuple(converted[key])
+    for key in _PATH_KEYS:
+        if key in converted:
+            converted[key] = Path(converted[key]).expanduser().absolute()
+    return converted
+
+
+def _resolve_secret(reference: object, environ: Mapping[str, str]) -> Secret:
+    if isinstance(reference, Secret):
+        return reference
+    kind, _, name = str(reference).partition(":")
+    if kind == "env" and name:
+        text = environ.get(name, "")
+        if not text:
+            raise ConfigError(
+                f"engine_options.{_SECRET_OPTION} refers to {name}, which is not set",
+                hint=f"set the environment variable {name}",
+            )
+        return Secret(text)
+    if kind == "file" and name:
+        try:
+            text = Path(name).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        if not text:
+            raise ConfigError(
+                f"engine_options.{_SECRET_OPTION} refers to {name}, which cannot be read",
+                hint="the file holds the key and nothing else",
+            )
+        return Secret(text)
+    # The value itself is left out: it may be the key.
+    raise ConfigError(
+        f"engine_options.{_SECRET_OPTION} must be a reference, so that no key stands in settings",
+        hint="write env:NAME or file:PATH",
+    )
