@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import aiohttp
@@ -15,6 +15,8 @@ from meshnode.engines.upstream_errors import error_from_response, one_line
 from meshnode.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from meshnode.secret import Secret
 
 ERROR_BYTES_MAX = 64 << 10
@@ -37,6 +39,7 @@ class HttpBackend:
         self._connect_timeout_s = connect_timeout_ms / 1000
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
+        self._waits: set[asyncio.Timeout] = set()
         self.label = f"the engine at {self._base_url.authority}"
 
     def open(self) -> None:
@@ -53,6 +56,9 @@ class HttpBackend:
     async def close(self) -> None:
         """Hang up; whoever still reads meets an `EngineError`."""
         self._closed = True
+        now = asyncio.get_running_loop().time()
+        for wait in self._waits:
+            wait.reschedule(now)  # closing the session would leave some of them waiting
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -63,15 +69,10 @@ class HttpBackend:
         """The response to a request, its status 200; the caller closes it. Raises `EngineError`."""
         if self._session is None:
             raise EngineError(EngineFault.UNREACHABLE, f"{self.label} is not connected")
-        try:
-            async with asyncio.timeout_at(deadline):
-                response = await self._session.request(
-                    method, self._base_url / path, data=body, allow_redirects=False
-                )
-        except TimeoutError:
-            raise self._timeout("gave no answer in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._lost(EngineFault.UNREACHABLE, "cannot be reached", error) from None
+        async with self._wait(deadline, EngineFault.UNREACHABLE, "cannot be reached"):
+            response = await self._session.request(
+                method, self._base_url / path, data=body, allow_redirects=False
+            )
         if response.status == 200 and "html" not in response.content_type:
             return response
         try:
@@ -81,13 +82,8 @@ class HttpBackend:
 
     async def read(self, response: aiohttp.ClientResponse, *, deadline: float) -> bytes:
         """The bytes that have arrived; empty at the end of the body. Raises `EngineError`."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await response.content.readany()
-        except TimeoutError:
-            raise self._timeout("stopped in the middle of an answer") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._lost(EngineFault.TRUNCATED, "cut its answer short", error) from None
+        async with self._wait(deadline, EngineFault.TRUNCATED, "cut its answer short"):
+            return await response.content.readany()
 
     async def read_whole(
         self, response: aiohttp.ClientResponse, *, deadline: float, size_max_bytes: int
@@ -112,16 +108,30 @@ class HttpBackend:
             self.label, response.status, response.headers, body, secret=self._api_key
         )
 
-    def _timeout(self, what: str) -> EngineError:
-        return EngineError(EngineFault.TIMEOUT, f"{self.label} {what}")
-
-    def _lost(self, fault: EngineFault, what: str, error: Exception) -> EngineError:
+    @asynccontextmanager
+    async def _wait(self, deadline: float, fault: EngineFault, what: str) -> AsyncIterator[None]:
+        """Wait for the network until `deadline` or `close`; a loss becomes an error of `fault`."""
         if self._closed:
-            return EngineError(
-                EngineFault.UNREACHABLE, f"the connection to {self.label} was closed"
-            )
-        reason = one_line(str(error), self._api_key) or type(error).__name__
-        return EngineError(fault, f"{self.label} {what}: {reason}")
+            raise self._closed_error()
+        try:
+            async with asyncio.timeout_at(deadline) as wait:
+                self._waits.add(wait)
+                try:
+                    yield
+                finally:
+                    self._waits.discard(wait)
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            if self._closed:
+                raise self._closed_error() from None
+            if isinstance(error, TimeoutError):
+                raise EngineError(
+                    EngineFault.TIMEOUT, f"{self.label} kept this node waiting too long"
+                ) from None
+            reason = one_line(str(error), self._api_key) or type(error).__name__
+            raise EngineError(fault, f"{self.label} {what}: {reason}") from None
+
+    def _closed_error(self) -> EngineError:
+        return EngineError(EngineFault.UNREACHABLE, f"the connection to {self.label} was closed")
 
 
 def _read_base_url(text: str) -> yarl.URL:

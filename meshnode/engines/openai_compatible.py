@@ -14,6 +14,7 @@ import msgspec
 from meshnode.engines.base import EngineError, EngineFault, ModelInfo
 from meshnode.engines.http_backend import HttpBackend
 from meshnode.engines.openai_stream import (
+    ANSWER_BYTES_MAX,
     CompletionStream,
     chunk_of_completion,
     decode_object,
@@ -22,6 +23,7 @@ from meshnode.engines.openai_stream import (
 from meshnode.engines.options import Count, DurationMs, EngineOptions, SizeBytes
 from meshnode.engines.request import bad_request
 from meshnode.engines.slots import SlotGate
+from meshnode.engines.sse import EVENT_BYTES_MAX
 from meshnode.engines.upstream_errors import error_from_object
 from meshnode.secret import Secret
 
@@ -57,8 +59,8 @@ class OpenAICompatibleOptions(EngineOptions, frozen=True, kw_only=True, forbid_u
     """Between two pieces of an answer."""
     total_timeout_ms: DurationMs = 900_000
     request_bytes_max: SizeBytes = 8 << 20
-    answer_bytes_max: SizeBytes = 64 << 20
-    event_bytes_max: SizeBytes = 1 << 20
+    answer_bytes_max: SizeBytes = ANSWER_BYTES_MAX
+    event_bytes_max: SizeBytes = EVENT_BYTES_MAX
 
 
 class OpenAICompatibleEngine:

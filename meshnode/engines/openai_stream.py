@@ -13,7 +13,7 @@ import msgspec
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.engines.chunks import choices_of, find_usage
-from meshnode.engines.sse import SseParser
+from meshnode.engines.sse import EVENT_BYTES_MAX, SseParser
 from meshnode.engines.upstream_errors import error_from_object
 
 if TYPE_CHECKING:
@@ -22,11 +22,19 @@ if TYPE_CHECKING:
     from meshnode.secret import Secret
 
 
+ANSWER_BYTES_MAX = 64 << 20
+
+
 class CompletionStream:
     """The state of one streamed answer."""
 
     def __init__(
-        self, backend: str, *, secret: Secret, answer_bytes_max: int, event_bytes_max: int
+        self,
+        backend: str,
+        *,
+        secret: Secret,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+        event_bytes_max: int = EVENT_BYTES_MAX,
     ) -> None:
         self._backend = backend
         self._secret = secret
@@ -75,12 +83,13 @@ class CompletionStream:
             if event.data.strip() == "[DONE]":
                 self.done = True
             else:
-                chunks.append(self._take_chunk(event))
+                chunks.append(self.take(event.data, is_error=event.event == "error"))
         return chunks
 
-    def _take_chunk(self, event: SseEvent) -> Chunk:
-        chunk = decode_object(event.data.encode(errors="replace"), self._backend)
-        if chunk.get("error") or event.event == "error":
+    def take(self, data: str, *, is_error: bool = False) -> Chunk:
+        """The chunk in one piece of JSON. Raises `EngineError`, also for an error object."""
+        chunk = decode_object(data, self._backend)
+        if chunk.get("error") or is_error:
             raise error_from_object(self._backend, chunk, secret=self._secret)
         self.accept(chunk)
         return chunk
@@ -119,7 +128,7 @@ def malformed(backend: str, what: str) -> EngineError:
     return EngineError(EngineFault.MALFORMED, f"{backend} sent a malformed answer: {what}")
 
 
-def decode_object(data: bytes, backend: str) -> dict[str, Any]:
+def decode_object(data: bytes | str, backend: str) -> dict[str, Any]:
     """A JSON object. Raises `EngineError` for anything else."""
     try:
         value = msgspec.json.decode(data)

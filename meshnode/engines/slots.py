@@ -63,6 +63,8 @@ class SlotGate:
             elif waiter.exception() is None:
                 self.release()  # the slot was handed over in the very tick of the cancellation
             raise
+        if self.closed:
+            raise self.closed_error()
 
     def release(self) -> None:
         """Give a slot back; the longest waiting request gets it."""
