@@ -1,18 +1,20 @@
 """The error tree of the project, on top of `dag.errors`.
 
-    MeshError                              code, hint, retryable
-      InvalidMessage ...                   the peer's fault (see `dag.errors`)
-      ConfigError                          at start; names the key
-      CommandRejected(reason)              the caller's fault
-        NoDaemon                           no node runs for this home folder
-        NoPeerServes                       nobody reachable serves the model that was asked for
-      StorageError                         the disk's
-        CorruptJournal                     a stored record that fails its check
-        KeystoreError                      the key store cannot be opened
-      TransportError                       the network's
-        DialFailed, PeerGone, StreamReset
-      EngineError                          the engine's (see `meshnode.engines.base`)
-      DeadlineExceeded                     a stated wait ran out
+MeshError                              code, hint, retryable
+  InvalidMessage ...                   the peer's fault (see `dag.errors`)
+  ConfigError                          at start; names the key
+  CommandRejected(reason)              the caller's fault
+    NoDaemon                           no node runs for this home folder
+    NoPeerServes                       nobody reachable serves the model that was asked for
+    NodeClosed                         the node behind a handle has ended
+  StorageError                         the disk's
+    CorruptJournal                     a stored record that fails its check
+    KeystoreError                      the key store cannot be opened
+  TransportError                       the network's
+    DialFailed, PeerGone, StreamReset
+  EngineError                          the engine's (see `meshnode.engines.base`)
+  DeadlineExceeded                     a stated wait ran out
+  AnswerInterrupted(text)              an answer broke off after its first words
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from dag.errors import (
 )
 
 __all__ = [
+    "AnswerInterrupted",
     "CommandRejected",
     "ConfigError",
     "CorruptJournal",
@@ -43,6 +46,7 @@ __all__ = [
     "MessageTooLarge",
     "NoDaemon",
     "NoPeerServes",
+    "NodeClosed",
     "Offence",
     "PeerGone",
     "StorageError",
@@ -75,6 +79,12 @@ class NoPeerServes(CommandRejected):
 
     code = "no_peer_serves"
     retryable = True
+
+
+class NodeClosed(CommandRejected):
+    """The node behind a handle has ended; open another one."""
+
+    code = "node_closed"
 
 
 class StorageError(MeshError):
@@ -125,3 +135,17 @@ class DeadlineExceeded(MeshError):
 
     code = "deadline_exceeded"
     retryable = True
+
+
+class AnswerInterrupted(MeshError):
+    """An answer broke off after its first words; `text` holds what arrived.
+
+    Nobody else takes over then: a second peer would say something else.
+    """
+
+    code = "answer_interrupted"
+    retryable = True
+
+    def __init__(self, message: str, *, text: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.text = text

@@ -1,0 +1,1 @@
+"""Which replica serves a query: pure policy, integers only."""

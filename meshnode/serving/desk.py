@@ -1,0 +1,310 @@
+"""Where questions meet the own engine: a slot, the chunks, the signed result.
+
+The same path for everybody: the server feeds it from streams, the asking side calls it directly
+when this node itself is the best replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dag.genesis import Share
+from dag.types import Kind
+from meshnode.core.commands import Serve
+from meshnode.core.messages import MODELS_MAX, ModelAdvert
+from meshnode.engines.base import ChatRequest, Chunk, EngineError, EngineFault, ModelInfo
+from meshnode.errors import DeadlineExceeded, MalformedMessage
+from meshnode.routing.replica import Replica
+from meshnode.serving.assembly import AnswerAssembler, check_chunk
+from meshnode.serving.protocol import (
+    CHUNK_BYTES_MAX,
+    HEARTBEAT_MS,
+    Done,
+    Queued,
+    clip_text,
+)
+from meshnode.serving.pump import pump_chunks
+from meshnode.serving.results import Reasoning, choose_share, encode_result
+from meshnode.serving.slots import Place, Slots
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from meshnode.engines.base import Engine
+    from meshnode.serving.port import MeshPort
+
+ADVERT_PERIOD_MS = 200
+"""Load changes with each question; peers hear of it at most this often."""
+KNOWLEDGE_WAIT_MS = 2_000
+"""How long a vertex a question builds on may take to arrive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A question as the desk takes it."""
+
+    requester: bytes
+    """Author id of who asks, proved by the connection."""
+    body: bytes
+    """The request in JSON, as it was asked."""
+    request: ChatRequest
+    share: Share
+    remaining_ms: int
+    knowledge: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk of an answer, and its JSON."""
+
+    chunk: Chunk
+    data: bytes
+
+
+Progress = Queued | Piece | Done
+"""What an answer consists of, from whichever side it comes."""
+
+
+class Desk:
+    """Serves one engine to this node and, where the engine may be shared, to its peers."""
+
+    def __init__(self, engine: Engine, port: MeshPort) -> None:
+        self._engine = engine
+        self._port = port
+        self._load_changed = asyncio.Event()
+        self._slots = Slots(engine.slots, changed=self._load_changed.set)
+        self._models: tuple[ModelInfo, ...] = ()
+        self._advertiser: asyncio.Task[None] | None = None
+        self._draining = False
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind the desk."""
+        return self._engine
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What the engine offers."""
+        return self._models
+
+    @property
+    def running(self) -> int:
+        """Questions that run now, of whomever."""
+        return self._slots.running
+
+    @property
+    def queued(self) -> int:
+        """Questions that wait for a slot."""
+        return self._slots.queued
+
+    async def start(self) -> None:
+        """Load the engine and tell peers. Raises `EngineError`."""
+        await self._engine.start()
+        self._models = tuple(await self._engine.models())
+        await self._advertise()
+        self._advertiser = asyncio.create_task(self._keep_advertising(), name="advertise load")
+
+    async def drain(self) -> None:
+        """Take no more questions and tell peers; those at work go on."""
+        self._draining = True
+        if self._advertiser is not None:
+            self._advertiser.cancel()
+            await asyncio.wait({self._advertiser})
+            self._advertiser = None
+            await self._advertise()
+
+    async def close(self) -> None:
+        """Stop the engine."""
+        await self._engine.close()
+
+    def make_replica(self) -> Replica:
+        """This node's own engine, as the router sees it."""
+        return Replica(
+            peer=self._port.peer,
+            author=self._port.author,
+            name=self._port.name,
+            models=tuple(model.id for model in self._models),
+            engine=self._engine.name,
+            slots=self._engine.slots,
+            running=self.running,
+            queued=self.queued,
+            local=True,
+            shareable=self._engine.shareable,
+            draining=self._draining,
+        )
+
+    def check_admission(self, requester: bytes) -> None:
+        """Raises `EngineError` when a question of this author would be refused now."""
+        if requester != self._port.author and not self._engine.shareable:
+            raise EngineError(
+                EngineFault.FORBIDDEN,
+                f"the {self._engine.name} engine here serves its owner only",
+                hint="ask a peer that hosts its own weights",
+            )
+        if self._draining:
+            raise EngineError(
+                EngineFault.OVERLOADED, "this peer is shutting down", hint="ask another peer"
+            )
+        self._slots.check_room()
+
+    async def answer(self, job: Job) -> AsyncGenerator[Progress, None]:
+        """Answer a question; the last item is `Done`, its vertex durable.
+
+        Closing the iterator, or cancelling who reads it, stops the engine. Raises `EngineError`
+        and `DeadlineExceeded`.
+        """
+        self.check_admission(job.requester)
+        await self._check_knowledge(job.knowledge)
+        run = _Run(self._port.read_clock_ms(), job.remaining_ms)
+        assembler = AnswerAssembler()
+        place = self._slots.enter()
+        try:
+            while not place.granted.is_set():
+                yield Queued(self._slots.find_position(place))
+                await self._wait_for_slot(place, run)
+            run.granted_ms = self._port.read_clock_ms()
+            yield Queued(0)
+            async with pump_chunks(self._engine, job.request) as pump:
+                while True:
+                    try:
+                        chunk = await pump.next_chunk(self._next_wait_ms(run))
+                    except TimeoutError:
+                        yield Queued(0)
+                        continue
+                    if chunk is None:
+                        break
+                    piece = encode_piece(chunk)
+                    if assembler.add(piece.chunk, size_bytes=len(piece.data)):
+                        run.note_token(self._port.read_clock_ms())
+                    yield piece
+            self._slots.note_run(self._port.read_clock_ms() - run.granted_ms)
+        finally:
+            self._slots.leave(place)
+        yield await self._publish(job, run, assembler)
+
+    async def _check_knowledge(self, knowledge: tuple[bytes, ...]) -> None:
+        for vertex_id in knowledge:
+            if await self._port.find_vertex(vertex_id, timeout_ms=KNOWLEDGE_WAIT_MS) is None:
+                raise EngineError(
+                    EngineFault.BAD_REQUEST,
+                    f"the vertex {vertex_id.hex()[:12]} the question builds on is not held here",
+                    hint="name a vertex that `meshnode dag log` shows",
+                )
+
+    async def _wait_for_slot(self, place: Place, run: _Run) -> None:
+        try:
+            async with asyncio.timeout(self._next_wait_ms(run) / 1000):
+                await place.granted.wait()
+        except TimeoutError:
+            return
+
+    def _next_wait_ms(self, run: _Run) -> int:
+        remaining_ms = run.deadline_ms - self._port.read_clock_ms()
+        if remaining_ms <= 0:
+            raise DeadlineExceeded("the question ran out of time", hint="allow more time for it")
+        return min(HEARTBEAT_MS, remaining_ms)
+
+    async def _publish(self, job: Job, run: _Run, assembler: AnswerAssembler) -> Done:
+        total_ms = self._port.read_clock_ms() - run.started_ms
+        model = assembler.model or str(job.request.get("model") or "")
+        reasoning = Reasoning(
+            body=job.body,
+            requester=job.requester,
+            model=model,
+            model_revision=self._find_revision(model),
+            engine=self._engine.name,
+            content=assembler.content,
+            finish_reason=assembler.finish_reason or "unknown",
+            prompt_tokens=assembler.prompt_tokens or 0,
+            completion_tokens=assembler.completion_tokens or 0,
+            queued_ms=run.granted_ms - run.started_ms,
+            first_token_ms=total_ms if run.token_ms is None else run.token_ms - run.started_ms,
+            total_ms=total_ms,
+        )
+        body, share = encode_result(reasoning, choose_share(self._port.share, job.share))
+        signed = await self._port.publish(Kind.RESULT, body, job.knowledge)
+        return Done(
+            vertex=signed.id,
+            lamport=signed.vertex.lamport,
+            engine=clip_text(reasoning.engine),
+            model=clip_text(reasoning.model),
+            share=share,
+            finish_reason=clip_text(reasoning.finish_reason),
+            prompt_tokens=reasoning.prompt_tokens,
+            completion_tokens=reasoning.completion_tokens,
+            queued_ms=reasoning.queued_ms,
+            first_token_ms=reasoning.first_token_ms,
+            total_ms=reasoning.total_ms,
+        )
+
+    def _find_revision(self, model_id: str) -> str:
+        for model in self._models:
+            if model.id == model_id:
+                return model.revision
+        return ""
+
+    async def _keep_advertising(self) -> None:
+        while True:
+            await self._load_changed.wait()
+            self._load_changed.clear()
+            await self._advertise()
+            await asyncio.sleep(ADVERT_PERIOD_MS / 1000)
+
+    async def _advertise(self) -> None:
+        shared = self._models[:MODELS_MAX] if self._engine.shareable else ()
+        await self._port.advertise(
+            Serve(
+                models=tuple(_make_advert(self._engine, model) for model in shared),
+                slots=self._engine.slots if shared else 0,
+                running=self.running,
+                queued=self.queued,
+                draining=self._draining,
+            )
+        )
+
+
+class _Run:
+    """The times of one answer."""
+
+    def __init__(self, started_ms: int, remaining_ms: int) -> None:
+        self.started_ms = started_ms
+        self.deadline_ms = started_ms + remaining_ms
+        self.granted_ms = started_ms
+        self.token_ms: int | None = None
+
+    def note_token(self, now_ms: int) -> None:
+        """Remember when the first text came."""
+        if self.token_ms is None:
+            self.token_ms = now_ms
+
+
+def encode_piece(chunk: object) -> Piece:
+    """A chunk with its JSON. Raises `EngineError` for what cannot be passed on."""
+    try:
+        checked = check_chunk(chunk)
+        data = msgspec.json.encode(checked)
+    except (MalformedMessage, TypeError, ValueError, RecursionError) as error:
+        raise EngineError(
+            EngineFault.MALFORMED, f"the engine produced a chunk that is not JSON: {error}"
+        ) from None
+    if len(data) > CHUNK_BYTES_MAX:
+        raise EngineError(
+            EngineFault.MALFORMED,
+            f"the engine produced a chunk of {len(data)} bytes, more than {CHUNK_BYTES_MAX}",
+        )
+    return Piece(checked, data)
+
+
+def _make_advert(engine: Engine, model: ModelInfo) -> ModelAdvert:
+    return ModelAdvert(
+        id=clip_text(model.id),
+        revision=clip_text(model.revision),
+        context_tokens=model.context_tokens,
+        tools=model.tools,
+        engine=clip_text(engine.name),
+        label=clip_text(model.label),
+    )

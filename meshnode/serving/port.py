@@ -1,0 +1,75 @@
+"""What serving and asking need of the node they run in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from meshnode.core.messages import ModelAdvert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dag.genesis import Share
+    from dag.vertex import SignedVertex
+    from meshnode.core.commands import Serve
+    from meshnode.errors import InvalidMessage
+    from meshnode.transport.base import FrameStream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingPeer:
+    """A ready peer and its newest advert."""
+
+    peer: str
+    author: bytes
+    name: str
+    models: tuple[ModelAdvert, ...] = ()
+    slots: int = 0
+    running: int = 0
+    queued: int = 0
+    draining: bool = False
+
+
+class MeshPort(Protocol):
+    """A node as serving sees it."""
+
+    @property
+    def author(self) -> bytes:
+        """Own author id."""
+
+    @property
+    def peer(self) -> str:
+        """Own transport id."""
+
+    @property
+    def name(self) -> str:
+        """Own name, for people."""
+
+    @property
+    def share(self) -> Share:
+        """The network's rule on what result vertices show."""
+
+    def find_member(self, peer: str) -> bytes | None:
+        """The author behind a ready peer; None for anybody else."""
+
+    def list_serving_peers(self) -> Sequence[ServingPeer]:
+        """Every ready peer."""
+
+    async def open_stream(self, peer: str) -> FrameStream:
+        """Open a stream to a ready peer. Raises `TransportError`."""
+
+    async def publish(self, kind: int, body: bytes, knowledge: tuple[bytes, ...]) -> SignedVertex:
+        """Author a vertex; returns once it is durable. Raises `CommandRejected`."""
+
+    async def find_vertex(self, vertex_id: bytes, *, timeout_ms: int) -> SignedVertex | None:
+        """A vertex from the own store; waits that long for it to arrive."""
+
+    async def advertise(self, serve: Serve) -> None:
+        """Tell peers what this node serves."""
+
+    def report_offence(self, peer: str, error: InvalidMessage) -> None:
+        """Count what a peer did wrong on a stream."""
+
+    def read_clock_ms(self) -> int:
+        """Milliseconds that never go back."""

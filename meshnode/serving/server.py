@@ -1,0 +1,218 @@
+"""The serving side of answer streams: read the question, forward the answer, notice who leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshnode.engines.base import EngineError, EngineFault
+from meshnode.errors import (
+    DeadlineExceeded,
+    InvalidMessage,
+    MalformedMessage,
+    MeshError,
+    MessageTooLarge,
+    StreamReset,
+)
+from meshnode.serving.desk import Desk, Job, Piece, Progress
+from meshnode.serving.protocol import (
+    REMAINING_MS_MAX,
+    Ask,
+    AskPart,
+    Cancel,
+    Failed,
+    Part,
+    clip_text,
+    decode_ask_frame,
+    encode_frame,
+    split_parts,
+)
+
+if TYPE_CHECKING:
+    from meshnode.serving.port import MeshPort
+    from meshnode.transport.base import FrameStream
+
+STREAMS_MAX = 64
+"""Answer streams at once, over all peers: 2 MiB of question each."""
+STREAMS_PER_PEER_MAX = 16
+READ_MS = 10_000
+"""A question arrives whole within this."""
+SLOW_READER_MS = 30_000
+"""An asker that takes no frame for this long is given up."""
+LINGER_MS = 1_000
+"""How long the last frame may take to be read before the stream is torn down."""
+
+
+class AnswerServer:
+    """Serves the streams that peers open."""
+
+    def __init__(self, desk: Desk | None, port: MeshPort) -> None:
+        self._desk = desk
+        self._port = port
+        self._streams: dict[str, int] = {}
+
+    async def serve(self, stream: FrameStream) -> None:
+        """Handle one stream to its end; never raises for what the peer did."""
+        author = self._port.find_member(stream.peer)
+        if author is None:
+            # Whoever has not proved membership learns nothing, not even why.
+            stream.reset()
+            return
+        peer = str(stream.peer)
+        held = self._streams.get(peer, 0)
+        if held >= STREAMS_PER_PEER_MAX or sum(self._streams.values()) >= STREAMS_MAX:
+            stream.reset()
+            return
+        self._streams[peer] = held + 1
+        try:
+            await self._serve_member(stream, author)
+        except InvalidMessage as error:
+            self._port.report_offence(peer, error)
+        except (StreamReset, TimeoutError):
+            pass  # the asker is gone, or as good as gone
+        finally:
+            stream.reset()
+            self._release(peer)
+
+    def _release(self, peer: str) -> None:
+        self._streams[peer] -= 1
+        if not self._streams[peer]:
+            del self._streams[peer]
+
+    async def _serve_member(self, stream: FrameStream, author: bytes) -> None:
+        try:
+            desk = self._require_desk()
+            async with asyncio.timeout(READ_MS / 1000):
+                ask = await _read_ask(stream)
+                desk.check_admission(author)
+                job = _make_job(author, ask, await _read_body(stream, ask.body_bytes))
+            await self._answer_watched(stream, desk, job)
+        except InvalidMessage:
+            raise
+        except StreamReset:
+            raise
+        except MeshError as error:
+            await _send(stream, encode_frame(_make_failed(error)))
+        await _linger(stream)
+
+    def _require_desk(self) -> Desk:
+        if self._desk is None:
+            raise EngineError(
+                EngineFault.MODEL_NOT_FOUND, "this peer serves no model", hint="ask another peer"
+            )
+        return self._desk
+
+    async def _answer_watched(self, stream: FrameStream, desk: Desk, job: Job) -> None:
+        """Answer until done or until the asker cancels, whichever is first."""
+        work = asyncio.create_task(_forward(stream, desk, job), name="answer")
+        watch = asyncio.create_task(_watch(stream), name="watch asker")
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.wait({work, watch})
+        for task in (work, watch):
+            if not task.cancelled():
+                task.result()
+
+
+async def _read_ask(stream: FrameStream) -> Ask:
+    frame = decode_ask_frame(await _receive(stream))
+    if not isinstance(frame, Ask):
+        raise MalformedMessage("an answer stream begins with ASK")
+    return frame
+
+
+async def _read_body(stream: FrameStream, body_bytes: int) -> bytes:
+    body = bytearray()
+    while len(body) < body_bytes:
+        frame = decode_ask_frame(await _receive(stream))
+        if isinstance(frame, Cancel):
+            raise StreamReset(f"{stream.peer} cancelled")
+        if not isinstance(frame, AskPart):
+            raise MalformedMessage("ASK came twice on one stream")
+        if len(body) + len(frame.data) > body_bytes:
+            raise MessageTooLarge("request body", len(body) + len(frame.data), body_bytes)
+        body += frame.data
+    return bytes(body)
+
+
+async def _receive(stream: FrameStream) -> bytes:
+    frame = await stream.receive()
+    if frame is None:
+        raise StreamReset(f"{stream.peer} finished before its question was complete")
+    return frame
+
+
+def _make_job(author: bytes, ask: Ask, body: bytes) -> Job:
+    return Job(
+        requester=author,
+        body=body,
+        request=_decode_request(body),
+        share=ask.share,
+        remaining_ms=min(ask.remaining_ms, REMAINING_MS_MAX),
+        knowledge=ask.knowledge,
+    )
+
+
+def _decode_request(body: bytes) -> dict[str, Any]:
+    try:
+        request = msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise MalformedMessage(f"a request body is not JSON: {error}") from None
+    if not isinstance(request, dict):
+        raise MalformedMessage("a request body is not a JSON object")
+    return request
+
+
+async def _forward(stream: FrameStream, desk: Desk, job: Job) -> None:
+    async with aclosing(desk.answer(job)) as progress:
+        async for item in progress:
+            for frame in _make_frames(item):
+                await _send(stream, frame)
+
+
+def _make_frames(item: Progress) -> list[bytes]:
+    if not isinstance(item, Piece):
+        return [encode_frame(item)]
+    parts = split_parts(item.data)
+    return [
+        encode_frame(Part(data, last=index == len(parts) - 1)) for index, data in enumerate(parts)
+    ]
+
+
+async def _send(stream: FrameStream, frame: bytes) -> None:
+    async with asyncio.timeout(SLOW_READER_MS / 1000):
+        await stream.send(frame)
+
+
+async def _watch(stream: FrameStream) -> None:
+    """Returns when the asker wants no more; raises when it misbehaves or is gone."""
+    data = await stream.receive()
+    if data is not None and not isinstance(decode_ask_frame(data), Cancel):
+        raise MalformedMessage("only CANCEL may follow a question")
+
+
+async def _linger(stream: FrameStream) -> None:
+    """Finish, and let the asker read the last frame before the stream is torn down."""
+    async with asyncio.timeout(LINGER_MS / 1000):
+        await stream.finish()
+        while await stream.receive() is not None:
+            pass
+
+
+def _make_failed(error: MeshError) -> Failed:
+    fault, retry_after_ms = EngineFault.INTERNAL, 0
+    if isinstance(error, EngineError):
+        fault, retry_after_ms = error.fault, error.retry_after_ms or 0
+    elif isinstance(error, DeadlineExceeded):
+        fault = EngineFault.TIMEOUT
+    return Failed(
+        fault=str(fault),
+        message=clip_text(error.message),
+        retry_after_ms=min(retry_after_ms, REMAINING_MS_MAX),
+    )
