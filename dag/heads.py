@@ -1,0 +1,114 @@
+"""The ends of the DAG: they determine the whole store, and new vertices stand on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from dag.canonical import compute_digest
+from dag.index import Entry, Index
+from dag.types import LANE_SPEECH, SPEECH_PARENTS_MAX, Ref
+
+HEADS_DOMAIN: Final = b"meshnode/heads/1"
+
+
+class ForkedAuthors(Protocol):
+    """Tells whether an author is known to have forked."""
+
+    def is_forked(self, author: bytes) -> bool:
+        """Whether two vertices of one slot are known."""
+
+
+class Heads:
+    """The heads of both lanes together, and those of lane 0 alone, kept up incrementally.
+
+    An author has at most one head per lane unless it forked, so authors bound their number.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[bytes, Ref] = {}
+        self._speech: dict[bytes, Ref] = {}
+
+    @property
+    def refs(self) -> tuple[Ref, ...]:
+        """Vertices without a child in either lane, ascending."""
+        return tuple(sorted(self._all.values()))
+
+    @property
+    def speech_refs(self) -> tuple[Ref, ...]:
+        """Lane-0 vertices without a child in lane 0, ascending."""
+        return tuple(sorted(self._speech.values()))
+
+    def add(self, entry: Entry) -> None:
+        """Follow an admission; children come after their parents."""
+        ref, heads = entry.ref, self._all
+        for parent in entry.parents:
+            heads.pop(parent.id, None)
+        heads[ref.id] = ref
+        if entry.lane == LANE_SPEECH:
+            speech = self._speech
+            for parent in entry.parents:
+                speech.pop(parent.id, None)
+            speech[ref.id] = ref
+
+    def select_parents(
+        self,
+        own_previous: Ref | None,
+        *,
+        knowledge: Iterable[Ref] = (),
+        exclude: Iterable[bytes] = (),
+        count_max: int = SPEECH_PARENTS_MAX,
+    ) -> tuple[Ref, ...]:
+        """Parents of a new lane-0 vertex: own previous first, then the others ascending.
+
+        `knowledge` must be among them, and so must the head of highest lamport; the places left go
+        to the oldest heads, so that every head is taken up in time. `exclude` names heads nobody
+        should stand on (those of forked authors).
+        """
+        excluded = dict.fromkeys(exclude)
+        own = () if own_previous is None else (own_previous,)
+        chosen = {ref.id: ref for ref in (*own, *knowledge)}
+        candidates = [ref for ref in self.speech_refs if ref.id not in excluded]
+        for ref in (*candidates[-1:], *candidates):
+            if len(chosen) >= count_max:
+                break
+            chosen.setdefault(ref.id, ref)
+        others = [ref for ref in chosen.values() if ref != own_previous]
+        assert len(chosen) <= count_max, "knowledge leaves room for own previous and a head"
+        return (*own, *sorted(others))
+
+    def collect_digest_refs(self, index: Index, forked: ForkedAuthors) -> tuple[Ref, ...]:
+        """The heads that honest peers with equal knowledge agree on, ascending.
+
+        A forked author can hand every peer different vertices. So its vertices on which nobody
+        else built are left out, and what they alone referenced counts as a head again. Heads at or
+        below the horizon are left out: whoever lacks them will never get them.
+        """
+        refs: list[Ref] = []
+        uncovered: dict[bytes, int] = {}
+        queue = list(self._all.values())
+        while queue:
+            ref = queue.pop()
+            entry = index.get(ref.id)
+            if entry is None or ref.lamport <= index.horizon:
+                continue
+            if not forked.is_forked(entry.author):
+                refs.append(entry.ref)
+                continue
+            for parent_ref in entry.parents:
+                count = uncovered.get(parent_ref.id, 0) + 1
+                uncovered[parent_ref.id] = count
+                parent = index.get(parent_ref.id)
+                if parent is not None and count == parent.children:
+                    queue.append(parent_ref)
+        return tuple(sorted(refs))
+
+
+def compute_heads_digest(refs: Iterable[Ref]) -> bytes:
+    """Digest of a set of heads, whatever order they come in: ids joined, ascending by ref."""
+    return compute_digest(HEADS_DOMAIN, b"".join(ref.id for ref in sorted(refs)))
+
+
+def compute_lamport(parents: Iterable[Ref]) -> int:
+    """The lamport of a vertex with these parents."""
+    return 1 + max((ref.lamport for ref in parents), default=0)

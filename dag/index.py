@@ -1,0 +1,259 @@
+"""What a store holds, without the bodies: who references whom, by id, slot and order.
+
+The index is ancestor-closed above its horizon: a vertex is added only when each of its parents is
+held, or lies at or below the horizon and so counts as present. Lamport numbers grow along every
+edge, which makes (lamport, id) a topological order and lets walks stop early.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from dag.types import LANE_SPEECH, Ref
+from dag.vertex import SignedVertex
+
+Slot = tuple[bytes, int, int]
+"""(author, lane, seq)."""
+
+
+class Entry:
+    """One admitted vertex. `children` counts both lanes, `speech_children` lane 0 only."""
+
+    __slots__ = (
+        "author",
+        "children",
+        "kind",
+        "lane",
+        "parents",
+        "position",
+        "ref",
+        "seq",
+        "size_bytes",
+        "speech_children",
+        "twin",
+    )
+
+    def __init__(self, signed: SignedVertex, position: int) -> None:
+        vertex = signed.vertex
+        self.ref: Final = Ref(vertex.lamport, signed.id)
+        self.author: Final = vertex.author
+        self.lane: Final = vertex.lane
+        self.seq: Final = vertex.seq
+        self.kind: Final = vertex.kind
+        self.parents: Final = vertex.parents
+        self.size_bytes: Final = len(signed.wire)
+        self.position: Final = position
+        """How many vertices were admitted before this one."""
+        self.children = 0
+        self.speech_children = 0
+        self.twin: Ref | None = None
+        """The vertex that was admitted first for this slot, if this one forks it."""
+
+    @property
+    def slot(self) -> Slot:
+        """(author, lane, seq)."""
+        return self.author, self.lane, self.seq
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it ends the DAG or, in lane 0, what lane 0 has said."""
+        return not self.children or (self.lane == LANE_SPEECH and not self.speech_children)
+
+
+class Index:
+    """Every admitted vertex that was not pruned."""
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, Entry] = {}
+        self._slots: dict[Slot, bytes] = {}
+        self._forked_slots: dict[Slot, list[bytes]] = {}
+        self._last: dict[tuple[bytes, int], Entry] = {}
+        self._lamports: list[int] = []
+        self._by_lamport: dict[int, list[bytes]] = {}
+        self._admitted = 0
+        self._horizon = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, vertex_id: object) -> bool:
+        return vertex_id in self._entries
+
+    @property
+    def horizon(self) -> int:
+        """References at or below this lamport count as present."""
+        return self._horizon
+
+    @property
+    def lamport_max(self) -> int:
+        """The highest lamport held, 0 when empty."""
+        return self._lamports[-1] if self._lamports else 0
+
+    def get(self, vertex_id: bytes) -> Entry | None:
+        """The entry of an id."""
+        return self._entries.get(vertex_id)
+
+    def get_slot(self, author: bytes, lane: int, seq: int) -> tuple[bytes, ...]:
+        """Ids held for a slot in order of admission; more than one is a fork."""
+        slot = (author, lane, seq)
+        forked = self._forked_slots.get(slot)
+        if forked is not None:
+            return tuple(forked)
+        first = self._slots.get(slot)
+        return () if first is None else (first,)
+
+    def is_slot_full(self, author: bytes, lane: int, seq: int) -> bool:
+        """Whether a slot holds two vertices: enough to prove a fork, and no more enter unneeded."""
+        return (author, lane, seq) in self._forked_slots
+
+    def get_last(self, author: bytes, lane: int) -> Entry | None:
+        """The entry of highest seq in an author's lane; of a fork, the one admitted first."""
+        return self._last.get((author, lane))
+
+    def is_present(self, ref: Ref) -> bool:
+        """Whether a reference is held, or so old that it counts as held."""
+        return ref.id in self._entries or ref.lamport <= self._horizon
+
+    def find_missing(self, refs: Iterable[Ref]) -> tuple[Ref, ...]:
+        """The references that are not present, in the order given."""
+        entries, horizon = self._entries, self._horizon
+        return tuple(ref for ref in refs if ref.id not in entries and ref.lamport > horizon)
+
+    def add(self, signed: SignedVertex) -> Entry:
+        """Admit a vertex whose parents are present. The caller has checked everything else."""
+        entry = Entry(signed, self._admitted)
+        vertex_id, lamport = entry.ref.id, entry.ref.lamport
+        entries = self._entries
+        assert vertex_id not in entries, "a vertex is admitted once"
+        speech = entry.lane == LANE_SPEECH
+        for ref in entry.parents:
+            parent = entries.get(ref.id)
+            if parent is None:
+                assert ref.lamport <= self._horizon, "parents are admitted first"
+                continue
+            parent.children += 1
+            if speech:
+                parent.speech_children += 1
+        entries[vertex_id] = entry
+        self._admitted += 1
+        bucket = self._by_lamport.get(lamport)
+        if bucket is None:
+            self._by_lamport[lamport] = [vertex_id]
+            insort(self._lamports, lamport)
+        else:
+            bucket.append(vertex_id)
+        self._take_slot(entry)
+        return entry
+
+    def _take_slot(self, entry: Entry) -> None:
+        slot = entry.slot
+        first = self._slots.setdefault(slot, entry.ref.id)
+        if first != entry.ref.id:
+            entry.twin = self._entries[first].ref
+            self._forked_slots.setdefault(slot, [first]).append(entry.ref.id)
+        chain = (entry.author, entry.lane)
+        last = self._last.get(chain)
+        if last is None or entry.seq > last.seq:
+            self._last[chain] = entry
+
+    def iterate(self, from_lamport: int = 0) -> Iterator[Entry]:
+        """Entries in (lamport, id) order, which is topological. Nothing may be added meanwhile."""
+        start = bisect_left(self._lamports, from_lamport)
+        for position in range(start, len(self._lamports)):
+            for vertex_id in sorted(self._by_lamport[self._lamports[position]]):
+                yield self._entries[vertex_id]
+
+    def collect_ancestors(
+        self, ids: Iterable[bytes], *, exclude: Iterable[bytes] = (), count_max: int | None = None
+    ) -> tuple[Ref, ...]:
+        """The vertices `ids` and their ancestors, without `exclude` and theirs, parents first.
+
+        Ids that are not held are passed over. With `count_max` only the oldest are given, so that
+        what is given can always be admitted by whoever holds the excluded.
+        """
+        queue: list[tuple[int, bytes]] = []
+        wanted: dict[bytes, bool] = {}
+        pending = 0
+        for group, want in ((exclude, False), (ids, True)):
+            for vertex_id in group:
+                entry = self._entries.get(vertex_id)
+                if entry is not None and vertex_id not in wanted:
+                    wanted[vertex_id] = want
+                    pending += want
+                    heapq.heappush(queue, (-entry.ref.lamport, vertex_id))
+        found: list[Ref] = []
+        while pending:
+            _, vertex_id = heapq.heappop(queue)
+            entry = self._entries[vertex_id]
+            want = wanted[vertex_id]
+            if want:
+                pending -= 1
+                found.append(entry.ref)
+            pending += self._spread(entry, want, wanted, queue)
+        found.sort()
+        return tuple(found if count_max is None else found[:count_max])
+
+    def _spread(
+        self,
+        entry: Entry,
+        want: bool,  # noqa: FBT001 - the colour of a node, not a mode of the call
+        wanted: dict[bytes, bool],
+        queue: list[tuple[int, bytes]],
+    ) -> int:
+        """Colour the parents of a walked entry; answers by how much the wanted ones grew."""
+        change = 0
+        for ref in entry.parents:
+            known = wanted.get(ref.id)
+            if known is None:
+                if ref.id in self._entries:
+                    wanted[ref.id] = want
+                    change += want
+                    heapq.heappush(queue, (-ref.lamport, ref.id))
+            elif known and not want:
+                wanted[ref.id] = False
+                change -= 1
+        return change
+
+    def advance_horizon(self, lamport: int) -> None:
+        """Let references at or below `lamport` count as present; it never goes back."""
+        self._horizon = max(self._horizon, lamport)
+
+    def prune(self, lamport: int) -> tuple[bytes, ...]:
+        """Forget vertices at or below `lamport` and the horizon; answers their ids, oldest first.
+
+        Heads stay, whatever their age: the next vertex stands on them.
+        """
+        limit = min(lamport, self._horizon)
+        pruned: list[bytes] = []
+        kept: list[int] = []
+        end = bisect_left(self._lamports, limit + 1)
+        for value in self._lamports[:end]:
+            heads: list[bytes] = []
+            for vertex_id in sorted(self._by_lamport[value]):
+                entry = self._entries[vertex_id]
+                if entry.is_head:
+                    heads.append(vertex_id)
+                else:
+                    self._forget(entry)
+                    pruned.append(vertex_id)
+            if heads:
+                self._by_lamport[value] = heads
+                kept.append(value)
+            else:
+                del self._by_lamport[value]
+        self._lamports[:end] = kept
+        return tuple(pruned)
+
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.ref.id]
+        forked = self._forked_slots.get(entry.slot)
+        if forked is None:
+            del self._slots[entry.slot]
+            return
+        forked.remove(entry.ref.id)
+        self._slots[entry.slot] = forked[0]
+        if len(forked) == 1:
+            del self._forked_slots[entry.slot]

@@ -1,0 +1,403 @@
+"""Intake: the one door by which vertices enter the store.
+
+It reads a vertex's bytes and its ancestors, and nothing else: no block rules, no market rules, no
+clock but for the hold on vertices stamped far ahead. So honest peers that hold the same vertices
+have admitted the same set, in whatever order they came.
+
+A vertex enters when its parents are present. Before that it waits in the quarantine, bounded. Of a
+forked slot two vertices are kept as evidence; any further one is surplus, and enters only together
+with a vertex that references it and has a place of its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from dag.authors import AuthorRegistry, CheckedProfile, Fork, is_first_profile
+from dag.errors import InvalidVertex, WrongNetwork
+from dag.genesis import Genesis
+from dag.heads import Heads
+from dag.hold import AHEAD_MAX_MS, HeldVertex, Hold
+from dag.identity import VerifiedVertex
+from dag.index import Index
+from dag.quarantine import Quarantine, QuarantineLimits, Waiting
+from dag.types import LANE_BLOCKS, LANE_SPEECH, Kind, Ref
+from dag.vertex import Vertex
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """Vertices that entered, parents before children: what was offered and what waited for it."""
+
+    vertices: tuple[VerifiedVertex, ...]
+    forks: tuple[Fork, ...] = ()
+    """Authors found out by these vertices; the evidence is the caller's to publish."""
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """Parents are missing; `missing` lists those that nothing here holds, to be asked for."""
+
+    missing: tuple[Ref, ...]
+    member: bytes | None = None
+    """The committee member whose block needs it: then it must be fetched."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Stamped ahead of the local clock; offered again by `expire` when its time has come."""
+
+    until_ms: int
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """Stored already."""
+
+
+class BelowHorizon(msgspec.Struct, frozen=True):
+    """Too old to be ordered any more; its author publishes again."""
+
+
+class UnknownAuthor(msgspec.Struct, frozen=True):
+    """The author's first profile has not been admitted; offer it again afterwards."""
+
+    author: bytes
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Not taken, and nobody's offence; `reason` names the bound that was met."""
+
+    reason: str
+    """'far-future', 'hold-full', 'quarantine-full' or 'surplus-fork'."""
+
+
+Outcome = Admitted | Quarantined | Held | Duplicate | BelowHorizon | UnknownAuthor | Refused
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A vertex that had waited and turned out invalid, or waited for one that did."""
+
+    id: bytes
+    sources: tuple[str, ...]
+    """The peers that sent it: each is charged, for a correct peer forwards what it admitted."""
+    error: InvalidVertex
+
+
+class _Batch:
+    """What one call has admitted so far."""
+
+    __slots__ = ("forks", "vertices")
+
+    def __init__(self) -> None:
+        self.vertices: list[VerifiedVertex] = []
+        self.forks: list[Fork] = []
+
+    def close(self) -> Admitted:
+        return Admitted(tuple(self.vertices), tuple(self.forks))
+
+
+class Intake:
+    """The store's door, with the store's index, heads and authors behind it."""
+
+    def __init__(self, genesis: Genesis, limits: QuarantineLimits | None = None) -> None:
+        limits = limits or QuarantineLimits()
+        self._ttl_ms = limits.ttl_ms
+        self._future_hold_ms = genesis.parameters.future_hold_ms
+        self._index = Index()
+        self._heads = Heads()
+        self._authors = AuthorRegistry(genesis)
+        self._network: bytes = self._authors.network
+        self._quarantine = Quarantine(limits)
+        self._hold = Hold()
+        self._committee: dict[bytes, None] = {}
+        self._rejected: deque[Rejected] = deque(maxlen=limits.count_max + limits.reserved_count_max)
+        self.set_committee(validator.author for validator in genesis.committee)
+
+    @property
+    def index(self) -> Index:
+        """Every admitted vertex; read-only for all but this class."""
+        return self._index
+
+    @property
+    def heads(self) -> Heads:
+        """The ends of the DAG; read-only for all but this class."""
+        return self._heads
+
+    @property
+    def authors(self) -> AuthorRegistry:
+        """Every known author; read-only for all but this class."""
+        return self._authors
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What waits for parents; read-only for all but this class."""
+        return self._quarantine
+
+    @property
+    def held_count(self) -> int:
+        """How many vertices wait for their time."""
+        return len(self._hold)
+
+    @property
+    def forks(self) -> tuple[Fork, ...]:
+        """The first fork of each author that forked."""
+        return self._authors.forks
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When `expire` has something to do, None if nothing waits."""
+        first, second = self._quarantine.next_deadline, self._hold.next_deadline
+        return min((value for value in (first, second) if value is not None), default=None)
+
+    def set_committee(self, members: Iterable[bytes]) -> None:
+        """Name the authors whose blocks have the reserved part of the quarantine."""
+        self._committee = dict.fromkeys(members)
+
+    def mark_forked(self, fork: Fork) -> bool:
+        """Take note of a fork proved by evidence; answers whether it is the author's first."""
+        return self._authors.mark_forked(fork)
+
+    def drain_rejected(self) -> tuple[Rejected, ...]:
+        """Vertices that had waited and turned out invalid since the last call."""
+        rejected = tuple(self._rejected)
+        self._rejected.clear()
+        return rejected
+
+    def offer(self, now_ms: int, source: str, signed: VerifiedVertex) -> Outcome:
+        """Offer a vertex that came from `source`.
+
+        Raises `InvalidVertex` or `WrongNetwork`: then the offence is the source's, and vertices
+        that waited for this one are to be found in `drain_rejected`.
+        """
+        if signed.id in self._index:
+            return Duplicate()
+        vertex = signed.vertex
+        self._check_alone(vertex)
+        if vertex.lamport <= self._index.horizon:
+            return BelowHorizon()
+        if self._authors.get(vertex.author) is None and not is_first_profile(vertex):
+            return UnknownAuthor(vertex.author)
+        waiting = self._quarantine.get(signed.id)
+        if waiting is not None:
+            waiting.add_source(source)
+            return self._describe(waiting)
+        if vertex.time_ms > now_ms + self._future_hold_ms:
+            held = self._hold_back(now_ms, source, signed)
+            if held is not None:
+                return held
+        return self._enter(now_ms, source, signed)
+
+    def restore(self, signed: VerifiedVertex) -> None:
+        """Take back a vertex from the own store, in the order of admission.
+
+        Raises `InvalidVertex` or `WrongNetwork` for what cannot have been admitted.
+        """
+        vertex = signed.vertex
+        self._check_alone(vertex)
+        if signed.id in self._index or self._index.find_missing(vertex.parents):
+            raise InvalidVertex("order", "a stored vertex comes once, after its parents")
+        if self._authors.get(vertex.author) is None and not is_first_profile(vertex):
+            raise InvalidVertex("first-profile", "an author's first vertex is its profile")
+        self._store(signed, self._check(vertex), _Batch())
+
+    def advance_horizon(self, lamport: int) -> Admitted:
+        """Let references at or below `lamport` count as present; answers what this let in."""
+        self._index.advance_horizon(lamport)
+        freed: dict[bytes, None] = {}
+        for waiting in self._quarantine.collect():
+            if waiting.signed.vertex.lamport <= lamport:
+                self._quarantine.remove(waiting.id)
+                continue
+            for ref in waiting.missing.values():
+                if ref.lamport <= lamport:
+                    freed[ref.id] = None
+        batch = _Batch()
+        for vertex_id in freed:
+            self._settle(self._quarantine.resolve(vertex_id), batch)
+        return batch.close()
+
+    def prune(self, lamport: int) -> tuple[bytes, ...]:
+        """Forget history at or below `lamport` and the horizon; answers the ids forgotten."""
+        return self._index.prune(lamport)
+
+    def expire(self, now_ms: int) -> tuple[Outcome, ...]:
+        """Let go what waited too long, and take in what was held until now."""
+        self._quarantine.expire(now_ms)
+        outcomes: list[Outcome] = []
+        while (held := self._hold.take_due(now_ms)) is not None:
+            if held.signed.vertex.lamport <= self._index.horizon:
+                outcomes.append(BelowHorizon())
+                continue
+            try:
+                outcomes.append(self._enter(now_ms, held.source, held.signed))
+            except InvalidVertex as error:
+                self._rejected.append(Rejected(held.signed.id, (held.source,), error))
+        return tuple(outcomes)
+
+    def _check_alone(self, vertex: Vertex) -> None:
+        if vertex.network != self._network:
+            raise WrongNetwork(f"a vertex of network {vertex.network.hex()[:16]}")
+        if vertex.lane == LANE_SPEECH and vertex.seq == 0 and vertex.kind != Kind.PROFILE:
+            raise InvalidVertex("first-profile", "an author's first vertex is its profile")
+
+    def _check(self, vertex: Vertex) -> CheckedProfile | None:
+        """Check a vertex against its present parents. Raises `InvalidVertex`."""
+        speech = vertex.lane == LANE_SPEECH
+        index = self._index
+        for ref in vertex.parents:
+            parent = index.get(ref.id)
+            if parent is None:
+                continue  # at or below the horizon: present, and not known any more
+            if parent.ref.lamport != ref.lamport:
+                raise InvalidVertex("parent-lamport", f"{ref.lamport} is not the parent's own")
+            if speech and parent.lane != LANE_SPEECH:
+                raise InvalidVertex("lane-reference", "lane 0 references lane 0 only")
+        if vertex.seq > 0:
+            previous = index.get(vertex.parents[0].id)
+            slot = (vertex.author, vertex.lane, vertex.seq - 1)
+            if previous is not None and previous.slot != slot:
+                raise InvalidVertex("own-previous", "the first parent is not the predecessor")
+        if speech and vertex.kind == Kind.PROFILE:
+            return self._authors.check_profile(vertex)
+        return None
+
+    def _hold_back(self, now_ms: int, source: str, signed: VerifiedVertex) -> Held | Refused | None:
+        """Hold a vertex that is ahead of its time; None where a member's block needs it now."""
+        if self._quarantine.find_member(signed.id) is not None:
+            self._hold.remove(signed.id)
+            return None
+        held = self._hold.get(signed.id)
+        if held is not None:
+            return Held(held.until_ms)
+        if signed.vertex.time_ms > now_ms + AHEAD_MAX_MS:
+            return Refused("far-future")
+        until_ms = signed.vertex.time_ms - self._future_hold_ms
+        if not self._hold.add(HeldVertex(signed, source, until_ms)):
+            return Refused("hold-full")
+        return Held(until_ms)
+
+    def _enter(self, now_ms: int, source: str, signed: VerifiedVertex) -> Outcome:
+        """Admit a vertex whose parents are present; let any other wait."""
+        vertex = signed.vertex
+        missing = self._index.find_missing(vertex.parents)
+        if self._index.is_slot_full(vertex.author, vertex.lane, vertex.seq):
+            if not self._quarantine.is_awaited(signed.id):
+                return Refused("surplus-fork")
+        elif not missing:
+            return self._admit(signed)
+        return self._wait(now_ms, source, signed, missing)
+
+    def _admit(self, signed: VerifiedVertex) -> Admitted:
+        try:
+            checked = self._check(signed.vertex)
+        except InvalidVertex:
+            self._reject_descendants(signed.id)
+            raise
+        batch = _Batch()
+        self._store(signed, checked, batch)
+        self._settle(self._quarantine.resolve(signed.id), batch)
+        return batch.close()
+
+    def _wait(
+        self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
+    ) -> Outcome:
+        member = self._find_member(signed)
+        waiting = Waiting(signed, source, missing, now_ms + self._ttl_ms, member)
+        if not self._quarantine.add(waiting):
+            return Refused("quarantine-full")
+        if member is not None:
+            for vertex_id in waiting.missing:
+                self._hold.make_due(vertex_id, now_ms)
+        batch = _Batch()
+        self._settle((waiting,), batch)
+        return self._describe(waiting) if waiting.id in self._quarantine else batch.close()
+
+    def _find_member(self, signed: VerifiedVertex) -> bytes | None:
+        """The committee member on whose behalf a vertex is needed."""
+        vertex = signed.vertex
+        block = vertex.lane == LANE_BLOCKS and vertex.kind == Kind.BLOCK
+        if block and vertex.author in self._committee:
+            return vertex.author
+        return self._quarantine.find_member(signed.id)
+
+    def _describe(self, waiting: Waiting) -> Quarantined:
+        missing = tuple(
+            ref
+            for ref in waiting.missing.values()
+            if ref.id not in self._quarantine and ref.id not in self._hold
+        )
+        return Quarantined(missing, waiting.member)
+
+    def _settle(self, resolved: Iterable[Waiting], batch: _Batch) -> None:
+        """Admit what has become complete, and what that completes in turn."""
+        queue = deque(resolved)
+        parked: dict[bytes, None] = {}
+        while queue:
+            waiting = queue.popleft()
+            if waiting.id not in self._quarantine:
+                continue
+            surplus = self._collect_surplus(waiting)
+            if surplus is None:
+                continue
+            vertex = waiting.signed.vertex
+            if not self._index.is_slot_full(vertex.author, vertex.lane, vertex.seq):
+                for item in (*surplus, waiting):
+                    queue.extend(self._release(item, batch))
+            elif waiting.id not in parked:
+                parked[waiting.id] = None
+                queue.extend(self._park(waiting))
+
+    def _collect_surplus(self, waiting: Waiting) -> tuple[Waiting, ...] | None:
+        """The parked ancestors that would enter with a vertex, parents first; None if more is missing."""
+        found: dict[bytes, Waiting] = {}
+        stack = list(waiting.missing)
+        while stack:
+            vertex_id = stack.pop()
+            if vertex_id in found:
+                continue
+            parent = self._quarantine.get(vertex_id)
+            if parent is None or not parent.parked:
+                return None
+            found[vertex_id] = parent
+            stack.extend(parent.missing)
+        return tuple(sorted(found.values(), key=lambda item: item.signed.ref))
+
+    def _park(self, waiting: Waiting) -> tuple[Waiting, ...]:
+        """Keep a surplus vertex for those that reference it; answers them."""
+        waiting.parked = True
+        waiters = self._quarantine.get_waiters(waiting.id)
+        if not waiters:
+            self._quarantine.remove(waiting.id)
+        return waiters
+
+    def _release(self, waiting: Waiting, batch: _Batch) -> tuple[Waiting, ...]:
+        """Move a complete vertex from the quarantine to the store; answers who waited for it."""
+        if waiting.id not in self._quarantine:
+            return ()
+        try:
+            checked = self._check(waiting.signed.vertex)
+        except InvalidVertex as error:
+            self._reject_descendants(waiting.id)
+            self._quarantine.remove(waiting.id)
+            self._rejected.append(Rejected(waiting.id, waiting.sources, error))
+            return ()
+        self._quarantine.remove(waiting.id)
+        self._store(waiting.signed, checked, batch)
+        return self._quarantine.resolve(waiting.id)
+
+    def _reject_descendants(self, vertex_id: bytes) -> None:
+        error = InvalidVertex("invalid-ancestor", f"it stands on {vertex_id.hex()[:16]}")
+        for waiting in self._quarantine.collect_descendants(vertex_id):
+            self._quarantine.remove(waiting.id)
+            self._rejected.append(Rejected(waiting.id, waiting.sources, error))
+
+    def _store(self, signed: VerifiedVertex, checked: CheckedProfile | None, batch: _Batch) -> None:
+        entry = self._index.add(signed)
+        self._heads.add(entry)
+        if checked is not None:
+            self._authors.admit_profile(entry.ref, signed.vertex, checked)
+        batch.vertices.append(signed)
+        if entry.twin is not None:
+            fork = Fork(entry.author, entry.lane, entry.seq, entry.twin, entry.ref)
+            if self._authors.mark_forked(fork):
+                batch.forks.append(fork)
