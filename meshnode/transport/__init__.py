@@ -1,0 +1,1 @@
+"""The network: one port, an in-process implementation and one over libp2p."""
