@@ -1,0 +1,1 @@
+"""The transport over py-libp2p: TCP, Noise and Yamux, hardened, inside asyncio."""

@@ -1,0 +1,218 @@
+"""One authenticated libp2p connection: its channels, its streams and its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from libp2p.exceptions import BaseLibp2pError
+
+from meshnode.errors import Offence, StreamReset
+from meshnode.transport.base import Channel
+from meshnode.transport.libp2p.frames import carry
+from meshnode.transport.libp2p.host import NegotiationFailed, answer, propose
+from meshnode.transport.libp2p.muxer import reset_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from libp2p.stream_muxer.yamux.yamux import YamuxStream
+
+    from meshnode.transport.base import PeerId
+    from meshnode.transport.libp2p.guest import TrioGuest
+    from meshnode.transport.libp2p.muxer import GuardedConnection
+    from meshnode.transport.limits import TransportLimits
+    from meshnode.transport.session import Session
+    from meshnode.transport.stream import LinkStream
+
+CHANNEL_PROTOCOLS = {
+    "/meshnode/1/control": Channel.CONTROL,
+    "/meshnode/1/bulk": Channel.BULK,
+    "/meshnode/1/rpc": Channel.RPC,
+}
+STREAM_PROTOCOL = "/meshnode/1/stream"
+_PROTOCOLS = (*CHANNEL_PROTOCOLS, STREAM_PROTOCOL)
+
+
+class Libp2pConnection:
+    """A connection from the end of its handshake to its end; it is its session's carrier."""
+
+    def __init__(
+        self,
+        guest: TrioGuest,
+        guard: GuardedConnection,
+        *,
+        peer: PeerId,
+        inbound: bool,
+        address: str,
+        limits: TransportLimits,
+    ) -> None:
+        assert guard.muxer is not None, "the handshake has put a muxer on top"
+        self.peer = peer
+        self.inbound = inbound
+        self.address = address
+        self.session: Session | None = None
+        self._guest = guest
+        self._guard = guard
+        self._muxer = guard.muxer
+        self._limits = limits
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._channels: dict[Channel, YamuxStream] = {}
+        self._channels_stand = trio.Event()
+        self._failure = ""
+        guard.on_offence = self._offend
+
+    def abort(self) -> None:
+        """End the connection at once. Harmless when it has ended."""
+        self._scope.cancel()
+
+    async def open_stream(self) -> LinkStream:
+        """Open a stream beside the channels; called from asyncio."""
+        return await self._guest.run(self._open_stream)
+
+    async def run(self, admit: Callable[[Libp2pConnection], Session | None]) -> None:
+        """Serve the connection until it ends.
+
+        `admit` is called once, when the channels stand; it answers None when another connection
+        to the peer is kept instead. Raises `NegotiationFailed` when it does not come so far.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    nursery.start_soon(self._run_muxer)
+                    await self._muxer.event_started.wait()
+                    nursery.start_soon(self._accept_streams)
+                    await self._raise_channels()
+                    self._serve(nursery, admit(self))
+        finally:
+            if self.session is not None:
+                self.session.lost("connection closed")
+            with trio.CancelScope(shield=True):
+                await self._guard.close()
+        if self.session is None and self._failure:
+            raise NegotiationFailed(self._failure)
+
+    def _serve(self, nursery: trio.Nursery, session: Session | None) -> None:
+        if session is None:
+            self.abort()
+            return
+        self.session = session
+        for channel, stream in self._channels.items():
+            nursery.start_soon(self._carry_channel, session, channel, stream)
+
+    async def _carry_channel(self, session: Session, channel: Channel, stream: YamuxStream) -> None:
+        link = session.links[channel]
+        await carry(session, link, stream, self._guard)
+        if not link.complete:
+            session.lost("connection closed")
+
+    async def _run_muxer(self) -> None:
+        try:
+            await self._muxer.start()
+        except Exception as error:  # noqa: BLE001 - no fault of the library ends more than this
+            self._failure = f"the muxer failed: {type(error).__name__}"
+        self._failure = self._failure or "the peer closed the connection"
+        self.abort()
+
+    async def _raise_channels(self) -> None:
+        with trio.move_on_after(self._limits.handshake_ms / 1000) as deadline:
+            if not self.inbound:
+                async with trio.open_nursery() as nursery:
+                    for protocol, channel in CHANNEL_PROTOCOLS.items():
+                        nursery.start_soon(self._raise_channel, protocol, channel)
+            await self._channels_stand.wait()
+        if deadline.cancelled_caught:
+            self._failure = "the peer did not bring up the channels in time"
+            self.abort()
+            await trio.lowlevel.checkpoint()
+
+    async def _raise_channel(self, protocol: str, channel: Channel) -> None:
+        try:
+            stream = await self._muxer.open_stream()
+            await propose(stream, protocol, self._limits.handshake_ms)
+        except Exception:  # noqa: BLE001 - the library's errors on hostile input are not enumerable
+            self._failure = self._failure or f"the peer does not speak {protocol}"
+            self.abort()
+            return
+        self._add_channel(channel, stream)
+
+    def _add_channel(self, channel: Channel, stream: YamuxStream) -> None:
+        self._channels[channel] = stream
+        if len(self._channels) == len(Channel):
+            self._channels_stand.set()
+
+    async def _accept_streams(self) -> None:
+        assert self._nursery is not None
+        try:
+            while True:
+                stream = await self._muxer.accept_stream()
+                self._nursery.start_soon(self._negotiate, stream)
+        except BaseLibp2pError:
+            self.abort()
+
+    async def _negotiate(self, stream: YamuxStream) -> None:
+        """Find out what a stream of the peer is for; anything unknown or malformed is reset."""
+        try:
+            protocol = await answer(stream, _PROTOCOLS, self._limits.handshake_ms)
+        except Exception:  # noqa: BLE001 - the library's errors on hostile input are not enumerable
+            await self._refuse(stream)
+            return
+        channel = CHANNEL_PROTOCOLS.get(protocol)
+        if channel is not None:
+            if self.inbound and channel not in self._channels:
+                self._add_channel(channel, stream)
+            else:
+                self._offend(Offence.BAD_STREAM, f"{protocol} opened out of turn")
+        elif self.session is not None:
+            await self._serve_stream(self.session, stream)
+        else:
+            await self._refuse(stream)
+
+    async def _serve_stream(self, session: Session, stream: YamuxStream) -> None:
+        link_stream = session.new_stream(abort=_nothing)
+        session.serve(link_stream)
+        await carry(session, link_stream.link, stream, self._guard)
+
+    async def _refuse(self, stream: YamuxStream) -> None:
+        try:
+            await reset_stream(stream)
+        except BaseLibp2pError:
+            self.abort()  # not even a reset can be written
+
+    async def _open_stream(self) -> LinkStream:
+        session, nursery = self.session, self._nursery
+        assert session is not None
+        assert nursery is not None
+        if self._scope.cancel_called:
+            raise StreamReset(f"the connection to {self.peer} has ended")
+        stream = await self._propose_stream()
+        link_stream = session.new_stream(abort=_nothing)
+        nursery.start_soon(carry, session, link_stream.link, stream, self._guard)
+        return link_stream
+
+    async def _propose_stream(self) -> YamuxStream:
+        stream: YamuxStream | None = None
+        try:
+            stream = await self._muxer.open_stream()
+            await propose(stream, STREAM_PROTOCOL, self._limits.handshake_ms)
+        except BaseException as error:
+            if stream is not None:
+                with trio.CancelScope(shield=True):
+                    await self._refuse(stream)
+            if isinstance(error, Exception):
+                raise StreamReset(f"{self.peer} refused the stream") from error
+            raise
+        return stream
+
+    def _offend(self, offence: Offence, detail: str) -> None:
+        if self.session is not None:
+            self.session.offend(offence, detail)
+        else:
+            self._failure = f"{offence.value}: {detail}"
+            self.abort()
+
+
+def _nothing() -> None:
+    """The carrying task sees by itself that a link has ended."""

@@ -1,0 +1,119 @@
+"""Yamux with the limits that the library leaves to the peer's good will.
+
+The library's muxer counts a peer's window but takes data beyond it, and accepts any number of
+streams. `GuardedConnection` sits below it, reads the muxer's headers as they pass and ends the
+connection before the offending data is read. That the muxer's reader asks for exactly one header,
+then exactly that header's body, is what the guard relies on; the tests hold it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.stream_muxer.yamux.yamux import (
+    FLAG_SYN,
+    HEADER_SIZE,
+    TYPE_DATA,
+    TYPE_PING,
+    TYPE_WINDOW_UPDATE,
+    YAMUX_HEADER_FORMAT,
+    Yamux,
+    YamuxStream,
+)
+
+from meshnode.errors import Offence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from libp2p.abc import ISecureConn
+
+    from meshnode.transport.limits import TransportLimits
+
+_HEADER = struct.Struct(YAMUX_HEADER_FORMAT)
+
+
+class GuardedConnection:
+    """The encrypted connection below one muxer, with an eye on what the peer sends."""
+
+    def __init__(self, secured: ISecureConn, limits: TransportLimits) -> None:
+        self._secured = secured
+        self._limits = limits
+        self._body_left = 0
+        self.is_initiator: bool = secured.is_initiator
+        self.muxer: Yamux | None = None
+        self.on_offence: Callable[[Offence, str], None] | None = None
+        self.window_listeners: dict[int, Callable[[], None]] = {}
+        """By stream id: whom to wake when the peer has opened that stream's window."""
+        self._window_opened: int | None = None
+
+    async def read(self, n: int) -> bytes:
+        """The next bytes for the muxer, which has dealt with all bytes before."""
+        if self._window_opened is not None:
+            listener = self.window_listeners.get(self._window_opened)
+            self._window_opened = None
+            if listener is not None:
+                listener()
+        data: bytes = await self._secured.read(n)
+        if self._body_left:
+            self._body_left -= len(data)
+        elif len(data) == HEADER_SIZE:
+            self._check_header(*_HEADER.unpack(data))
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """The muxer's bytes."""
+        await self._secured.write(data)
+
+    async def close(self) -> None:
+        """Close the connection below."""
+        await self._secured.close()
+
+    def _check_header(
+        self, _version: int, kind: int, flags: int, stream_id: int, length: int
+    ) -> None:
+        assert self.muxer is not None
+        if flags & FLAG_SYN and kind != TYPE_PING:  # of a ping, SYN marks the question
+            self._check_new_stream(stream_id)
+        if kind == TYPE_WINDOW_UPDATE:
+            self._window_opened = stream_id
+        if kind != TYPE_DATA:
+            return
+        buffered = sum(map(len, self.muxer.stream_buffers.values()))
+        if buffered + length > self._limits.muxer_buffer_bytes:
+            self._refuse(Offence.FLOOD, f"{buffered + length} bytes sent beyond what was read")
+        self._body_left = length
+
+    def _check_new_stream(self, stream_id: int) -> None:
+        assert self.muxer is not None
+        if stream_id % 2 == (1 if self.is_initiator else 0):
+            self._refuse(Offence.BAD_STREAM, f"stream id {stream_id} belongs to this side")
+        theirs = sum(not stream.is_initiator for stream in self.muxer.streams.values())
+        if theirs >= self._limits.muxer_streams:
+            self._refuse(Offence.FLOOD, f"{theirs} streams open, and one more")
+
+    def _refuse(self, offence: Offence, detail: str) -> None:
+        if self.on_offence is not None:
+            self.on_offence(offence, detail)
+        raise ConnectionClosedError(detail)
+
+
+def new_muxer(guard: GuardedConnection, peer_id: object) -> Yamux:
+    """A muxer over a guarded connection."""
+    muxer = Yamux(guard, peer_id, is_initiator=guard.is_initiator)
+    guard.muxer = muxer
+    return muxer
+
+
+async def reset_stream(stream: YamuxStream) -> None:
+    """Reset a stream and forget what it had buffered.
+
+    The library keeps a stream whose buffer was not read to the end for a minute after its reset,
+    and with it a place among the peer's streams.
+    """
+    buffer = stream.conn.stream_buffers.get(stream.stream_id)
+    if buffer is not None:
+        buffer.clear()
+    await stream.reset()

@@ -1,0 +1,297 @@
+"""`Libp2pTransport`: the transport port over TCP, Noise and Yamux."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshnode.errors import DialFailed, TransportError
+from meshnode.transport.libp2p.addresses import parse_address
+from meshnode.transport.libp2p.connection import Libp2pConnection
+from meshnode.transport.libp2p.dialer import Dialer
+from meshnode.transport.libp2p.guest import TrioGuest
+from meshnode.transport.libp2p.hardening import HandshakeGate, set_socket_options
+from meshnode.transport.libp2p.host import Identity
+from meshnode.transport.libp2p.tcp import TcpConnection
+from meshnode.transport.session_transport import SessionTransport
+
+if TYPE_CHECKING:
+    from meshnode.transport.base import PeerId, TransportHandler
+    from meshnode.transport.libp2p.hardening import Place
+    from meshnode.transport.libp2p.muxer import GuardedConnection
+    from meshnode.transport.limits import TransportLimits
+    from meshnode.transport.session import Session
+
+LISTEN_DEFAULT = ("/ip4/127.0.0.1/tcp/0",)
+
+
+class Libp2pTransport(SessionTransport):
+    """A node on the network; several may live in one process and one event loop.
+
+    Args:
+        seed: the 32 secret bytes of the node's Ed25519 host key.
+        listen: addresses to listen on; port 0 lets the system choose.
+        announce: addresses to advertise instead of those listened on.
+        limits: what the node grants its peers.
+    """
+
+    def __init__(
+        self,
+        seed: bytes,
+        *,
+        listen: Sequence[str] = LISTEN_DEFAULT,
+        announce: Sequence[str] = (),
+        limits: TransportLimits | None = None,
+    ) -> None:
+        self._identity = Identity(seed)
+        super().__init__(self._identity.peer_id, limits)
+        self._listen = [parse_address(text) for text in listen]
+        self._addresses = tuple(announce)
+        self._gate = HandshakeGate(self._limits)
+        self._dialer = Dialer(self._identity, self._limits, self._count_sent)
+        self._dials: dict[PeerId, _PendingDial] = {}
+        self._guest: TrioGuest | None = None
+        self._nursery: trio.Nursery | None = None
+        self._scope = trio.CancelScope()
+        self._connections = 0
+        self._closing = False
+        self._started = trio.Event()
+        self._stopped = trio.Event()
+        self._arriving: dict[PeerId, trio.Event] = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Dialable addresses of this node, each ending in its peer id."""
+        return self._addresses
+
+    async def start(self, handler: TransportHandler) -> None:
+        """Listen; raises `TransportError` when an address is taken or cannot be listened on."""
+        guest = await TrioGuest.acquire()
+        try:
+            listeners = await guest.run(self._open_listeners)
+        except BaseException:
+            await guest.release()
+            raise
+        self._guest = guest
+        self._begin(handler)
+        guest.start_soon(self._main, listeners)
+        await guest.run(self._started.wait)
+
+    async def dial(self, peer: PeerId, addresses: Sequence[str]) -> None:
+        """Connect to a peer at any of its addresses; raises `DialFailed`.
+
+        Does nothing when connected; dials of one peer at the same time share one attempt.
+        """
+        if self._guest is None:
+            raise DialFailed("the transport is not running", hint="start it first")
+        if not self.is_connected(peer):
+            await self._guest.run(self._dial, peer, tuple(addresses))
+
+    async def close(self) -> None:
+        """End every connection and every task; nothing of the transport survives."""
+        guest, self._guest = self._guest, None
+        if guest is None:
+            return
+        self._closing = True
+        await self._end("the node is closing")
+        self._scope.cancel()
+        await guest.run(self._stopped.wait)
+        await guest.release()
+
+    async def _open_listeners(self) -> list[trio.SocketListener]:
+        listeners: list[trio.SocketListener] = []
+        addresses: list[str] = []
+        for address in self._listen:
+            try:
+                # Without SO_REUSEPORT: a second node on the port fails instead of sharing it.
+                opened = await trio.open_tcp_listeners(address.port, host=address.host)
+            except OSError as error:
+                await _close_all(listeners)
+                raise TransportError(
+                    f"cannot listen on {address.host} port {address.port}: {error.strerror}",
+                    hint="is another node running? choose another port, or 0",
+                ) from error
+            listeners += opened
+            port = opened[0].socket.getsockname()[1]
+            addresses.append(address.dialable(port, self._peer_id))
+        self._addresses = self._addresses or tuple(addresses)
+        return listeners
+
+    async def _main(self, listeners: list[trio.SocketListener]) -> None:
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    self._started.set()
+                    await trio.serve_listeners(self._accept, listeners, handler_nursery=nursery)
+        finally:
+            with trio.CancelScope(shield=True):
+                await _close_all(listeners)
+            self._stopped.set()
+
+    async def _accept(self, stream: trio.SocketStream) -> None:
+        try:
+            set_socket_options(stream)
+            tcp = TcpConnection(stream, is_initiator=False, count_sent=self._count_sent)
+        except OSError:
+            return  # gone before it was looked at
+        place = None if self._is_full() else self._gate.enter(tcp.remote_host)
+        if place is None:
+            self._counters["handshakes_refused"] += 1
+            return
+        try:
+            peer, guard = await self._identity.secure(tcp, None, self._limits)
+            await self._run_inbound(peer, guard, tcp.remote_multiaddr, place)
+        except TransportError:
+            self._counters["handshakes_failed"] += 1
+        finally:
+            place.leave()
+
+    async def _run_inbound(
+        self, peer: PeerId, guard: GuardedConnection, address: str, place: Place
+    ) -> None:
+        if not await self._may_arrive(peer):
+            return
+        connection = self._new_connection(guard, peer=peer, inbound=True, address=address)
+        arrived = self._arriving[peer] = trio.Event()
+
+        def stand(connection: Libp2pConnection) -> Session | None:
+            place.leave()
+            session = self._stand(connection)
+            pending = self._dials.get(peer)
+            if session is not None and pending is not None:
+                pending.scope.cancel()
+            arrived.set()
+            return session
+
+        try:
+            await self._run(connection, stand)
+        finally:
+            arrived.set()
+            if self._arriving.get(peer) is arrived:
+                del self._arriving[peer]
+
+    async def _may_arrive(self, peer: PeerId) -> bool:
+        """Whether an inbound connection is kept when this node dials the same peer right now.
+
+        Of two simultaneous connections both sides keep the one that the smaller id dialled. The
+        smaller side therefore lets its own dial come to an end first.
+        """
+        pending = self._dials.get(peer)
+        if pending is None or peer < self._peer_id:
+            return True
+        await pending.done.wait()
+        return not self.is_connected(peer)
+
+    async def _dial(self, peer: PeerId, addresses: tuple[str, ...]) -> None:
+        assert self._nursery is not None
+        pending = self._dials.get(peer)
+        if pending is None:
+            pending = self._dials[peer] = _PendingDial()
+            self._nursery.start_soon(self._run_dial, peer, addresses, pending)
+        await pending.done.wait()
+        if pending.failure is not None:
+            raise DialFailed(pending.failure.message, hint=pending.failure.hint)
+
+    async def _run_dial(
+        self, peer: PeerId, addresses: tuple[str, ...], pending: _PendingDial
+    ) -> None:
+        def stand(connection: Libp2pConnection) -> Session | None:
+            pending.scope.deadline = math.inf
+            session = self._stand(connection)
+            self._settle(peer, pending, None)
+            return session
+
+        self._counters["dials"] += 1
+        failure: TransportError = DialFailed(f"the dial of {peer} was given up")
+        try:
+            with pending.scope:
+                await self._wait_for_arrival(peer)
+                if not self.is_connected(peer):
+                    await self._reach(peer, addresses, pending, stand)
+        except TransportError as error:
+            failure = error
+        finally:
+            self._settle(peer, pending, None if self.is_connected(peer) else failure)
+
+    async def _reach(
+        self,
+        peer: PeerId,
+        addresses: tuple[str, ...],
+        pending: _PendingDial,
+        stand: Callable[[Libp2pConnection], Session | None],
+    ) -> None:
+        if self._is_full():
+            raise DialFailed(f"{self._connections} connections stand, no more are allowed")
+        deadline = trio.current_time() + self._limits.dial_ms / 1000
+        dialled = await self._dialer.dial(peer, addresses)
+        pending.scope.deadline = deadline
+        connection = self._new_connection(
+            dialled.guard, peer=peer, inbound=False, address=dialled.address
+        )
+        await self._run(connection, stand)
+
+    async def _wait_for_arrival(self, peer: PeerId) -> None:
+        arrival = self._arriving.get(peer)
+        if arrival is not None:
+            await arrival.wait()
+
+    def _settle(self, peer: PeerId, pending: _PendingDial, failure: TransportError | None) -> None:
+        if pending.done.is_set():
+            return
+        if failure is not None:
+            self._counters["dials_failed"] += 1
+        pending.failure = failure
+        pending.done.set()
+        del self._dials[peer]
+
+    async def _run(
+        self,
+        connection: Libp2pConnection,
+        stand: Callable[[Libp2pConnection], Session | None],
+    ) -> None:
+        self._connections += 1
+        try:
+            await connection.run(stand)
+        finally:
+            self._connections -= 1
+
+    def _new_connection(
+        self, guard: GuardedConnection, *, peer: PeerId, inbound: bool, address: str
+    ) -> Libp2pConnection:
+        assert self._guest is not None
+        return Libp2pConnection(
+            self._guest, guard, peer=peer, inbound=inbound, address=address, limits=self._limits
+        )
+
+    def _stand(self, connection: Libp2pConnection) -> Session | None:
+        session = self._new_session(
+            connection,
+            peer=connection.peer,
+            inbound=connection.inbound,
+            address=connection.address,
+        )
+        return session if self._admit(session) else None
+
+    def _is_full(self) -> bool:
+        return self._closing or self._connections >= self._limits.connections
+
+    def _count_sent(self, size: int) -> None:
+        self._counters["bytes_sent"] += size
+
+
+class _PendingDial:
+    """One attempt to reach one peer, shared by everyone who asked for it."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.done = trio.Event()
+        self.failure: TransportError | None = None
+
+
+async def _close_all(listeners: list[trio.SocketListener]) -> None:
+    for listener in listeners:
+        await listener.aclose()
