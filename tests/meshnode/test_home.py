@@ -162,9 +162,12 @@ def test_port_is_remembered_where_none_is_asked_for(home):
 
 
 def test_second_process_is_refused_and_told_who_holds_the_home(home):
-    with home.lock(now_ms=1), pytest.raises(ConfigError, match=r"another meshnode, pid \d+"):
-        with home.lock(now_ms=2):
-            pass
+    with (
+        home.lock(now_ms=1),
+        pytest.raises(ConfigError, match=r"another meshnode, pid \d+"),
+        home.lock(now_ms=2),
+    ):
+        pass
     with home.lock(now_ms=3):
         (home.path / "node.lock").write_text("?")
         with pytest.raises(ConfigError, match="another process"), home.lock(now_ms=4):

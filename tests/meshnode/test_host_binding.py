@@ -15,7 +15,7 @@ def test_fresh_folder_is_bound_and_accepted_again(tmp_path):
 
 def test_folder_of_another_machine_is_refused_until_rebound(tmp_path):
     check_host(tmp_path, "that")
-    with pytest.raises(ConfigError, match="identity new.*identity rebind"):
+    with pytest.raises(ConfigError, match=r"identity new.*identity rebind"):
         check_host(tmp_path, "this")
     bind_host(tmp_path, "this")
     check_host(tmp_path, "this")
