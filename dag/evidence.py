@@ -19,6 +19,7 @@ from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.crypto import verify_suite
 from dag.errors import InvalidSignature, InvalidVertex, MessageTooLarge, WrongNetwork
 from dag.genesis import Suite
+from dag.identity import compute_author_id
 from dag.keys import PublicKeys
 from dag.types import BODY_BYTES_MAX, LANE_BLOCKS, WIRE_VERSION, Kind, Ref
 from dag.vertex import (
@@ -57,14 +58,16 @@ def make_evidence(one: SignedVertex, other: SignedVertex, *, with_bodies: bool =
     Raises `MessageTooLarge` if bodies make it larger than a vertex's body may be.
     """
     first, second = sorted((one, other), key=lambda signed: signed.id)
-    evidence = Evidence(_testify(first, with_bodies), _testify(second, with_bodies))
+    evidence = Evidence(
+        _testify(first, with_body=with_bodies), _testify(second, with_body=with_bodies)
+    )
     size_bytes = len(encode(evidence))
     if size_bytes > BODY_BYTES_MAX:
         raise MessageTooLarge("evidence", size_bytes, BODY_BYTES_MAX)
     return evidence
 
 
-def _testify(signed: SignedVertex, with_body: bool) -> Testimony:  # noqa: FBT001
+def _testify(signed: SignedVertex, *, with_body: bool) -> Testimony:
     header = encode(compute_header(signed.vertex))
     return Testimony(header, signed.signature, signed.vertex.body if with_body else b"")
 
@@ -100,6 +103,8 @@ def verify_evidence(
         raise WrongNetwork("evidence about another network")
     if (first.author, first.lane) != (second.author, second.lane):
         raise InvalidVertex("evidence-author", "two vertices are of one author and lane")
+    if compute_author_id(keys.ed25519_key, keys.mldsa65_key) != first.author:
+        raise InvalidSignature("the keys are not the accused's")
     if first.seq != second.seq and not _share_position(first, second, evidence, read_position):
         raise InvalidVertex("evidence-slot", "two vertices share a slot")
     for vertex_id, testimony in ((first_id, evidence.first), (second_id, evidence.second)):

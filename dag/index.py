@@ -188,22 +188,21 @@ class Index:
         while pending:
             _, vertex_id = heapq.heappop(queue)
             entry = self._entries[vertex_id]
-            want = wanted[vertex_id]
-            if want:
+            if wanted[vertex_id]:
                 pending -= 1
                 found.append(entry.ref)
-            pending += self._spread(entry, want, wanted, queue)
+            pending += self._spread(entry, wanted, queue)
         found.sort()
         return tuple(found if count_max is None else found[:count_max])
 
     def _spread(
         self,
         entry: Entry,
-        want: bool,  # noqa: FBT001 - the colour of a node, not a mode of the call
         wanted: dict[bytes, bool],
         queue: list[tuple[int, bytes]],
     ) -> int:
-        """Colour the parents of a walked entry; answers by how much the wanted ones grew."""
+        """Mark the parents of a walked entry as it is; answers by how much the wanted ones grew."""
+        want = wanted[entry.ref.id]
         change = 0
         for ref in entry.parents:
             known = wanted.get(ref.id)

@@ -1,0 +1,57 @@
+"""A genesis names its network, and only a sound one is read."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dag.errors import MalformedMessage
+from dag.genesis import (
+    FOUNDERS_MAX,
+    Validator,
+    compute_network_id,
+    decode_genesis,
+    encode_genesis,
+)
+from tests.support.dag_builder import make_genesis, make_person
+
+GENESIS = make_genesis([make_person(0), make_person(1)])
+
+
+def change(**fields):
+    return msgspec.structs.replace(GENESIS, **fields)
+
+
+def test_genesis_round_trips_and_names_the_network():
+    data = encode_genesis(GENESIS)
+    assert decode_genesis(data) == GENESIS
+    assert compute_network_id(GENESIS) != compute_network_id(change(nonce=b"1" * 16))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"version": 2},
+        {"name": ""},
+        {"name": "n" * 65},
+        {"nonce": b"short"},
+        {"founders": ()},
+        {"founders": GENESIS.founders[:1] * (FOUNDERS_MAX + 1)},
+        {"committee": ()},
+        {"committee": GENESIS.committee[:1] * (FOUNDERS_MAX + 1)},
+        {"committee": (Validator(make_person(0).author, 0),)},
+        {"committee": (Validator(make_person(0).author, 2**63),)},
+        {"suite": "rot13"},
+    ],
+)
+def test_genesis_is_refused_when_unsound(fields):
+    with pytest.raises(MalformedMessage):
+        decode_genesis(encode_genesis(change(**fields)))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_typed_error(data):
+    with pytest.raises(MalformedMessage):
+        decode_genesis(data)
