@@ -95,7 +95,7 @@ class EmbeddedEngine:
             self._info = await loop.run_in_executor(executor, _inspect, model, self._options)
             self._server = await loop.run_in_executor(executor, _load, model, self._options)
         except BaseException:
-            executor.shutdown(wait=False)
+            executor.shutdown()
             raise
         self._executor = executor
 

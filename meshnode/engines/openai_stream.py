@@ -113,7 +113,7 @@ class CompletionStream:
         if not isinstance(choice, dict):
             raise malformed(self._backend, "a choice is not an object")
         index = choice.setdefault("index", 0)
-        if not isinstance(index, int) or not 0 <= index < 128:
+        if type(index) is not int or not 0 <= index < 128:
             raise malformed(self._backend, "a choice has no valid index")
         if not isinstance(choice.get("delta") or {}, dict):
             raise malformed(self._backend, "a delta is not an object")

@@ -41,9 +41,11 @@ def read_options(engine: str, kind: type[OptionsT], values: Mapping[str, object]
 
 
 def _decode_secret(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, Secret):
-        return value
-    if kind is Secret and isinstance(value, str):
+    """The one kind of value that plain data does not have."""
+    assert kind is Secret, kind
+    if isinstance(value, str):
         return Secret(value)
-    # The value itself is left out: it may be somebody's key in the wrong place.
-    raise NotImplementedError(f"a {type(value).__name__} where a {kind.__name__} is needed")
+    if isinstance(value, Secret):
+        return value
+    # The value itself stays out of the message: it may be somebody's key in the wrong form.
+    raise TypeError(f"a {type(value).__name__} where a text is needed")

@@ -58,9 +58,9 @@ class SlotGate:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
+            if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            elif waiter.exception() is None:
+            elif not waiter.cancelled() and waiter.exception() is None:
                 self.release()  # the slot was handed over in the very tick of the cancellation
             raise
         if self.closed:

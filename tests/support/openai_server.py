@@ -33,6 +33,8 @@ class Script:
     status: int = 200
     content_type: str = "text/event-stream"
     headers: dict[str, str] = field(default_factory=dict)
+    silent: bool = False
+    """Whether not even the headers are sent."""
 
 
 def event(payload: Any) -> bytes:
@@ -72,6 +74,7 @@ class OpenAIServer:
     models_script: Script | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     request_headers: list[dict[str, str]] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     client_gone: asyncio.Event = field(default_factory=asyncio.Event)
     base_url: str = ""
 
@@ -84,6 +87,7 @@ class OpenAIServer:
         body = await request.json()
         self.requests.append(body)
         self.request_headers.append(dict(request.headers))
+        self.asked.set()
         try:
             script = self.scripts.pop(0) if self.scripts else self._good_answer(body)
             return await self._play(request, script)
@@ -109,6 +113,8 @@ class OpenAIServer:
         return Script([*steps, DONE])
 
     async def _play(self, request: web.Request, script: Script) -> web.StreamResponse:
+        if script.silent:
+            await asyncio.Event().wait()
         response = web.StreamResponse(status=script.status, headers=script.headers)
         response.content_type = script.content_type
         await response.prepare(request)
