@@ -140,7 +140,9 @@ class DagBuilder:
     ) -> VerifiedVertex:
         """Add an author's next vertex; parents default to the speech heads, own previous first."""
         previous = self._last.get((author, lane))
-        others = self.speech_heads if parents is None else sorted(parents)
+        others = self.speech_heads if parents is None else list(parents)
+        if lane == LANE_SPEECH:
+            others.sort()
         refs = self._choose(previous, others, lane)
         vertex = Vertex(
             version=WIRE_VERSION,

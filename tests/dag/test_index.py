@@ -1,0 +1,165 @@
+"""The index: lookups, order, ancestors, horizon and pruning."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dag.index import Index
+from dag.types import LANE_BLOCKS, LANE_SPEECH, Ref
+from tests.support.dag_builder import DagBuilder
+
+
+def build(layers=3, authors=3):
+    builder = DagBuilder(authors).profiles()
+    for _ in range(layers):
+        builder.layer()
+    return builder
+
+
+def fill(builder):
+    index = Index()
+    for signed in builder.vertices:
+        index.add(signed)
+    return index
+
+
+def ancestors_by_definition(builder, ids):
+    by_id = {signed.id: signed for signed in builder.vertices}
+    found, stack = {}, list(ids)
+    while stack:
+        vertex_id = stack.pop()
+        if vertex_id in by_id and vertex_id not in found:
+            found[vertex_id] = by_id[vertex_id].ref
+            stack.extend(ref.id for ref in by_id[vertex_id].vertex.parents)
+    return found
+
+
+def test_entries_are_found_by_id_slot_and_chain():
+    builder = build()
+    index = fill(builder)
+    signed = builder.vertices[-1]
+    entry = index.get(signed.id)
+    assert (entry.ref, entry.kind, entry.position) == (signed.ref, 3, len(index) - 1)
+    assert entry.size_bytes == len(signed.wire)
+    assert signed.id in index
+    assert index.get(bytes(32)) is None
+    assert index.get_slot(*entry.slot) == (signed.id,)
+    assert index.get_slot(signed.vertex.author, LANE_SPEECH, 99) == ()
+    assert index.get_last(signed.vertex.author, LANE_SPEECH) is entry
+    assert index.get_last(signed.vertex.author, LANE_BLOCKS) is None
+    assert index.lamport_max == signed.vertex.lamport
+    assert Index().lamport_max == 0
+
+
+def test_children_are_counted_by_lane():
+    builder = build(layers=1, authors=2)
+    builder.block(0, builder.heads)
+    index = fill(builder)
+    profile, note = index.get(builder.vertices[0].id), index.get(builder.vertices[2].id)
+    assert (profile.children, profile.speech_children) == (2, 2)
+    assert (note.children, note.speech_children) == (1, 0)
+    assert not profile.is_head
+    assert note.is_head
+
+
+def test_fork_is_kept_beside_the_first():
+    builder = build(layers=1).fork(1)
+    index = fill(builder)
+    first, twin = builder.last(1), builder.vertices[-1]
+    slot = (first.vertex.author, LANE_SPEECH, 1)
+    assert index.get_slot(*slot) == (first.id, twin.id)
+    assert index.is_slot_full(*slot)
+    assert not index.is_slot_full(first.vertex.author, LANE_SPEECH, 0)
+    assert index.get(twin.id).twin == first.ref
+    assert index.get(first.id).twin is None
+    assert index.get_last(first.vertex.author, LANE_SPEECH).ref == first.ref
+
+
+def test_iteration_is_topological_from_any_lamport():
+    builder = build(layers=4)
+    index = fill(builder)
+    refs = [entry.ref for entry in index.iterate()]
+    assert refs == sorted(signed.ref for signed in builder.vertices)
+    assert [entry.ref for entry in index.iterate(3)] == [ref for ref in refs if ref.lamport >= 3]
+
+
+def test_adding_twice_or_without_parents_is_a_programmer_error():
+    builder = build(layers=1)
+    index = fill(builder)
+    with pytest.raises(AssertionError):
+        index.add(builder.vertices[0])
+    with pytest.raises(AssertionError):
+        Index().add(builder.vertices[-1])
+
+
+@given(st.data())
+def test_ancestors_without_ancestors_match_the_definition(data):
+    builder = build(layers=data.draw(st.integers(1, 4)), authors=data.draw(st.integers(1, 4)))
+    for _ in range(data.draw(st.integers(0, 6))):
+        author = data.draw(st.integers(0, len(builder.people) - 1))
+        refs = [signed.ref for signed in builder.vertices]
+        builder.vertex(author, parents=data.draw(st.sets(st.sampled_from(refs), max_size=3)))
+    index = fill(builder)
+    ids = [signed.id for signed in builder.vertices]
+    some = st.lists(st.sampled_from([*ids, b"unknown" + bytes(25)]), max_size=4)
+    mine, theirs = data.draw(some), data.draw(some)
+    got = index.collect_ancestors(mine, exclude=theirs)
+    excluded = ancestors_by_definition(builder, theirs)
+    expected = {
+        ref for key, ref in ancestors_by_definition(builder, mine).items() if key not in excluded
+    }
+    assert list(got) == sorted(expected)
+    assert index.collect_ancestors(mine, exclude=theirs, count_max=2) == got[:2]
+
+
+def test_references_below_the_horizon_count_as_present():
+    builder = build(layers=3)
+    old, new = builder.vertices[0], builder.vertices[-1]
+    index = Index()
+    unknown = Ref(5, bytes(32))
+    assert index.find_missing([old.ref, unknown]) == (old.ref, unknown)
+    index.advance_horizon(3)
+    index.advance_horizon(2)
+    assert index.horizon == 3
+    assert index.find_missing([old.ref, unknown]) == (unknown,)
+    index.add(new)
+    assert index.find_missing([new.ref]) == ()
+    assert index.collect_ancestors([new.id]) == (new.ref,)
+
+
+def test_prune_forgets_history_but_no_heads():
+    builder = build(layers=3)
+    lone = builder.vertex(0, parents=[])
+    builder.layer(authors=[1, 2]).fork(2)
+    index = fill(builder)
+    assert index.prune(4) == ()
+    index.advance_horizon(4)
+    pruned = index.prune(100)
+    assert list(pruned) == [s.id for s in sorted(builder.vertices, key=lambda s: s.ref)][:12]
+    assert len(index) == len(builder.vertices) - 12
+    assert lone.id in index
+    assert index.get_slot(builder.people[0].author, LANE_SPEECH, 0) == ()
+    assert [entry.ref.lamport for entry in index.iterate()] == sorted(
+        signed.vertex.lamport for signed in builder.vertices if signed.id not in pruned
+    )
+
+
+def test_prune_keeps_old_heads_and_forgets_forked_slots():
+    builder = build(layers=1, authors=3)
+    builder.fork(0)
+    twin = builder.vertices[-1]
+    third = builder.add(builder.twin(builder.last(0), body=b"third"))
+    builder.layer(authors=[1])
+    lone = builder.last(2)
+    builder.vertex(1, parents=[twin.ref, third.ref, builder.last(0).ref])
+    builder.vertex(1, parents=[])
+    index = fill(builder)
+    index.advance_horizon(2)
+    slot = (builder.people[0].author, LANE_SPEECH, 1)
+    assert len(index.get_slot(*slot)) == 3
+    index.prune(2)
+    assert index.get_slot(*slot) == ()
+    assert not index.is_slot_full(*slot)
+    assert index.get(lone.id) is None or index.get(lone.id).is_head
