@@ -1,0 +1,145 @@
+"""Long answers: stored vertices read from the journal and sent as fast as a peer takes them.
+
+One pump per peer that has something to get. It reads a little ahead of the network and waits while
+the transport holds enough, so a peer that reads slowly costs neither memory nor anybody else's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from meshnode.core.messages import Items, Push, encode_message
+from meshnode.transport.base import FRAME_BYTES_MAX, Channel, PeerId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from meshnode.core.effects import SendStored
+    from meshnode.shell.journal import Journal
+    from meshnode.shell.telemetry import Telemetry
+    from meshnode.transport.base import Transport
+
+READ_IDS: Final = 64
+"""Vertices read from the journal at a time."""
+QUEUED_BYTES_MAX: Final = 1_000_000
+"""A pump rests while the transport holds more than this for its peer."""
+_REST_S: Final = 0.005
+_BYTES_OVERHEAD: Final = 5
+"""Header of a byte string in MessagePack, at most."""
+_FRAME_OVERHEAD: Final = 64
+"""Tag, request number, array headers, flags."""
+_ID_BYTES: Final = 34
+
+
+class BulkSender:
+    """Pumps, one per peer at work. `close` ends them."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        journal: Journal,
+        telemetry: Telemetry,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._transport = transport
+        self._journal = journal
+        self._telemetry = telemetry
+        self._on_failure = on_failure
+        self._queues: dict[PeerId, deque[SendStored]] = {}
+        self._pumps: dict[PeerId, asyncio.Task[None]] = {}
+
+    def submit(self, effect: SendStored) -> None:
+        """Send after what the peer is getting already."""
+        peer = PeerId(effect.to)
+        queue = self._queues.setdefault(peer, deque())
+        queue.append(effect)
+        if peer not in self._pumps:
+            pump = asyncio.get_running_loop().create_task(
+                self._pump(peer, queue), name=f"bulk to {peer}"
+            )
+            self._pumps[peer] = pump
+            pump.add_done_callback(lambda done: self._ended(peer, done))
+
+    def drop(self, peer: PeerId) -> None:
+        """The peer is gone, and with it what it was to get."""
+        self._queues.pop(peer, None)
+        pump = self._pumps.pop(peer, None)
+        if pump is not None:
+            pump.cancel()
+
+    async def close(self) -> None:
+        """End every pump."""
+        pumps = list(self._pumps.values())
+        for peer in list(self._pumps):
+            self.drop(peer)
+        if pumps:
+            await asyncio.wait(pumps)
+
+    def _ended(self, peer: PeerId, pump: asyncio.Task[None]) -> None:
+        if self._pumps.get(peer) is pump:
+            del self._pumps[peer]
+            self._queues.pop(peer, None)
+        error = None if pump.cancelled() else pump.exception()
+        if error is not None:
+            self._on_failure(error)
+
+    async def _pump(self, peer: PeerId, queue: deque[SendStored]) -> None:
+        while queue:
+            effect = queue.popleft()
+            missing = list(effect.missing)
+            wires: list[bytes] = []
+            for start in range(0, len(effect.ids), READ_IDS):
+                ids = effect.ids[start : start + READ_IDS]
+                found = await self._journal.read(ids)
+                missing += [item for item in ids if item not in found]
+                wires += [found[item] for item in ids if item in found]
+                *whole, wires = _pack(wires)
+                await self._send(peer, [_encode(effect.request, part) for part in whole])
+            await self._send(peer, _encode_last(effect.request, wires, missing))
+
+    async def _send(self, peer: PeerId, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            # The port does not tell when there is room again, so a full peer is asked now and then.
+            while not self._has_room(peer) or not self._transport.send(  # noqa: ASYNC110
+                peer, Channel.BULK, (frame,)
+            ):
+                await asyncio.sleep(_REST_S)
+            self._telemetry.count("bulk_frames_sent")
+
+    def _has_room(self, peer: PeerId) -> bool:
+        return self._transport.queued_bytes(peer, Channel.BULK) <= QUEUED_BYTES_MAX
+
+
+def _pack(wires: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Cut wires into lists that each fit a frame; the last one may take more."""
+    part: list[bytes] = []
+    size_bytes = _FRAME_OVERHEAD
+    for wire in wires:
+        if part and size_bytes + len(wire) + _BYTES_OVERHEAD > FRAME_BYTES_MAX:
+            yield part
+            part, size_bytes = [], _FRAME_OVERHEAD
+        part.append(wire)
+        size_bytes += len(wire) + _BYTES_OVERHEAD
+    yield part
+
+
+def _encode(request: int, wires: Sequence[bytes]) -> bytes:
+    if request == 0:
+        return encode_message(Push(tuple(wires)))
+    return encode_message(Items(request, tuple(wires), (), 0, last=False))
+
+
+def _encode_last(request: int, wires: Sequence[bytes], missing: Sequence[bytes]) -> list[bytes]:
+    """The end of an answer; what is missing gets a frame of its own where it does not fit."""
+    if request == 0:
+        return [_encode(0, wires)] if wires else []
+    size_bytes = _FRAME_OVERHEAD + _ID_BYTES * len(missing)
+    size_bytes += sum(len(wire) + _BYTES_OVERHEAD for wire in wires)
+    frames = []
+    if size_bytes > FRAME_BYTES_MAX:
+        frames.append(_encode(request, wires))
+        wires = ()
+    frames.append(encode_message(Items(request, tuple(wires), tuple(missing), 0, last=True)))
+    return frames

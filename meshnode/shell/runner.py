@@ -1,0 +1,285 @@
+"""The one task that owns a core: takes inputs from the inbox, carries out what it answers.
+
+A batch is what waits in the inbox, within bounds of count and time; its records become durable in
+one transaction. There is one timer, for the core's next deadline. An error out of the core is a bug
+of ours: the node stops at once, and the last inputs go to a file that reproduces it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dag.vertex import SignedVertex
+from meshnode.core.commands import Command, Leave, Publish
+from meshnode.core.events import Event, Published, VertexAdmitted
+from meshnode.core.inputs import Completed, Input, Outcome, Submitted, Ticked
+from meshnode.errors import CommandRejected, DeadlineExceeded, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshnode.core.effects import Effect
+    from meshnode.core.node import Node
+    from meshnode.shell.apply import Applier
+    from meshnode.shell.clock import TimeSource
+    from meshnode.shell.crash import CrashFile
+    from meshnode.shell.inbox import Inbox
+    from meshnode.shell.recording import Recorder
+    from meshnode.shell.subscriptions import EventHub
+    from meshnode.shell.telemetry import Telemetry
+
+BATCH_MAX: Final = 256
+"""Inputs of one batch."""
+BATCH_S: Final = 0.010
+"""A batch takes no further input after this long, so that the loop stays responsive."""
+LAST_INPUTS: Final = 256
+"""Inputs kept for the crash file."""
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """Somebody waits for the outcome of a command."""
+
+    done: asyncio.Future[SignedVertex | None]
+    published: bool
+    """Whether it ends with `Published`, or as soon as the core has taken the command."""
+
+
+class Runner:
+    """Owns the core. `run` until `stop`, or until something fails that must not."""
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        clock: TimeSource,
+        inbox: Inbox,
+        hub: EventHub,
+        telemetry: Telemetry,
+        crash: CrashFile,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._node = node
+        self._clock = clock
+        self._inbox = inbox
+        self._hub = hub
+        self._telemetry = telemetry
+        self._crash = crash
+        self._recorder = recorder
+        self._requests: dict[int, _Request] = {}
+        self._tokens = itertools.count(1)
+        self._last: deque[Input] = deque(maxlen=LAST_INPUTS)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms: int | None = None
+        self._quiet = asyncio.Event()
+        self._stopping = False
+        self._refusing = ""
+        self._failure: BaseException | None = None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the node stopped by itself, if it did."""
+        return self._failure
+
+    # --- for the application ---------------------------------------------------------------------
+
+    async def submit(self, command: Command) -> None:
+        """Hand a command to the core. Raises `CommandRejected`."""
+        await self._request(command, published=False)
+
+    async def publish(self, command: Publish, *, timeout_ms: int) -> SignedVertex:
+        """Author a vertex; durable when this returns.
+
+        Raises `CommandRejected`, or `DeadlineExceeded` when it is not durable in time (it may
+        still become so).
+        """
+        try:
+            async with asyncio.timeout(timeout_ms / 1_000):
+                signed = await self._request(command, published=True)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the vertex was not published within {timeout_ms} ms",
+                hint="after a start a node first asks its peers for its own last vertex",
+            ) from None
+        assert signed is not None
+        return signed
+
+    async def _request(self, command: Command, *, published: bool) -> SignedVertex | None:
+        if self._refusing:
+            raise CommandRejected(self._refusing)
+        token = next(self._tokens)
+        request = _Request(asyncio.get_running_loop().create_future(), published)
+        self._requests[token] = request
+        try:
+            await self._inbox.put([lambda now: Submitted(now, token, command)])
+            return await request.done
+        finally:
+            self._requests.pop(token, None)
+
+    def leave(self, command: Leave) -> None:
+        """Let the core say goodbye; the one command that is taken while others are refused."""
+        self._inbox.put_now([lambda now: Submitted(now, 0, command)])
+
+    def refuse_commands(self, reason: str) -> None:
+        """From now on every command is rejected for this reason."""
+        self._refusing = reason
+
+    # --- what the applier reports ----------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        """Settle who waits for it, and tell every subscriber."""
+        if isinstance(event, Published):
+            request = self._requests.get(event.token)
+            if request is not None and not request.done.done():
+                request.done.set_result(event.signed)
+        elif isinstance(event, VertexAdmitted):
+            self._telemetry.count("vertices_admitted")
+        self._hub.publish(event)
+
+    def on_receipt(self, job: int, outcome: Outcome) -> None:
+        """Give the core the receipt it waits for."""
+        self._inbox.put_now([lambda now: Completed(now, job, outcome)])
+
+    def on_failure(self, error: BaseException) -> None:
+        """Stop: something failed that must not."""
+        self._failure = self._failure or error
+        self.stop()
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    async def run(self, applier: Applier) -> None:
+        """Run the core until `stop`. Whatever ends it otherwise is in `failure`, never raised."""
+        try:
+            await self._start(applier)
+            while not self._stopping:
+                await self._inbox.wait()
+                await self._run_batch(applier)
+                await asyncio.sleep(0)  # a full inbox must not keep the loop from everybody else
+        except Exception as error:  # noqa: BLE001  # whatever it is, the node stops and says so
+            self._failure = self._failure or error
+            if not isinstance(error, StorageError):
+                await self._crash.write(error, self._last)
+        finally:
+            self._end()
+
+    async def _start(self, applier: Applier) -> None:
+        now_ms = self._clock.now_ms()
+        effects = self._node.start(now_ms)
+        if self._recorder is not None:
+            self._recorder.add_start(now_ms, effects)
+            await self._recorder.flush()
+        await self._finish_batch(applier, effects)
+
+    async def _run_batch(self, applier: Applier) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + BATCH_S
+        now_ms = self._clock.now_ms()
+        effects: list[Effect] = []
+        for taken in range(BATCH_MAX):
+            stamp = self._inbox.take()
+            if stamp is None:
+                break
+            effects += self._handle(stamp(now_ms))
+            if taken % 8 == 0 and loop.time() > until_s:
+                break
+        deadline_ms = self._node.next_wakeup
+        if deadline_ms is not None and deadline_ms <= now_ms:
+            effects += self._handle(Ticked(now_ms))
+        self._telemetry.count("batches")
+        self._inbox.release()
+        if self._recorder is not None:
+            await self._recorder.flush()
+        await self._finish_batch(applier, effects)
+
+    async def _finish_batch(self, applier: Applier, effects: Sequence[Effect]) -> None:
+        self._arm_timer()
+        await applier.apply(effects)
+        if not len(self._inbox) and not applier.jobs and not self._requests:
+            self._quiet.set()
+        else:
+            self._quiet.clear()
+
+    def _handle(self, entry: Input) -> list[Effect]:
+        self._last.append(entry)
+        try:
+            effects = self._node.handle(entry)
+        except CommandRejected as error:
+            assert isinstance(entry, Submitted), "the core rejects nothing but commands"
+            if self._recorder is not None:
+                self._recorder.add_rejection(entry, str(error))
+            self._settle(entry.token, error)
+            return []
+        if self._recorder is not None:
+            self._recorder.add(entry, effects)
+        if isinstance(entry, Submitted):
+            self._settle(entry.token, None)
+        return effects
+
+    def _settle(self, token: int, error: CommandRejected | None) -> None:
+        """The core has taken or refused a command; a `Published` may still have to follow."""
+        request = self._requests.get(token)
+        if request is None or request.done.done():
+            return
+        if error is not None:
+            request.done.set_exception(error)
+        elif not request.published:
+            request.done.set_result(None)
+
+    def _arm_timer(self) -> None:
+        deadline_ms = self._node.next_wakeup
+        if deadline_ms == self._timer_ms and self._timer is not None:
+            return
+        self._disarm_timer()
+        if deadline_ms is not None:
+            delay_s = max(0, deadline_ms - self._clock.now_ms()) / 1_000
+            self._timer_ms = deadline_ms
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire)
+
+    def _disarm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._timer_ms = None
+
+    def _fire(self) -> None:
+        self._timer = self._timer_ms = None
+        self._inbox.wake()
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    async def drain(self, timeout_ms: int) -> bool:
+        """Wait until nothing is under way; False when that took longer than allowed."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1_000):
+                while not self._stopping:
+                    self._quiet.clear()
+                    self._inbox.wake()
+                    await self._quiet.wait()
+                    if not len(self._inbox) and not self._requests:
+                        return True
+        except TimeoutError:
+            pass
+        return False
+
+    def stop(self) -> None:
+        """End `run` after the batch it is in."""
+        self._stopping = True
+        self._quiet.set()
+        self._inbox.wake()
+
+    def _end(self) -> None:
+        self._stopping = True
+        self._disarm_timer()
+        self._inbox.close()
+        self._quiet.set()
+        self.refuse_commands(
+            "the node has stopped; what was not acknowledged may not have happened"
+        )
+        for request in self._requests.values():
+            if not request.done.done():
+                request.done.set_exception(self._failure or CommandRejected(self._refusing))
+        self._requests.clear()
+        self._hub.end(self._failure)

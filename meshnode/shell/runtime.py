@@ -1,0 +1,172 @@
+"""A running node, as the rest of the process sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from meshnode.core.commands import Publish
+from meshnode.core.events import PeerReady
+from meshnode.core.inputs import Rejected
+from meshnode.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dag.errors import Offence
+    from dag.genesis import Genesis
+    from dag.types import TimeMs
+    from dag.vertex import SignedVertex
+    from meshnode.core.commands import Command
+    from meshnode.core.node import Node
+    from meshnode.core.views import NodeView, PeerView
+    from meshnode.shell.clock import TimeSource
+    from meshnode.shell.gate import Gate, StreamHandler
+    from meshnode.shell.inbox import Inbox
+    from meshnode.shell.journal import Journal
+    from meshnode.shell.runner import Runner
+    from meshnode.shell.store import StoredVertex
+    from meshnode.shell.subscriptions import EventHub, Subscription
+    from meshnode.shell.telemetry import Telemetry
+    from meshnode.transport.base import Transport
+
+PUBLISH_MS = 30_000
+EVENTS_MAX = 4_096
+
+
+class Runtime:
+    """Made by `meshnode.shell.lifecycle.open_runtime`; every method belongs to its event loop."""
+
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        author: bytes,
+        node: Node,
+        clock: TimeSource,
+        inbox: Inbox,
+        gate: Gate,
+        runner: Runner,
+        hub: EventHub,
+        journal: Journal,
+        transport: Transport,
+        telemetry: Telemetry,
+    ) -> None:
+        self.genesis = genesis
+        self.author = author
+        self.transport = transport
+        self.telemetry = telemetry
+        self._node = node
+        self._clock = clock
+        self._inbox = inbox
+        self._gate = gate
+        self._runner = runner
+        self._hub = hub
+        self._journal = journal
+        self._stopped = asyncio.Event()
+
+    # --- saying and doing ------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        kind: int,
+        body: bytes,
+        knowledge: tuple[bytes, ...] = (),
+        *,
+        timeout_ms: int = PUBLISH_MS,
+    ) -> SignedVertex:
+        """Author a vertex; it is durable when this returns.
+
+        Raises `CommandRejected`, `DeadlineExceeded`, or the failure that stopped the node.
+        """
+        return await self._runner.publish(Publish(kind, body, knowledge), timeout_ms=timeout_ms)
+
+    async def submit(self, command: Command) -> None:
+        """Hand a command to the core; returns once it is taken. Raises `CommandRejected`."""
+        await self._runner.submit(command)
+
+    def report_offence(self, peer: str, offence: Offence, detail: str) -> None:
+        """Tell the core what a peer did wrong on a stream."""
+        self._inbox.put_now([partial(Rejected, peer=peer, offence=offence, detail=detail)])
+
+    def set_stream_handler(self, handler: StreamHandler | None) -> None:
+        """Who serves streams that peers open; without one they are reset."""
+        self._gate.set_stream_handler(handler)
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def view(self) -> NodeView:
+        """The core's state at this moment."""
+        return self._node.view()
+
+    def events(self, buffer_max: int = EVENTS_MAX) -> Subscription:
+        """Everything that happens from now on; `SubscriberLagged` for who reads too slowly."""
+        return self._hub.subscribe(buffer_max)
+
+    async def read(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Wire bytes of stored vertices by id; ids that are not stored are left out."""
+        return await self._journal.read(ids)
+
+    async def scan(
+        self,
+        *,
+        limit: int,
+        kind: int | None = None,
+        author: bytes | None = None,
+        before: int | None = None,
+    ) -> list[StoredVertex]:
+        """The newest vertices first, optionally of one kind or author, or before a position."""
+        return await self._journal.scan(limit=limit, kind=kind, author=author, before=before)
+
+    async def find(self, prefix: bytes, *, limit: int = 2) -> list[bytes]:
+        """Ids that start with these bytes, ascending."""
+        return await self._journal.find(prefix, limit=limit)
+
+    def now_ms(self) -> TimeMs:
+        """The node's clock: Unix milliseconds that never go back."""
+        return self._clock.now_ms()
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    async def wait_for_peer(self, author: bytes | None = None, *, timeout_ms: int) -> PeerView:
+        """The first ready peer, or the one of this author, as soon as there is one.
+
+        Raises `DeadlineExceeded`.
+        """
+        async with self.events() as events:
+            try:
+                async with asyncio.timeout(timeout_ms / 1_000):
+                    found = self._find_peer(author)
+                    while found is None:
+                        event = await anext(events)
+                        if isinstance(event, PeerReady):
+                            found = self._find_peer(author)
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"no connection to {author.hex()[:16] if author else 'any peer'} "
+                    f"within {timeout_ms} ms",
+                    hint="`meshnode peers` lists what was tried",
+                ) from None
+        return found
+
+    def _find_peer(self, author: bytes | None) -> PeerView | None:
+        for peer in self.view().peers:
+            if author is None or peer.author == author:
+                return peer
+        return None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the node stopped by itself, if it did."""
+        return self._runner.failure
+
+    async def wait_stopped(self) -> None:
+        """Until the node has stopped. Raises the failure that stopped it, if there was one."""
+        await self._stopped.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    def note_stopped(self) -> None:
+        """The runner has ended; called by the lifecycle."""
+        self._stopped.set()
