@@ -86,7 +86,7 @@ class Asker:
         self._rotation += 1
         excluded: list[str] = []
         tried: list[str] = []
-        failure: MeshError | None = None
+        failure: EngineError | None = None
         while True:
             choice = self._choose(question, excluded, failure)
             job = self._make_job(question, choice.model, started_ms)
@@ -101,12 +101,14 @@ class Asker:
             except MeshError as error:
                 self._note_failure(choice.replica, error)
                 failure = _check_retry(attempt, choice.replica, error)
+                tried.append(f"{choice.replica.name}: {error.message}")
             excluded.append(choice.replica.peer)
-            tried.append(f"{choice.replica.name}: {failure.message}")
             if len(tried) == ATTEMPTS_MAX:
                 raise _summarise(tried, failure)
 
-    def _choose(self, question: Question, excluded: list[str], failure: MeshError | None) -> Choice:
+    def _choose(
+        self, question: Question, excluded: list[str], failure: EngineError | None
+    ) -> Choice:
         replicas = self._list_replicas()
         if question.peer:
             replicas = [_find_peer(replicas, question.peer)]
@@ -209,7 +211,7 @@ def _check_question(question: Question) -> None:
         )
 
 
-def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> MeshError:
+def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> EngineError:
     """The failure to remember while another replica is tried; raises where none may be."""
     if attempt.streaming:
         raise AnswerInterrupted(
@@ -229,8 +231,7 @@ def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> MeshEr
     )
 
 
-def _summarise(tried: list[str], failure: MeshError) -> MeshError:
-    assert isinstance(failure, EngineError), "only these are remembered"
+def _summarise(tried: list[str], failure: EngineError) -> EngineError:
     return EngineError(
         failure.fault,
         f"{len(tried)} peers were asked in vain: {'; '.join(tried)}",
