@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.bodies import EVIDENCE_DECODER, Evidence, Testimony
+from dag import bodies as records
+from dag.bodies import EVIDENCE_DECODER, Evidence
 from dag.canonical import encode
 from dag.errors import (
     InvalidMessage,
@@ -90,9 +91,9 @@ def test_header_of_another_version_proves_nothing():
     for position in (0, 1):
         changed = [*headers]
         changed[position] = change(headers[position], version=2)
-        testimonies = [Testimony(encode(header), b"", b"") for header in changed]
+        testimonies = [records.Testimony(encode(header), b"", b"") for header in changed]
         for pair in (testimonies, testimonies[::-1]):
-            with pytest.raises(InvalidVertex, match="version|evidence-order"):
+            with pytest.raises(InvalidVertex, match=r"version|evidence-order"):
                 check(builder, Evidence(*pair))
 
 
@@ -137,6 +138,6 @@ def test_blocks_without_a_shared_position_prove_nothing(bodies, fields, reader, 
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_any_bytes_give_typed_error(first, second):
     builder = DagBuilder(2)
-    evidence = Evidence(Testimony(first, b"", b""), Testimony(second, b"", b""))
+    evidence = Evidence(records.Testimony(first, b"", b""), records.Testimony(second, b"", b""))
     with pytest.raises(InvalidMessage):
         check(builder, evidence)

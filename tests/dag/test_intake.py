@@ -1,0 +1,536 @@
+"""Intake: who enters, who waits, who is refused, and who answers for it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from dag.canonical import encode
+from dag.errors import InvalidVertex, WrongNetwork
+from dag.genesis import Parameters
+from dag.identity import VerifiedVertex
+from dag.intake import (
+    Admitted,
+    BelowHorizon,
+    Duplicate,
+    Held,
+    Intake,
+    Quarantined,
+    Refused,
+    UnknownAuthor,
+)
+from dag.quarantine import QuarantineLimits
+from dag.types import LANE_BLOCKS, LANE_SPEECH, Kind, Ref
+from dag.vertex import Vertex
+from tests.support.dag_builder import START_MS, DagBuilder
+
+NOW = START_MS + 10_000
+
+
+def change(vertex, **fields):
+    return msgspec.structs.replace(vertex, **fields)
+
+
+def offer(intake, *vertices, source="peer", now_ms=NOW):
+    return [intake.offer(now_ms, source, signed) for signed in vertices]
+
+
+def admitted(*vertices):
+    return Admitted(vertices)
+
+
+def fill(builder, **kwargs):
+    intake = Intake(builder.genesis, **kwargs)
+    offer(intake, *builder.vertices)
+    return intake
+
+
+@pytest.fixture
+def builder():
+    return DagBuilder(3).profiles().layer()
+
+
+def test_vertices_enter_in_order_and_count_once(builder):
+    intake = Intake(builder.genesis)
+    assert offer(intake, *builder.vertices) == [admitted(signed) for signed in builder.vertices]
+    assert offer(intake, builder.vertices[-1]) == [Duplicate()]
+    assert len(intake.index) == 6
+    assert intake.heads.refs == tuple(builder.heads)
+    assert intake.next_deadline is None
+
+
+def test_vertex_waits_for_its_parents_and_brings_its_children(builder):
+    intake = fill(builder)
+    middle = builder.vertex(0)
+    last = builder.vertex(1)
+    assert offer(intake, last) == [Quarantined((middle.ref,))]
+    assert offer(intake, last, source="other") == [Quarantined((middle.ref,))]
+    assert intake.quarantine.get(last.id).sources == ("peer", "other")
+    assert intake.next_deadline == NOW + 30_000
+    assert offer(intake, middle) == [admitted(middle, last)]
+    assert len(intake.quarantine) == 0
+
+
+def test_missing_names_only_what_nothing_here_holds(builder):
+    intake = fill(builder)
+    one = builder.vertex(0)
+    two = builder.vertex(1)
+    three = builder.vertex(2, parents=[one.ref, two.ref])
+    assert offer(intake, two) == [Quarantined((one.ref,))]
+    assert offer(intake, three) == [Quarantined((one.ref,))]
+    assert offer(intake, one) == [admitted(one, two, three)]
+
+
+def test_what_waited_too_long_is_let_go(builder):
+    intake = fill(builder)
+    builder.vertex(0)
+    offer(intake, builder.vertex(1))
+    assert intake.expire(NOW + 29_999) == ()
+    assert len(intake.quarantine) == 1
+    assert intake.expire(NOW + 30_000) == ()
+    assert len(intake.quarantine) == 0
+
+
+def test_full_quarantine_refuses(builder):
+    intake = fill(builder, limits=QuarantineLimits(peer_bytes_max=10))
+    builder.vertex(0)
+    assert offer(intake, builder.vertex(1)) == [Refused("quarantine-full")]
+
+
+def test_another_networks_vertex_is_refused(builder):
+    other = DagBuilder(3, name="other").profiles()
+    with pytest.raises(WrongNetwork):
+        offer(Intake(builder.genesis), other.vertices[0])
+    with pytest.raises(WrongNetwork):
+        Intake(builder.genesis).restore(other.vertices[0])
+
+
+def test_vertex_of_an_unknown_author_is_given_back(builder):
+    intake = fill(builder)
+    number = builder.join(0)
+    profile, note = builder.last(number), builder.vertex(number)
+    author = builder.people[number].author
+    assert offer(intake, note) == [UnknownAuthor(author)]
+    assert offer(intake, profile, note) == [admitted(profile), admitted(note)]
+    assert intake.authors.get(author).invited_by == builder.people[0].author
+
+
+def remade(builder, author, **fields):
+    """An author's next vertex with some fields changed after the fact, signed again."""
+    signed = builder.vertex(author)
+    vertex = change(signed.vertex, **fields)
+    lamport = 1 + max((ref.lamport for ref in vertex.parents), default=0)
+    return builder.sign(author, change(vertex, lamport=lamport))
+
+
+def test_rules_that_need_parents_are_named(builder):
+    intake = fill(builder)
+    block = builder.block(0, builder.heads)
+    offer(intake, block)
+    own, other = builder.last(0), builder.last(1)
+    third = builder.vertices[2]
+    cases = {
+        "parent-lamport": {"parents": (own.ref, Ref(7, other.id))},
+        "lane-reference": {"parents": (own.ref, block.ref)},
+        "own-previous": {"parents": (other.ref,)},
+    }
+    for rule, fields in cases.items():
+        with pytest.raises(InvalidVertex) as caught:
+            offer(intake, remade(builder, 0, **fields))
+        assert caught.value.rule == rule
+    for parents, seq in (((third.ref,), 2), ((own.ref,), 5)):
+        with pytest.raises(InvalidVertex, match="own-previous"):
+            offer(intake, remade(builder, 0, parents=parents, seq=seq))
+    assert intake.drain_rejected() == ()
+
+
+def test_first_vertex_of_an_author_is_its_profile(builder):
+    vertex = change(builder.vertices[0].vertex, kind=Kind.NOTE)
+    signed = builder.sign(0, vertex)
+    with pytest.raises(InvalidVertex, match="first-profile"):
+        offer(Intake(builder.genesis), signed)
+    with pytest.raises(InvalidVertex, match="first-profile"):
+        Intake(builder.genesis).restore(signed)
+
+
+def test_uninvited_author_is_refused(builder):
+    intake = fill(builder)
+    number = builder.join(0, profile=False)
+    body = encode(builder.people[number].profile())
+    with pytest.raises(InvalidVertex, match="invitation"):
+        offer(intake, builder.vertex(number, kind=Kind.PROFILE, body=body))
+
+
+def test_blocks_of_known_authors_enter_whatever_they_hold(builder):
+    intake = fill(builder)
+    odd = builder.vertex(1, kind=Kind.PROFILE, body=b"\xc1", lane=LANE_BLOCKS, parents=())
+    block = builder.block(0, [*builder.heads, builder.vertices[0].ref], body=b"\x00")
+    assert offer(intake, odd, block) == [admitted(odd), admitted(block)]
+
+
+def test_invalid_vertex_takes_its_waiting_descendants_with_it(builder):
+    intake = fill(builder)
+    bad = remade(builder, 0, parents=(builder.last(1).ref,), seq=3)
+    child = builder.sign(2, build_child(builder, 2, bad))
+    grandchild = builder.sign(1, build_child(builder, 1, child))
+    offer(intake, child, source="a")
+    offer(intake, child, source="b")
+    offer(intake, grandchild, source="c")
+    with pytest.raises(InvalidVertex, match="own-previous"):
+        offer(intake, bad)
+    fallen = intake.drain_rejected()
+    assert [(item.id, item.sources, item.error.rule) for item in fallen] == [
+        (child.id, ("a", "b"), "invalid-ancestor"),
+        (grandchild.id, ("c",), "invalid-ancestor"),
+    ]
+    assert len(intake.quarantine) == 0
+    assert intake.drain_rejected() == ()
+
+
+def build_child(builder, author, parent):
+    """The next vertex of an author over one parent; not added."""
+    own = next(
+        signed
+        for signed in reversed(builder.vertices)
+        if signed.vertex.author == builder.people[author].author
+        and signed.vertex.lane == LANE_SPEECH
+    )
+    return Vertex(
+        version=1,
+        network=builder.network,
+        author=own.vertex.author,
+        lane=LANE_SPEECH,
+        seq=own.vertex.seq + 1,
+        lamport=1 + max(own.vertex.lamport, parent.vertex.lamport),
+        kind=Kind.NOTE,
+        time_ms=START_MS,
+        parents=(own.ref, parent.ref),
+        body=b"child",
+    )
+
+
+def test_waiting_vertex_that_turns_out_invalid_is_charged_to_its_sources(builder):
+    intake = fill(builder)
+    parent = builder.vertex(1)
+    bad = builder.sign(0, change(build_child(builder, 0, parent), seq=9))
+    child = builder.sign(2, build_child(builder, 2, bad))
+    offer(intake, bad, source="a")
+    offer(intake, child, source="b")
+    assert offer(intake, parent) == [admitted(parent)]
+    fallen = intake.drain_rejected()
+    assert [(item.sources, item.error.rule) for item in fallen] == [
+        (("b",), "invalid-ancestor"),
+        (("a",), "own-previous"),
+    ]
+
+
+# --- far future ---------------------------------------------------------------------------------
+
+
+def test_vertex_ahead_of_its_time_is_held_until_then(builder):
+    intake = fill(builder)
+    early = builder.vertex(0, time_ms=NOW + 300_000)
+    due = NOW + 180_000
+    assert offer(intake, early) == [Held(due)]
+    assert offer(intake, early) == [Held(due)]
+    assert (intake.held_count, intake.next_deadline) == (1, due)
+    child = builder.vertex(1)
+    assert offer(intake, child) == [Quarantined(())]
+    assert intake.expire(due - 1) == ()
+    assert intake.expire(due) == (admitted(early),)
+
+
+def test_vertex_too_far_ahead_or_one_too_many_is_dropped(builder):
+    intake = fill(builder)
+    far = builder.vertex(0, time_ms=NOW + 3_600_001)
+    assert offer(intake, far) == [Refused("far-future")]
+    for number in range(256):
+        time_ms = NOW + 200_000 + number
+        assert isinstance(offer(intake, builder.twin(far, time_ms=time_ms))[0], Held)
+    assert offer(intake, builder.twin(far, time_ms=NOW + 200_999)) == [Refused("hold-full")]
+
+
+def test_held_vertex_that_is_invalid_is_charged_when_its_time_comes(builder):
+    intake = fill(builder)
+    child = build_child(builder, 0, builder.last(1))
+    bad = builder.sign(0, change(child, seq=9, time_ms=NOW + 130_000))
+    offer(intake, bad, source="a")
+    assert intake.expire(NOW + 10_000) == ()
+    assert [item.sources for item in intake.drain_rejected()] == [("a",)]
+
+
+def test_held_vertex_may_fall_below_the_horizon(builder):
+    intake = fill(builder)
+    early = builder.vertex(0, time_ms=NOW + 130_000)
+    offer(intake, early)
+    intake.advance_horizon(early.vertex.lamport)
+    assert intake.expire(NOW + 10_000) == (BelowHorizon(),)
+
+
+def test_members_block_needs_its_ancestors_now(builder):
+    intake = fill(builder)
+    early = builder.vertex(0, time_ms=NOW + 900_000)
+    later = builder.vertex(1, time_ms=NOW + 900_000)
+    block = builder.block(2, [early.ref, later.ref])
+    assert isinstance(offer(intake, early)[0], Held)
+    member = builder.people[2].author
+    assert offer(intake, block) == [Quarantined((later.ref,), member)]
+    assert intake.next_deadline == NOW
+    assert intake.expire(NOW) == (admitted(early),)
+    assert offer(intake, later) == [admitted(later, block)]
+
+
+def test_far_future_ancestor_offered_after_the_block_enters_at_once(builder):
+    intake = fill(builder)
+    early = builder.vertex(0, time_ms=NOW + 900_000)
+    block = builder.block(2, [early.ref])
+    offer(intake, block)
+    assert offer(intake, early) == [admitted(early, block)]
+
+
+# --- the reserved part --------------------------------------------------------------------------
+
+
+def test_ancestors_of_a_members_block_are_charged_to_it(builder):
+    intake = fill(builder)
+    one = builder.vertex(0)
+    two = builder.vertex(1)
+    block = builder.block(2, [two.ref])
+    member = builder.people[2].author
+    assert offer(intake, block) == [Quarantined((two.ref,), member)]
+    assert offer(intake, two) == [Quarantined((one.ref,), member)]
+    assert intake.quarantine.reserved_count == 2
+    assert offer(intake, one) == [admitted(one, two, block)]
+
+
+def test_flood_does_not_keep_a_members_block_from_completing(builder):
+    intake = fill(builder)
+    wanted = [builder.vertex(0), builder.vertex(1)]
+    block = builder.block(2, [wanted[-1].ref])
+    offer(intake, block, wanted[1])
+    missing = Ref(50, bytes(32))
+    for number in range(300):
+        vertex = change(
+            build_child(builder, 0, wanted[1]),
+            parents=(wanted[0].ref, missing),
+            lamport=51,
+            seq=3,
+            body=number.to_bytes(4, "big"),
+        )
+        offer(intake, builder.sign(0, vertex))
+    assert len(intake.quarantine) == 64 + 2
+    assert offer(intake, wanted[0]) == [admitted(wanted[0], wanted[1], block)]
+
+
+def test_blocks_of_others_have_no_reserved_part(builder):
+    intake = fill(builder)
+    intake.set_committee([])
+    parent = builder.vertex(0)
+    assert offer(intake, builder.block(2, [parent.ref])) == [Quarantined((parent.ref,))]
+    assert intake.quarantine.reserved_count == 0
+
+
+# --- forks --------------------------------------------------------------------------------------
+
+
+def test_two_of_a_slot_enter_and_mark_the_author(builder):
+    intake = fill(builder)
+    first = builder.last(1)
+    twin = builder.twin(first)
+    outcome = offer(intake, twin)[0]
+    (fork,) = outcome.forks
+    assert outcome.vertices == (twin,)
+    assert (fork.author, fork.lane, fork.seq) == (first.vertex.author, LANE_SPEECH, 1)
+    assert (fork.first, fork.second) == (first.ref, twin.ref)
+    assert intake.forks == (fork,)
+    assert intake.authors.is_forked(first.vertex.author)
+    again = builder.twin(
+        builder.vertices[1], time_ms=START_MS + 77, body=builder.vertices[1].vertex.body
+    )
+    assert offer(intake, again)[0] == admitted(again)
+    assert not intake.mark_forked(fork)
+
+
+def test_third_of_a_slot_enters_only_with_a_vertex_that_references_it(builder):
+    intake = fill(builder)
+    first = builder.last(1)
+    third = builder.twin(first, body=b"third")
+    offer(intake, builder.twin(first))
+    assert offer(intake, third) == [Refused("surplus-fork")]
+    child = builder.sign(0, build_child(builder, 0, third))
+    assert offer(intake, child) == [Quarantined((third.ref,))]
+    assert offer(intake, third) == [admitted(third, child)]
+    assert len(intake.index.get_slot(first.vertex.author, LANE_SPEECH, 1)) == 3
+
+
+def test_third_of_a_slot_waits_until_its_child_is_complete(builder):
+    intake = fill(builder)
+    first = builder.last(1)
+    third = builder.twin(first, body=b"third")
+    parent = builder.vertex(2)
+    child = change(
+        build_child(builder, 0, third),
+        parents=(builder.last(0).ref, *sorted((third.ref, parent.ref))),
+        lamport=parent.vertex.lamport + 1,
+    )
+    child = builder.sign(0, child)
+    offer(intake, builder.twin(first))
+    assert offer(intake, child) == [Quarantined(child.vertex.parents[1:])]
+    assert offer(intake, third) == [Quarantined(())]
+    assert third.id not in intake.index
+    assert offer(intake, parent) == [admitted(parent, third, child)]
+
+
+def make_surplus_chain(builder):
+    """A surplus vertex whose successor is surplus too, and a child of that by another author."""
+    first = builder.last(1)
+    second = builder.vertex(1, parents=[])
+    intake = fill(builder)
+    offer(intake, builder.twin(first), builder.twin(second))
+    third = builder.twin(first, body=b"third")
+    successor = change(second.vertex, parents=(third.ref,), body=b"successor")
+    successor = builder.sign(1, successor)
+    child = builder.sign(0, build_child(builder, 0, successor))
+    return intake, third, successor, child
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (2, 0, 1)])
+def test_surplus_chain_enters_with_the_vertex_at_its_end(builder, order):
+    intake, third, successor, child = make_surplus_chain(builder)
+    chain = (third, successor, child)
+    outcomes = offer(intake, *[chain[position] for position in order])
+    while isinstance(outcomes[-1], Refused | Quarantined):
+        outcomes = offer(intake, third, successor)
+    assert all(signed.id in intake.index for signed in chain)
+    assert len(intake.quarantine) == 0
+
+
+def test_surplus_vertices_alone_never_enter(builder):
+    intake, third, successor, _ = make_surplus_chain(builder)
+    assert offer(intake, successor, third) == [Refused("surplus-fork")] * 2
+    assert len(intake.quarantine) == 0
+
+
+def test_surplus_ancestor_named_twice_enters_once(builder):
+    intake, third, successor, _ = make_surplus_chain(builder)
+    child = build_child(builder, 0, successor)
+    child = change(child, parents=(child.parents[0], *sorted((third.ref, successor.ref))))
+    child = builder.sign(0, child)
+    offer(intake, child, successor)
+    assert offer(intake, third) == [admitted(third, successor, child)]
+
+
+def test_waiting_vertex_that_becomes_surplus_is_dropped(builder):
+    intake = fill(builder)
+    first = builder.last(1)
+    parent = builder.vertex(0)
+    late = change(
+        first.vertex,
+        parents=(first.vertex.parents[0], parent.ref),
+        lamport=parent.vertex.lamport + 1,
+    )
+    late = builder.sign(1, late)
+    assert offer(intake, late) == [Quarantined((parent.ref,))]
+    offer(intake, builder.twin(first))
+    assert offer(intake, parent) == [admitted(parent)]
+    assert len(intake.quarantine) == 0
+
+
+def test_invalid_surplus_vertex_takes_its_child_with_it(builder):
+    intake = fill(builder)
+    first = builder.last(1)
+    offer(intake, builder.twin(first))
+    bad = builder.sign(1, change(first.vertex, parents=(builder.vertices[0].ref,), body=b"bad"))
+    child = builder.sign(0, build_child(builder, 0, bad))
+    offer(intake, child, source="a")
+    assert offer(intake, bad, source="b") == [admitted()]
+    fallen = intake.drain_rejected()
+    assert [(item.sources, item.error.rule) for item in fallen] == [
+        (("a",), "invalid-ancestor"),
+        (("b",), "own-previous"),
+    ]
+
+
+def test_surplus_vertex_with_many_waiters_is_settled_once(builder):
+    intake, third, successor, child = make_surplus_chain(builder)
+    other = builder.sign(2, build_child(builder, 2, successor))
+    offer(intake, child, other, successor)
+    assert offer(intake, third) == [admitted(third, successor, child, other)]
+
+
+# --- horizon, restart ---------------------------------------------------------------------------
+
+
+def test_horizon_lets_in_what_waited_for_older_and_drops_the_older(builder):
+    intake = Intake(builder.genesis)
+    profiles, notes = builder.vertices[:3], builder.vertices[3:]
+    late = builder.vertex(0)
+    offer(intake, *notes)
+    assert len(intake.quarantine) == 3
+    outcome = intake.advance_horizon(1)
+    assert sorted(signed.ref for signed in outcome.vertices) == sorted(n.ref for n in notes)
+    assert offer(intake, *profiles) == [BelowHorizon()] * 3
+    assert offer(intake, late) == [admitted(late)]
+
+
+def test_horizon_drops_waiting_vertices_below_it(builder):
+    intake = Intake(builder.genesis)
+    offer(intake, *builder.vertices[3:])
+    later = builder.vertex(0)
+    offer(intake, later)
+    assert intake.advance_horizon(2) == admitted(later)
+    assert len(intake.quarantine) == 0
+
+
+def test_prune_forgets_and_refuses_what_it_forgot(builder):
+    builder.layer().layer()
+    intake = fill(builder)
+    intake.advance_horizon(2)
+    pruned = intake.prune(2)
+    assert len(pruned) == 6
+    assert offer(intake, *builder.vertices[:6]) == [BelowHorizon()] * 6
+    child = builder.vertex(0)
+    assert offer(intake, child) == [admitted(child)]
+    update = change(builder.people[1].profile(), addresses=("a",))
+    later = builder.vertex(1, kind=Kind.PROFILE, body=encode(update))
+    assert offer(intake, later) == [admitted(later)]
+
+
+def test_own_previous_below_the_horizon_cannot_be_checked_and_passes(builder):
+    builder.layer()
+    intake = Intake(builder.genesis)
+    intake.advance_horizon(2)
+    last = builder.vertices[-1]
+    assert offer(intake, last) == [admitted(last)]
+
+
+def test_store_is_restored_in_order_of_admission(builder):
+    builder.fork(1)
+    third = builder.add(builder.twin(builder.last(1), body=b"third"))
+    builder.vertex(0, parents=[third.ref])
+    intake = Intake(builder.genesis)
+    for signed in builder.vertices:
+        intake.restore(signed)
+    assert intake.heads.refs == tuple(builder.heads)
+    assert len(intake.forks) == 1
+    for signed in (builder.vertices[-1], builder.sign(0, build_child(builder, 0, third))):
+        orphan = Intake(builder.genesis)
+        with pytest.raises(InvalidVertex, match="order"):
+            orphan.restore(signed)
+    with pytest.raises(InvalidVertex, match="order"):
+        intake.restore(builder.vertices[0])
+
+
+def test_restoring_an_author_nobody_introduced_fails(builder):
+    number = builder.join(0)
+    block = builder.vertex(number, kind=Kind.BLOCK, lane=LANE_BLOCKS, parents=())
+    with pytest.raises(InvalidVertex, match="first-profile"):
+        fill(DagBuilder(3).profiles()).restore(block)
+
+
+def test_future_hold_comes_from_the_genesis():
+    builder = DagBuilder(1, parameters=Parameters(future_hold_ms=5)).profiles()
+    intake = fill(builder)
+    early = builder.vertex(0, time_ms=NOW + 6)
+    assert offer(intake, early) == [Held(NOW + 1)]
+    assert isinstance(early, VerifiedVertex)
