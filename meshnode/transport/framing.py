@@ -103,12 +103,15 @@ class FrameParser:
             data = self._rest + data
         frames: list[tuple[FrameKind, bytes]] = []
         position = 0
-        while len(data) - position >= HEADER_BYTES:
+        size = len(data)
+        while size - position >= HEADER_BYTES:
             start = position + HEADER_BYTES
-            kind = _kind(data[position])
-            length = int.from_bytes(data[position + 1 : start], "big")
-            _check_length(kind, length)
-            if len(data) - start < length:
+            header = int.from_bytes(data[position:start], "big")
+            if header <= FRAME_BYTES_MAX:  # kind 0 and a length within its limit
+                kind, length = FrameKind.DATA, header
+            else:
+                kind, length = _checked(header >> 24, header & 0xFF_FFFF)
+            if size - start < length:
                 break
             position = start + length
             frames.append((kind, data[start:position]))
@@ -116,15 +119,13 @@ class FrameParser:
         return frames
 
 
-def _kind(value: int) -> FrameKind:
+def _checked(value: int, length: int) -> tuple[FrameKind, int]:
     if value > FrameKind.FINISH:
         raise MalformedMessage(f"frame kind {value} is unknown")
-    return FrameKind(value)
-
-
-def _check_length(kind: FrameKind, length: int) -> None:
+    kind = FrameKind(value)
     length_min, length_max = _LENGTH_LIMITS[kind]
     if length > length_max:
         raise MessageTooLarge(f"{kind.name} frame", length, length_max)
     if length < length_min:
         raise MalformedMessage(f"{kind.name} frame of {length} bytes, {length_min} expected")
+    return kind, length

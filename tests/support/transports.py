@@ -125,10 +125,12 @@ class Lab:
 async def connected(*peers: Peer) -> None:
     """Wait until every peer has heard of a connection to every other one."""
     for peer in peers:
-        others = [other.id for other in peers if other is not peer]
-        await peer.seen.until(
-            lambda peer=peer, others=others: {who for _, who in peer.seen.events} >= set(others)
-        )
+        others = {other.id for other in peers if other is not peer}
+        await peer.seen.until(_knows(peer.seen, others))
+
+
+def _knows(seen: Recorder, others: set[PeerId]) -> Callable[[], bool]:
+    return lambda: {who for _, who in seen.events} >= others
 
 
 def seed_of(name: str) -> bytes:

@@ -22,6 +22,13 @@ async def lab(request):
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+async def received(peer, count):
+    """Let the loop turn until the transport has received that many frames."""
+    async with asyncio.timeout(DEADLINE_S):
+        while peer.transport.counters["frames_received"] < count:  # noqa: ASYNC110 - no callback
+            await asyncio.sleep(0)
+
+
 async def test_dial_announces_the_connection_to_both_sides(lab):
     one, other = await lab.pair()
     assert one.seen.events == [("outbound", other.id)]
@@ -88,8 +95,8 @@ async def test_both_sides_keep_one_connection_when_they_dial_at_once(lab):
 
 async def test_frames_arrive_complete_and_in_order_per_channel(lab):
     one, other = await lab.pair()
+    frames = [b"", b"x", bytes(FRAME_BYTES_MAX), *frames_of(5_000, 100)]
     for channel in Channel:
-        frames = [b"", b"x", bytes(FRAME_BYTES_MAX), *frames_of(5_000, 100)]
         for frame in frames:
             assert one.send(other, channel, frame)
     for channel in Channel:
@@ -142,12 +149,7 @@ async def test_a_reader_that_waits_stops_the_sender(lab):
     frames = list(frames_of(10_000, 300))
     assert one.send(other, Channel.CONTROL, *frames)
     fits = CHANNEL_WINDOW_BYTES[Channel.CONTROL] // (10_000 + FRAME_COST_BYTES)
-    received = other.transport.counters
-    async with asyncio.timeout(DEADLINE_S):
-        while received["frames_received"] < fits:
-            await asyncio.sleep(0)
-            received = other.transport.counters
-    # The first delivery was taken before the gate closed on it; nothing of it is granted yet.
+    await received(other, fits)
     assert other.transport.counters["frames_received"] == fits
     assert one.transport.queued_bytes(other.id, Channel.CONTROL) > 0
     other.seen.gate.set()
@@ -225,9 +227,7 @@ async def test_close_does_not_wait_for_a_handler_that_hangs(lab):
     one, other = await lab.pair(TransportLimits(hang_up_grace_ms=50))
     other.seen.gate.clear()
     assert one.send(other, Channel.CONTROL, b"x")
-    async with asyncio.timeout(DEADLINE_S):
-        while not other.transport.counters["frames_received"]:
-            await asyncio.sleep(0)
+    await received(other, 1)
     await other.transport.close()
     assert other.seen.count("disconnected") == 1
 
@@ -329,6 +329,11 @@ async def test_stream_reset_reaches_the_other_side(lab):
         await stream.receive()
 
 
+async def ask(stream):
+    await stream.send(b"q")
+    return await stream.receive()
+
+
 async def test_stream_is_reset_when_its_handler_returns_or_fails(lab):
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     one, other = await lab.pair()
@@ -346,8 +351,7 @@ async def test_stream_is_reset_when_its_handler_returns_or_fails(lab):
         other.seen.serving = serving
         stream = await one.transport.open_stream(other.id)
         with pytest.raises(StreamReset):
-            await stream.send(b"q")
-            await stream.receive()
+            await ask(stream)
     assert other.seen.count("disconnected") == 0
 
 
@@ -422,9 +426,7 @@ async def test_start_fails_when_the_address_is_taken(lab):
 
 async def test_many_peers_form_a_full_mesh(lab):
     peers = [await lab.start(f"peer {index}") for index in range(6)]
-    await asyncio.gather(
-        *(one.dial(other) for one in peers for other in peers if one is not other)
-    )
+    await asyncio.gather(*(one.dial(other) for one in peers for other in peers if one is not other))
     await connected(*peers)
     assert [peer.seen.connections for peer in peers] == [5] * 6
     for peer in peers:
