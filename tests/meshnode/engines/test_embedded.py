@@ -73,6 +73,12 @@ async def test_model_answers_a_question_with_text():
     assert model.revision.startswith("b179c952")
 
 
+async def test_chat_fails_with_an_error_when_not_started():
+    with pytest.raises(EngineError, match="not been started"):
+        await read_chunks(EmbeddedEngine(), ask("hi"))
+    assert await EmbeddedEngine().models() == []
+
+
 async def test_answer_is_the_same_when_seed_and_temperature_are():
     request = ask("Name a colour.", temperature=0, seed=7, max_tokens=12)
     async with started() as engine:
@@ -127,7 +133,7 @@ async def test_port_of_the_library_is_local_and_locked():
             request = urllib.request.Request(address + path, b"{}", method=method)
             try:
                 with urllib.request.urlopen(request, timeout=10) as response:
-                    return response.status
+                    return int(response.status)
             except urllib.error.HTTPError as error:
                 error.close()
                 return error.code
@@ -186,6 +192,14 @@ async def test_malformed_piece_of_the_native_call_becomes_an_engine_error(monkey
         with pytest.raises(EngineError) as caught:
             await read_chunks(engine, ask("hi"))
     assert caught.value.fault is EngineFault.MALFORMED
+
+
+async def test_usage_sent_early_still_ends_the_answer(monkeypatch):
+    first = {"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": {"total_tokens": 1}}
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    async with faked(monkeypatch, FakeServer(json.dumps(first), json.dumps(last))) as engine:
+        chunks = await read_chunks(engine, ask("hi"))
+    assert chunks[-1]["usage"] == {"total_tokens": 1}
 
 
 async def test_call_ends_when_the_loop_of_its_reader_is_gone(monkeypatch):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_file_reference_names_path_and_digest():
     assert resolve_model(f"file:/models/My#1 Model.gguf#sha256={digest}") == ModelFile(
         id="my#1 model",
         label="My#1 Model",
-        path=models.Path("/models/My#1 Model.gguf"),
+        path=Path("/models/My#1 Model.gguf"),
         sha256=digest,
     )
 

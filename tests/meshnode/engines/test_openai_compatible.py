@@ -205,6 +205,22 @@ async def test_answer_ends_with_done_even_when_the_connection_stays_open():
             assert await read_text(engine, HELLO) == "a"
 
 
+async def test_usage_sent_early_still_ends_the_answer():
+    usage = {"completion_tokens": 1}
+    script = Script([chunk({"content": "a"}, usage=usage), FINISH, DONE])
+    async with openai_server(scripts=[script]) as server, connected(server) as engine:
+        chunks = await read_chunks(engine, HELLO)
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"] == usage
+
+
+async def test_chat_fails_as_unreachable_when_not_started():
+    engine = create_engine("openai_compatible", {"base_url": "http://127.0.0.1:1", "model": "m"})
+    with pytest.raises(EngineError, match="not connected") as caught:
+        await read_chunks(engine, HELLO)
+    assert caught.value.fault is EngineFault.UNREACHABLE
+
+
 async def test_answer_is_read_when_bytes_arrive_one_by_one_with_comments():
     raw = b": OPENROUTER PROCESSING\n\n" + text("a") + FINISH.replace(b"\n", b"\r\n") + DONE
     script = Script([raw[i : i + 1] for i in range(len(raw))])

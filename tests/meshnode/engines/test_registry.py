@@ -63,7 +63,7 @@ def test_create_engine_names_what_is_wrong_in_one_line(name, options, words):
 def test_create_engine_keeps_the_key_out_of_sight(key):
     engine = create_engine("openai_compatible", {"base_url": URL, "api_key": key})
     assert not engine.shareable
-    assert "hidden" not in repr(engine._options)
+    assert "hidden" not in repr(vars(engine))
 
 
 def test_registry_loads_no_engine_before_it_is_asked_for():
