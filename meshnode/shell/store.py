@@ -213,9 +213,9 @@ class Store:
         with storage_errors(self._path):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def query(self, sql: str) -> sqlite3.Cursor:
-        """Run a query of the verifier's own."""
-        return self._connection.execute(sql)
+    def query(self, sql: str, *parameters: int | None) -> sqlite3.Cursor:
+        """Run a query of the checker's own; errors are SQLite's."""
+        return self._connection.execute(sql, parameters)
 
     def close(self) -> None:
         """Close the connection."""
