@@ -1,3 +1,5 @@
+"""A secret shows its text to nobody but the one who asks for it."""
+
 from __future__ import annotations
 
 import copy

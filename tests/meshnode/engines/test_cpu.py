@@ -1,3 +1,5 @@
+"""How many threads a model gets, on machines of several shapes."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The echo engine: deterministic, honest about what it is, strict about requests."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""What of a foreign request reaches native code."""
+
 from __future__ import annotations
 
 import json

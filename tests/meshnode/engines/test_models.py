@@ -1,3 +1,5 @@
+"""References to models, and the files behind them."""
+
 from __future__ import annotations
 
 import hashlib

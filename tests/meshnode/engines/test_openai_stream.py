@@ -1,3 +1,5 @@
+"""The reading side of the dialect, without a network."""
+
 from __future__ import annotations
 
 import json

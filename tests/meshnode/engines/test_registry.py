@@ -1,3 +1,5 @@
+"""Engines by name, and options that are read strictly."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,3 +1,5 @@
+"""The gate in front of an engine, most of all where two things happen in one tick."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Server-sent events, however their bytes are cut."""
+
 from __future__ import annotations
 
 from contextlib import suppress

@@ -1,3 +1,5 @@
+"""What a backend's refusal means."""
+
 from __future__ import annotations
 
 import json
