@@ -33,6 +33,7 @@ from meshnode.core.commands import Leave
 from meshnode.core.messages import ADDRESSES_MAX
 from meshnode.core.node import Node
 from meshnode.core.settings import Limits, Settings, Timing
+from meshnode.errors import CorruptJournal, InvalidMessage
 from meshnode.shell.apply import Applier
 from meshnode.shell.bulk import BulkSender
 from meshnode.shell.clock import Clock, TimeSource
@@ -114,9 +115,10 @@ async def _start(options: RuntimeOptions, stack: AsyncExitStack) -> Runtime:
     settings = make_settings(options, keys)
     seed = os.urandom(SEED_BYTES)
     recorder = await _open_recorder(options, settings, seed, recovered, stack)
-    node = Node(settings, seed, recovered)
+    node = _make_node(settings, seed, recovered)
     runtime = parts.run(node, settings, recorder)
     stack.push_async_callback(parts.stop)
+    await parts.wait_started()
     parts.gate.open(
         Admission(
             network,
@@ -127,6 +129,16 @@ async def _start(options: RuntimeOptions, stack: AsyncExitStack) -> Runtime:
         )
     )
     return runtime
+
+
+def _make_node(settings: Settings, seed: bytes, recovered: Recovered) -> Node:
+    try:
+        return Node(settings, seed, recovered)
+    except InvalidMessage as error:
+        raise CorruptJournal(
+            f"the journal holds what cannot have been admitted: {error}",
+            hint="`meshnode dag verify` names what is damaged",
+        ) from error
 
 
 def make_settings(options: RuntimeOptions, keys: PublicKeys) -> Settings:
@@ -229,6 +241,11 @@ class _Parts:
             self._supervise(runner, self._applier, runtime), name="core"
         )
         return runtime
+
+    async def wait_started(self) -> None:
+        """Until the core has started. Raises what kept it from starting."""
+        assert self._runner is not None
+        await self._runner.wait_started()
 
     async def _supervise(self, runner: Runner, applier: Applier, runtime: Runtime) -> None:
         await runner.run(applier)

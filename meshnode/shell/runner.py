@@ -17,7 +17,7 @@ from dag.vertex import SignedVertex
 from meshnode.core.commands import Command, Leave, Publish
 from meshnode.core.events import Event, Published, VertexAdmitted
 from meshnode.core.inputs import Completed, Input, Outcome, Submitted, Ticked
-from meshnode.errors import CommandRejected, DeadlineExceeded, StorageError
+from meshnode.errors import CommandRejected, DeadlineExceeded, MeshError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms: int | None = None
         self._quiet = asyncio.Event()
+        self._started = asyncio.Event()
         self._stopping = False
         self._refusing = ""
         self._failure: BaseException | None = None
@@ -161,7 +162,7 @@ class Runner:
                 await asyncio.sleep(0)  # a full inbox must not keep the loop from everybody else
         except Exception as error:  # noqa: BLE001  # whatever it is, the node stops and says so
             self._failure = self._failure or error
-            if not isinstance(error, StorageError):
+            if not isinstance(error, MeshError):
                 await self._crash.write(error, self._last)
         finally:
             self._end()
@@ -173,6 +174,13 @@ class Runner:
             self._recorder.add_start(now_ms, effects)
             await self._recorder.flush()
         await self._finish_batch(applier, effects)
+        self._started.set()
+
+    async def wait_started(self) -> None:
+        """Until the core has started. Raises what kept it from starting."""
+        await self._started.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def _run_batch(self, applier: Applier) -> None:
         loop = asyncio.get_running_loop()
