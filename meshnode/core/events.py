@@ -16,6 +16,13 @@ class Published(msgspec.Struct, frozen=True, tag=True):
     signed: SignedVertex
 
 
+class PublishFailed(msgspec.Struct, frozen=True, tag=True):
+    """A publication that was accepted cannot be carried out any more."""
+
+    token: int
+    reason: str
+
+
 class VertexAdmitted(msgspec.Struct, frozen=True, tag=True):
     """A vertex is in the store and durable (own ones too)."""
 
@@ -78,5 +85,13 @@ class Alone(msgspec.Struct, frozen=True, tag=True):
 
 
 Event = (
-    Published | VertexAdmitted | PeerReady | PeerLost | PeerServes | ForkSeen | OffenceSeen | Alone
+    Published
+    | PublishFailed
+    | VertexAdmitted
+    | PeerReady
+    | PeerLost
+    | PeerServes
+    | ForkSeen
+    | OffenceSeen
+    | Alone
 )

@@ -30,7 +30,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     pass
 
 
-class Hello(_Wire, tag=1):
+class Hello(_Wire, frozen=True, tag=1):
     """First message of both sides. The receiver checks version and network and answers PROOF."""
 
     version: int
@@ -43,7 +43,7 @@ class Hello(_Wire, tag=1):
     """Where this peer can be dialled."""
 
 
-class Credentials(_Wire, tag=2):
+class Credentials(_Wire, frozen=True, tag=2):
     """Signed profile vertices from a founder's guest down to the sender, before its PROOF.
 
     Founders send none: their keys stand in the genesis. The receiver admits them like any vertex.
@@ -52,19 +52,19 @@ class Credentials(_Wire, tag=2):
     profiles: tuple[bytes, ...]
 
 
-class Proof(_Wire, tag=3):
+class Proof(_Wire, frozen=True, tag=3):
     """Suite signature over (network, both transport ids, both nonces): the sender is its author."""
 
     signature: bytes
 
 
-class Goodbye(_Wire, tag=4):
+class Goodbye(_Wire, frozen=True, tag=4):
     """A polite end; the receiver expects no more and does not count the end as a failure."""
 
     reason: str
 
 
-class Digest(_Wire, tag=5):
+class Digest(_Wire, frozen=True, tag=5):
     """What the sender holds, in 48 bytes; unequal for a second leads to HEADS."""
 
     heads: bytes
@@ -73,13 +73,13 @@ class Digest(_Wire, tag=5):
     lamport: int
 
 
-class Ping(_Wire, tag=6):
+class Ping(_Wire, frozen=True, tag=6):
     """Answer with PONG at once."""
 
     nonce: int
 
 
-class Pong(_Wire, tag=7):
+class Pong(_Wire, frozen=True, tag=7):
     """Answers PING; carries the digest so that idle peers still compare."""
 
     nonce: int
@@ -88,40 +88,40 @@ class Pong(_Wire, tag=7):
     """The sender's clock; a large median offset warns, nothing more."""
 
 
-class Push(_Wire, tag=8):
+class Push(_Wire, frozen=True, tag=8):
     """Signed vertices the receiver is believed to lack, parents before children."""
 
     vertices: tuple[bytes, ...]
 
 
-class IHave(_Wire, tag=9):
+class IHave(_Wire, frozen=True, tag=9):
     """Ids of vertices the sender holds; what is still missing after a while is pulled with GET."""
 
     ids: tuple[bytes, ...]
 
 
-class Get(_Wire, tag=10):
+class Get(_Wire, frozen=True, tag=10):
     """Send these vertices in ITEMS on the bulk channel, parents before children."""
 
     request: int
     ids: tuple[bytes, ...]
 
 
-class GetProfiles(_Wire, tag=11):
+class GetProfiles(_Wire, frozen=True, tag=11):
     """Send the first profile vertex of these authors, in ITEMS."""
 
     request: int
     authors: tuple[bytes, ...]
 
 
-class GetLast(_Wire, tag=12):
+class GetLast(_Wire, frozen=True, tag=12):
     """Send the last vertex of both lanes of an author, in ITEMS; asked after every start."""
 
     request: int
     author: bytes
 
 
-class Items(_Wire, tag=13):
+class Items(_Wire, frozen=True, tag=13):
     """Answer to a GET of any kind; `missing` names what is not held, `last` ends the answer."""
 
     request: int
@@ -132,7 +132,7 @@ class Items(_Wire, tag=13):
     last: bool
 
 
-class Heads(_Wire, tag=14):
+class Heads(_Wire, frozen=True, tag=14):
     """The sender's heads; the receiver pushes what the sender lacks, or fetches what it lacks."""
 
     heads: tuple[Ref, ...]
@@ -144,7 +144,7 @@ class Heads(_Wire, tag=14):
     """Whether the sender wants the receiver's heads in return."""
 
 
-class ModelAdvert(_Wire):
+class ModelAdvert(_Wire, frozen=True):
     """A model a peer serves."""
 
     id: str
@@ -155,7 +155,7 @@ class ModelAdvert(_Wire):
     label: str
 
 
-class Advert(_Wire, tag=15):
+class Advert(_Wire, frozen=True, tag=15):
     """What the sender serves to others, replacing its earlier advert."""
 
     sequence: int
@@ -200,6 +200,8 @@ def compute_proof_message(
     network: bytes, own_transport: str, own_nonce: bytes, their_transport: str, their_nonce: bytes
 ) -> bytes:
     """The bytes a PROOF's signature covers, from the signer's side: it names itself first."""
-    return PROOF_DOMAIN + b"\x00" + _encoder.encode(
-        (network, own_transport, own_nonce, their_transport, their_nonce)
+    return (
+        PROOF_DOMAIN
+        + b"\x00"
+        + _encoder.encode((network, own_transport, own_nonce, their_transport, their_nonce))
     )

@@ -1,0 +1,81 @@
+"""Answering peers' questions for vertices, as long as they ask within reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dag.errors import Offence
+from dag.types import LANES
+from meshnode.core.messages import Get, GetLast, GetProfiles
+
+if TYPE_CHECKING:
+    from dag.authors import AuthorRegistry
+    from dag.index import Index
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.requests import Offend
+
+WINDOW_MS: Final = 1_000
+QUESTIONS_MAX: Final = 1_000
+"""Questions a peer may ask per window: four at a time, each answered within a few ms."""
+
+
+class Answers:
+    """Serves stored vertices."""
+
+    def __init__(
+        self, outbox: Outbox, index: Index, authors: AuthorRegistry, offend: Offend
+    ) -> None:
+        self._outbox = outbox
+        self._index = index
+        self._authors = authors
+        self._offend = offend
+        self._window_ms = 0
+        self._asked: dict[str, int] = {}
+
+    def on_question(self, now_ms: int, peer: str, message: Get | GetProfiles | GetLast) -> None:
+        """Answer, or charge who asks too often."""
+        if now_ms - self._window_ms >= WINDOW_MS:
+            self._window_ms = now_ms
+            self._asked = {}
+        asked = self._asked[peer] = self._asked.get(peer, 0) + 1
+        if asked > QUESTIONS_MAX:
+            self._offend(
+                now_ms, peer, Offence.FLOOD, f"more than {QUESTIONS_MAX} questions a second"
+            )
+            return
+        match message:
+            case Get():
+                self._on_get(peer, message)
+            case GetProfiles():
+                self._on_get_profiles(peer, message)
+            case GetLast():
+                self._on_get_last(peer, message)
+
+    def _on_get(self, peer: str, message: Get) -> None:
+        held = []
+        missing = []
+        for vertex_id in message.ids:
+            entry = self._index.get(vertex_id)
+            if entry is None:
+                missing.append(vertex_id)
+            else:
+                held.append(entry.ref)
+        ids = tuple([ref.id for ref in sorted(held)])
+        self._outbox.send_stored(peer, message.request, ids, tuple(missing))
+
+    def _on_get_profiles(self, peer: str, message: GetProfiles) -> None:
+        found = []
+        missing = []
+        for author in message.authors:
+            record = self._authors.get(author)
+            if record is None or not record.profiles:
+                missing.append(author)
+            else:
+                found.append(record.profiles[0])
+        ids = tuple([ref.id for ref in sorted(found)])
+        self._outbox.send_stored(peer, message.request, ids, tuple(missing))
+
+    def _on_get_last(self, peer: str, message: GetLast) -> None:
+        entries = [self._index.get_last(message.author, lane) for lane in LANES]
+        ids = tuple([entry.ref.id for entry in entries if entry is not None])
+        self._outbox.send_stored(peer, message.request, ids)

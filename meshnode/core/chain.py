@@ -1,0 +1,130 @@
+"""The own chain of lane 0: vertices are built, signed in parallel, and sealed in order.
+
+An id needs no signature, so the next vertex is built on one that is still being signed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dag.canonical import encode
+from dag.heads import compute_lamport
+from dag.identity import VerifiedVertex
+from dag.types import LANE_SPEECH, WIRE_VERSION, Ref
+from dag.vertex import Envelope, Vertex, compute_vertex_id, encode_vertex
+from meshnode.core.effects import SignVertex
+from meshnode.core.inputs import Outcome, Signed
+
+if TYPE_CHECKING:
+    from dag.intake import Intake
+    from meshnode.core.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is to be said."""
+
+    token: int | None
+    """The command's; None for what the node says of itself."""
+    kind: int
+    body: bytes
+    knowledge: tuple[Ref, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class _Draft:
+    """A vertex that is being signed."""
+
+    publication: Publication
+    id: bytes
+    vertex: Vertex
+    unsigned: bytes
+    signature: bytes = b""
+
+
+OnSealed = Callable[[int, Publication, VerifiedVertex], None]
+
+
+class Chain:
+    """Drafts on top of the last own vertex."""
+
+    def __init__(
+        self, network: bytes, author: bytes, intake: Intake, outbox: Outbox, on_sealed: OnSealed
+    ) -> None:
+        self._network = network
+        self._author = author
+        self._intake = intake
+        self._outbox = outbox
+        self._on_sealed = on_sealed
+        self._drafts: deque[_Draft] = deque()
+        self._covered: dict[bytes, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._drafts)
+
+    def build(self, now_ms: int, publication: Publication, *, first: Ref | None = None) -> Vertex:
+        """Draft the next vertex and have it signed. `first` is the inviter's profile, at seq 0."""
+        previous, seq = self._get_tip()
+        if previous is None:
+            parents: tuple[Ref, ...] = () if first is None else (first,)
+        else:
+            parents = self._select_parents(previous, publication)
+        vertex = Vertex(
+            version=WIRE_VERSION,
+            network=self._network,
+            author=self._author,
+            lane=LANE_SPEECH,
+            seq=seq,
+            lamport=compute_lamport(parents),
+            kind=publication.kind,
+            time_ms=now_ms,
+            parents=parents,
+            body=publication.body,
+        )
+        draft = _Draft(publication, compute_vertex_id(vertex), vertex, encode_vertex(vertex))
+        self._drafts.append(draft)
+        self._covered.update((ref.id, None) for ref in parents)
+        self._outbox.run(SignVertex(draft.id), partial(self._on_signed, draft))
+        return vertex
+
+    def _get_tip(self) -> tuple[Ref | None, int]:
+        """The vertex to stand on, and the seq to take."""
+        if self._drafts:
+            last = self._drafts[-1]
+            return Ref(last.vertex.lamport, last.id), last.vertex.seq + 1
+        entry = self._intake.index.get_last(self._author, LANE_SPEECH)
+        return (None, 0) if entry is None else (entry.ref, entry.seq + 1)
+
+    def _select_parents(self, previous: Ref, publication: Publication) -> tuple[Ref, ...]:
+        """Own previous, knowledge, and heads that no draft below stands on already."""
+        heads = self._intake.heads
+        authors, index = self._intake.authors, self._intake.index
+        exclude = dict(self._covered)
+        if authors.forks:
+            for ref in heads.speech_refs:
+                entry = index.get(ref.id)
+                if entry is not None and authors.is_forked(entry.author):
+                    exclude[ref.id] = None
+        return heads.select_parents(previous, knowledge=publication.knowledge, exclude=exclude)
+
+    def _on_signed(self, draft: _Draft, now_ms: int, outcome: Outcome) -> None:
+        assert isinstance(outcome, Signed)
+        draft.signature = outcome.signature
+        while self._drafts and self._drafts[0].signature:
+            sealed = self._drafts.popleft()
+            if not self._drafts:
+                self._covered = {}
+            wire = encode(Envelope(sealed.unsigned, sealed.signature))
+            signed = VerifiedVertex(sealed.id, sealed.vertex, wire, sealed.signature)
+            self._on_sealed(now_ms, sealed.publication, signed)
+
+    def withdraw(self) -> list[Publication]:
+        """Take back every draft: none has left this node. Answers what they were to say."""
+        publications = [draft.publication for draft in self._drafts]
+        self._drafts.clear()
+        self._covered = {}
+        return publications

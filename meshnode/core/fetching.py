@@ -1,0 +1,141 @@
+"""Fetching vertices by id: from whom, when, and from whom next.
+
+Whoever announced an id, or sent a vertex above it, holds it and must serve it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dag.errors import Offence
+from meshnode.core.messages import GET_IDS_MAX, Get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meshnode.core.inputs import Vertices
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.requests import Offend, Request, Requests
+    from meshnode.core.settings import Limits
+
+HOLDERS_MAX: Final = 4
+"""Peers remembered as holding one wanted vertex."""
+
+
+@dataclass(slots=True, eq=False)
+class _Want:
+    due_ms: int
+    holders: list[str]
+    """Not asked yet, in the order they announced it."""
+    asked: str = ""
+    """Whom it is being fetched from."""
+
+
+class Fetching:
+    """Wanted ids, and the GETs that fetch them."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        requests: Requests,
+        limits: Limits,
+        is_needed: Callable[[bytes], bool],
+        offend: Offend,
+    ) -> None:
+        self._outbox = outbox
+        self._requests = requests
+        self._limits = limits
+        self._is_needed = is_needed
+        self._offend = offend
+        self._wants: dict[bytes, _Want] = {}
+        self._due: list[tuple[int, bytes]] = []
+        self._queues: dict[str, dict[bytes, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._wants)
+
+    def want(self, peer: str, ids: Iterable[bytes], due_ms: int) -> None:
+        """Fetch ids, from `peer` if nobody else is due before."""
+        for vertex_id in ids:
+            want = self._wants.get(vertex_id)
+            if want is None:
+                if len(self._wants) >= self._limits.walk_ids_max:
+                    return
+                want = self._wants[vertex_id] = _Want(due_ms, [peer])
+                heapq.heappush(self._due, (due_ms, vertex_id))
+                continue
+            if peer != want.asked and peer not in want.holders and len(want.holders) < HOLDERS_MAX:
+                want.holders.append(peer)
+            if due_ms < want.due_ms:
+                want.due_ms = due_ms
+                heapq.heappush(self._due, (due_ms, vertex_id))
+
+    def tick(self, now_ms: int) -> None:
+        """Ask for what is due."""
+        while self._due and self._due[0][0] <= now_ms:
+            due_ms, vertex_id = heapq.heappop(self._due)
+            want = self._wants.get(vertex_id)
+            if want is not None and not want.asked and want.due_ms == due_ms:
+                self._ask_next(vertex_id, want)
+        for peer in list(self._queues):
+            self._flush(now_ms, peer)
+
+    def _ask_next(self, vertex_id: bytes, want: _Want) -> None:
+        """Queue an id for its next holder; without one it is forgotten until it is named again."""
+        want.asked = ""
+        if not want.holders or not self._is_needed(vertex_id):
+            del self._wants[vertex_id]
+            return
+        want.asked = want.holders.pop(0)
+        self._queues.setdefault(want.asked, {})[vertex_id] = None
+
+    def _flush(self, now_ms: int, peer: str) -> None:
+        queue = self._queues[peer]
+        while queue and self._requests.count(peer) < self._limits.gets_per_peer_max:
+            ids: list[bytes] = []
+            while queue and len(ids) < GET_IDS_MAX:
+                vertex_id = next(iter(queue))
+                del queue[vertex_id]
+                if vertex_id in self._wants and self._is_needed(vertex_id):
+                    ids.append(vertex_id)
+                else:
+                    self._wants.pop(vertex_id, None)
+            if ids:
+                number = self._requests.next_number()
+                self._outbox.send((peer,), Get(number, tuple(ids)))
+                self._requests.open(
+                    now_ms, number, peer, tuple(ids), on_answer=self._on_answer, on_end=self._on_end
+                )
+        if not queue:
+            del self._queues[peer]
+
+    def _on_answer(self, now_ms: int, request: Request, message: Vertices) -> None:
+        for candidate in message.candidates:
+            self._wants.pop(candidate.signed.id, None)
+        if any(vertex_id in request.ids for vertex_id in message.missing):
+            detail = "it does not serve what it announced"
+            self._offend(now_ms, request.peer, Offence.NOT_SERVED, detail)
+
+    def _on_end(self, now_ms: int, request: Request) -> None:
+        for vertex_id in request.ids:
+            want = self._wants.get(vertex_id)
+            if want is not None and want.asked == request.peer:
+                self._ask_next(vertex_id, want)
+        self.tick(now_ms)
+
+    def drop_peer(self, peer: str) -> None:
+        """A peer is gone; what was queued for it goes to the next holder."""
+        for want in self._wants.values():
+            if peer in want.holders:
+                want.holders.remove(peer)
+        for vertex_id in self._queues.pop(peer, {}):
+            queued = self._wants.get(vertex_id)
+            if queued is not None:
+                self._ask_next(vertex_id, queued)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        return self._due[0][0] if self._due else None

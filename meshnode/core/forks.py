@@ -1,0 +1,104 @@
+"""Forks: telling the application, and publishing the evidence once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from dag.authors import Fork
+from dag.bodies import EVIDENCE_DECODER
+from dag.canonical import encode
+from dag.errors import InvalidMessage
+from dag.evidence import make_evidence, read_accused, verify_evidence
+from dag.types import Kind
+from meshnode.core.chain import Publication
+from meshnode.core.effects import LoadStored
+from meshnode.core.events import ForkSeen
+from meshnode.core.inputs import Loaded, Outcome
+
+if TYPE_CHECKING:
+    from dag.identity import VerifiedVertex
+    from dag.intake import Intake
+    from meshnode.core.entropy import Entropy
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.publishing import Publishing
+
+SPREAD_MS: Final = 2_000
+"""Evidence is published at a random moment within this, so that one peer does it for all."""
+
+
+class Forks:
+    """Authors that signed two vertices for one slot."""
+
+    def __init__(
+        self,
+        author: bytes,
+        intake: Intake,
+        entropy: Entropy,
+        outbox: Outbox,
+        publishing: Publishing,
+    ) -> None:
+        self._author = author
+        self._intake = intake
+        self._entropy = entropy
+        self._outbox = outbox
+        self._publishing = publishing
+        self._proved: dict[bytes, None] = {}
+        self._due: dict[bytes, tuple[int, Fork]] = {}
+
+    def start(self, now_ms: int) -> None:
+        """Go on with forks that were seen and not proved before the last stop."""
+        for fork in self._intake.forks:
+            self._plan(now_ms, fork)
+
+    def on_fork(self, now_ms: int, fork: Fork) -> None:
+        """An author's first fork was admitted."""
+        self._tell(fork)
+        self._plan(now_ms, fork)
+
+    def _tell(self, fork: Fork) -> None:
+        self._outbox.emit(ForkSeen(fork.author, fork.lane, fork.seq, fork.first.id, fork.second.id))
+        if fork.author == self._author:
+            self._publishing.stop()
+
+    def _plan(self, now_ms: int, fork: Fork) -> None:
+        if fork.author != self._author and fork.author not in self._proved:
+            wait_ms = int.from_bytes(self._entropy.draw()[:8], "big") % SPREAD_MS
+            self._due[fork.author] = (now_ms + wait_ms, fork)
+
+    def on_evidence(self, signed: VerifiedVertex) -> None:
+        """Evidence is stored: if it holds, nobody needs to publish it again."""
+        try:
+            evidence = EVIDENCE_DECODER.decode(signed.vertex.body)
+            accused = read_accused(evidence)
+            keys = self._intake.authors.get_keys(accused)
+            if accused in self._proved or keys is None:
+                return
+            authors = self._intake.authors
+            proven = verify_evidence(keys, authors.suite, authors.network, evidence)
+        except InvalidMessage:
+            return  # a body that proves nothing is inert, like any body that does not decode
+        self._proved[accused] = None
+        self._due.pop(accused, None)
+        fork = Fork(accused, proven.lane, proven.seq, proven.first, proven.second)
+        if self._intake.mark_forked(fork):
+            self._tell(fork)
+
+    def tick(self, now_ms: int) -> None:
+        """Publish evidence that nobody else has published."""
+        for author, (due_ms, fork) in list(self._due.items()):
+            if due_ms <= now_ms:
+                del self._due[author]
+                work = LoadStored((fork.first.id, fork.second.id))
+                self._outbox.run(work, partial(self._on_loaded, author))
+
+    def _on_loaded(self, author: bytes, now_ms: int, outcome: Outcome) -> None:
+        assert isinstance(outcome, Loaded)
+        if author not in self._proved:
+            first, second = outcome.vertices
+            evidence = make_evidence(first, second)
+            self._publishing.say(now_ms, Publication(None, Kind.EVIDENCE, encode(evidence)))
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        return min((due_ms for due_ms, _ in self._due.values()), default=None)

@@ -1,0 +1,227 @@
+"""Whom to be connected to, where they are, and when to try again.
+
+Up to `full_mesh_max` members every peer keeps a connection to every other; in larger networks each
+to the ones that follow it in the order of transport ids. Of two peers the one with the smaller id
+dials at once and the other a moment later, so that they rarely dial each other at the same time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from meshnode.core.effects import StoreValue
+from meshnode.core.events import Alone
+from meshnode.core.inputs import DialEnded, Outcome
+from meshnode.core.messages import ADDRESSES_MAX
+from meshnode.core.transport_id import compute_transport_id
+
+if TYPE_CHECKING:
+    from dag.authors import Author
+    from meshnode.core.bans import Bans
+    from meshnode.core.entropy import Entropy
+    from meshnode.core.link import Link
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.peers import Peers
+    from meshnode.core.settings import Settings
+
+BOOK_KEY: Final = "address-book"
+BOOK_STORED_MAX: Final = 256
+YIELD_MS: Final = 500
+"""How long the larger transport id leaves the dial to the smaller."""
+ALONE_AGAIN_MS: Final = 60_000
+TRIED_MAX: Final = 8
+"""Attempts that the report of being alone lists."""
+
+_decoder: Final = msgspec.msgpack.Decoder(dict[str, tuple[str, ...]])
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True, eq=False)
+class _Contact:
+    """A peer this node may dial."""
+
+    peer: str
+    addresses: tuple[str, ...] = ()
+    asked_for: bool = False
+    """By the operator or a ticket: kept whatever the size of the network."""
+    due_ms: int = 0
+    back_off_ms: int = 0
+    dialling: bool = False
+    connected_ms: int = -1
+    """-1 while there is no connection."""
+
+
+class Membership:
+    """The address book, and the dials it leads to."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        entropy: Entropy,
+        outbox: Outbox,
+        peers: Peers,
+        bans: Bans,
+    ) -> None:
+        self._settings = settings
+        self._timing = settings.timing
+        self._entropy = entropy
+        self._outbox = outbox
+        self._peers = peers
+        self._bans = bans
+        self._contacts: dict[str, _Contact] = {}
+        self._order: list[str] = []
+        self._partners: list[_Contact] | None = None
+        self._stored: dict[str, tuple[str, ...]] = {}
+        self._tried: list[tuple[str, str]] = []
+        self._alone_due_ms = -1
+        self._leaving = False
+
+    def start(self, now_ms: int, stored: bytes) -> None:
+        """Take up the addresses of the last run."""
+        self._stored = _decoder.decode(stored) if stored else {}
+        for peer, addresses in self._stored.items():
+            self._learn(now_ms, peer, addresses)
+        self._alone_due_ms = now_ms + self._timing.alone_ms
+
+    def leave(self) -> None:
+        """Dial nobody any more."""
+        self._leaving = True
+
+    def connect(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> None:
+        """Keep a connection to a peer, from now on."""
+        contact = self._learn(now_ms, peer, addresses)
+        contact.asked_for = True
+        self._partners = None
+        contact.due_ms = now_ms
+        contact.back_off_ms = 0
+
+    def learn_member(self, now_ms: int, author: Author) -> None:
+        """A profile was admitted, or stands in the genesis."""
+        peer = compute_transport_id(author.keys.libp2p_key)
+        if (
+            peer != self._settings.transport
+            and len(self._contacts) < self._settings.limits.members_max
+        ):
+            self._learn(now_ms, peer, author.addresses[:ADDRESSES_MAX])
+
+    def _learn(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> _Contact:
+        """Put addresses before those known of a peer."""
+        contact = self._contacts.get(peer)
+        if contact is None:
+            contact = self._contacts[peer] = _Contact(peer, due_ms=now_ms + self._get_yield(peer))
+            insort(self._order, peer)
+            link = self._peers.get_open(peer)
+            if link is not None:
+                contact.connected_ms = link.since_ms
+        merged = dict.fromkeys((*addresses, *contact.addresses))
+        contact.addresses = tuple(merged)[:ADDRESSES_MAX]
+        self._partners = None
+        return contact
+
+    def _get_yield(self, peer: str) -> int:
+        return 0 if self._settings.transport < peer else YIELD_MS
+
+    def connected(self, now_ms: int, peer: str) -> None:
+        """A connection stands, whoever dialled."""
+        contact = self._contacts.get(peer)
+        if contact is not None:
+            contact.connected_ms = now_ms
+
+    def ready(self, now_ms: int, link: Link) -> None:
+        """A peer proved itself: remember where it can be dialled."""
+        self._alone_due_ms = -1
+        assert link.hello is not None
+        addresses = link.hello.addresses
+        if not addresses or len(self._contacts) >= self._settings.limits.members_max:
+            return
+        self._learn(now_ms, link.peer, addresses)
+        if self._stored.get(link.peer) != addresses:
+            self._stored.pop(link.peer, None)
+            self._stored[link.peer] = addresses
+            while len(self._stored) > BOOK_STORED_MAX:
+                del self._stored[next(iter(self._stored))]
+            self._outbox.persist(StoreValue(BOOK_KEY, _encoder.encode(self._stored)))
+
+    def disconnected(self, now_ms: int, peer: str) -> None:
+        """A connection has ended: dial again after a while."""
+        contact = self._contacts.get(peer)
+        if contact is not None and contact.connected_ms >= 0:
+            if now_ms - contact.connected_ms >= self._timing.stable_ms:
+                contact.back_off_ms = 0
+            contact.connected_ms = -1
+            self._back_off(now_ms, contact)
+
+    def lost(self, now_ms: int) -> None:
+        """A ready peer is gone."""
+        if not self._peers.ready:
+            self._alone_due_ms = now_ms + self._timing.alone_ms
+
+    def _back_off(self, now_ms: int, contact: _Contact) -> None:
+        doubled_ms = 2 * contact.back_off_ms or self._timing.dial_first_ms
+        contact.back_off_ms = min(doubled_ms, self._timing.dial_most_ms)
+        wait_ms = self._entropy.jitter(contact.back_off_ms) + self._get_yield(contact.peer)
+        contact.due_ms = now_ms + wait_ms
+
+    def _collect_partners(self) -> list[_Contact]:
+        """The contacts to keep a connection to, in ring order."""
+        if self._partners is not None:
+            return self._partners
+        order = self._order
+        partners_max = self._settings.limits.full_mesh_max - 1
+        start = bisect_right(order, self._settings.transport)
+        ring = [*order[start:], *order[:start]]
+        chosen = dict.fromkeys(ring[:partners_max])
+        self._partners = [
+            contact
+            for peer in ring
+            if (contact := self._contacts[peer]).addresses and (peer in chosen or contact.asked_for)
+        ]
+        return self._partners
+
+    def tick(self, now_ms: int) -> None:
+        """Dial whoever is due; say so when nobody answers at all."""
+        if self._leaving:
+            return
+        for contact in self._collect_partners():
+            if contact.connected_ms < 0 and not contact.dialling and contact.due_ms <= now_ms:
+                banned_ms = self._bans.get_until(now_ms, contact.peer)
+                if banned_ms:
+                    contact.due_ms = banned_ms
+                else:
+                    self._dial(contact)
+        if 0 <= self._alone_due_ms <= now_ms and self._order:
+            self._alone_due_ms = now_ms + ALONE_AGAIN_MS
+            self._outbox.emit(Alone(tuple(self._tried)))
+
+    def _dial(self, contact: _Contact) -> None:
+        contact.dialling = True
+        addresses = contact.addresses
+        self._outbox.dial(contact.peer, addresses, partial(self._on_dialled, contact, addresses))
+
+    def _on_dialled(
+        self, contact: _Contact, addresses: tuple[str, ...], now_ms: int, outcome: Outcome
+    ) -> None:
+        assert isinstance(outcome, DialEnded)
+        contact.dialling = False
+        result = outcome.error or "connected"
+        self._tried = [*self._tried, *((address, result) for address in addresses)][-TRIED_MAX:]
+        if contact.connected_ms < 0:
+            self._back_off(now_ms, contact)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        if self._leaving:
+            return None
+        deadlines = [
+            contact.due_ms
+            for contact in self._collect_partners()
+            if contact.connected_ms < 0 and not contact.dialling
+        ]
+        if self._alone_due_ms >= 0 and self._order:
+            deadlines.append(self._alone_due_ms)
+        return min(deadlines, default=None)

@@ -1,0 +1,523 @@
+"""The node: inputs in, effects out.
+
+`Node` joins the collaborators, each with its own part of the state, and routes inputs to them. It
+is total towards peers: whatever a peer sends changes at most the record of that peer. It asserts
+what the shell promises (time never goes back, one receipt per job, one connection per peer).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from dag.authors import Fork, is_first_profile
+from dag.bodies import PROFILE_DECODER
+from dag.errors import InvalidMessage, Offence
+from dag.genesis import compute_network_id
+from dag.identity import VerifiedVertex, get_profile_keys, trust_stored
+from dag.intake import Intake
+from dag.types import Kind
+from meshnode.core.admission import Admission
+from meshnode.core.answers import Answers
+from meshnode.core.bans import BANS_KEY, Bans
+from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
+from meshnode.core.directory import Directory
+from meshnode.core.dissemination import Dissemination
+from meshnode.core.effects import Effect
+from meshnode.core.entropy import Entropy
+from meshnode.core.events import PeerServes
+from meshnode.core.fetching import Fetching
+from meshnode.core.forks import Forks
+from meshnode.core.inputs import (
+    Candidate,
+    Checked,
+    Completed,
+    Connected,
+    Disconnected,
+    Input,
+    Outcome,
+    Received,
+    Rejected,
+    Standing,
+    Submitted,
+    Ticked,
+    Vertices,
+)
+from meshnode.core.link import Link, Phase
+from meshnode.core.membership import BOOK_KEY, Membership
+from meshnode.core.messages import (
+    ADDRESSES_MAX,
+    CREDENTIALS_MAX,
+    MODELS_MAX,
+    TEXT_MAX,
+    Advert,
+    Digest,
+    Get,
+    GetLast,
+    GetProfiles,
+    Heads,
+    IHave,
+    Pong,
+)
+from meshnode.core.outbox import Outbox
+from meshnode.core.peers import Peers
+from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
+from meshnode.core.reconciliation import Reconciliation
+from meshnode.core.requests import Requests
+from meshnode.core.store import Store
+from meshnode.core.views import NodeView, PeerView
+from meshnode.core.wants import Wants
+from meshnode.errors import CommandRejected, ConfigError
+
+if TYPE_CHECKING:
+    from dag.authors import AuthorDirectory
+    from dag.keys import PublicKeys
+    from dag.types import Ref
+    from meshnode.core.recovered import Recovered
+    from meshnode.core.settings import Settings
+
+
+class Node:
+    """One peer of one network, without I/O."""
+
+    def __init__(self, settings: Settings, seed: bytes, recovered: Recovered) -> None:
+        """Take up where the journal ended.
+
+        Args:
+            settings: Who this node is, and its limits.
+            seed: 32 random bytes for nonces and jitter.
+            recovered: What the journal holds. Raises `InvalidMessage` if it was tampered with.
+        """
+        self._settings = settings
+        self._network = compute_network_id(settings.genesis)
+        self._values = dict(recovered.values)
+        self._now_ms = 0
+        self._advert: Advert | None = None
+        self._intake = Intake(settings.genesis)
+        own_keys = get_profile_keys(PROFILE_DECODER.decode(settings.profile))
+        self._directory = Directory(self._intake.authors, settings.author, own_keys)
+        self._outbox = Outbox()
+        self._store = Store(self._intake, self._outbox, self)
+        self._build_network(Entropy(seed))
+        for signed in recovered.vertices:
+            self._restore(trust_stored(signed))
+
+    def _build_network(self, entropy: Entropy) -> None:
+        settings, outbox, intake, store = self._settings, self._outbox, self._intake, self._store
+        timing, limits = settings.timing, settings.limits
+        bans = Bans(outbox, self._values.get(BANS_KEY, b""))
+        self._peers = Peers(
+            settings, self._network, entropy=entropy, outbox=outbox, bans=bans, host=self
+        )
+        self._membership = Membership(settings, entropy, outbox, self._peers, bans)
+        self._requests = Requests(outbox, timing.get_ms, self.offend)
+        self._fetching = Fetching(outbox, self._requests, limits, store.is_needed, self.offend)
+        self._wants = Wants(
+            outbox,
+            self._requests,
+            limits,
+            get_keys=intake.authors.get_keys,
+            offer=store.offer,
+            offend=self.offend,
+        )
+        self._answers = Answers(outbox, intake.index, intake.authors, self.offend)
+        self._dissemination = Dissemination(
+            outbox, self._peers, self._fetching, timing, store.is_stored
+        )
+        self._reconciliation = Reconciliation(
+            outbox, self._peers, intake, self._fetching, timing=timing, is_needed=store.is_needed
+        )
+        self._publishing = Publishing(
+            settings,
+            self._network,
+            intake=intake,
+            outbox=outbox,
+            requests=self._requests,
+            admit=store.admit_own,
+            on_credentials=self._peers.set_credentials,
+        )
+        self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
+
+    def _restore(self, signed: VerifiedVertex) -> None:
+        self._intake.restore(signed)
+        if signed.vertex.author == self._settings.author:
+            self._publishing.note_own(signed)
+        if signed.vertex.kind == Kind.EVIDENCE:
+            self._forks.on_evidence(signed)
+
+    @property
+    def authors(self) -> AuthorDirectory:
+        """The keys admission verifies with; safe to read from any thread."""
+        return self._directory
+
+    def is_stored(self, vertex_id: bytes) -> bool:
+        """Whether a vertex is stored; safe to call from any thread."""
+        return self._store.is_stored(vertex_id)
+
+    # --- inputs ---------------------------------------------------------------------------------
+
+    def handle(self, entry: Input) -> list[Effect]:
+        """Take any input. Raises `CommandRejected` for a command that changes nothing."""
+        match entry:
+            case Received():
+                return self.receive(entry.now_ms, entry.peer, entry.message)
+            case Rejected():
+                return self.rejected(entry.now_ms, entry.peer, entry.offence, entry.detail)
+            case Connected():
+                return self.connected(
+                    entry.now_ms, entry.peer, entry.address, inbound=entry.inbound
+                )
+            case Disconnected():
+                return self.disconnected(entry.now_ms, entry.peer, entry.reason)
+            case Submitted():
+                return self.submit(entry.now_ms, entry.token, entry.command)
+            case Completed():
+                return self.complete(entry.now_ms, entry.job, entry.outcome)
+            case Ticked():
+                return self.tick(entry.now_ms)
+            case _:
+                assert_never(entry)
+
+    def start(self, now_ms: int) -> list[Effect]:
+        """Begin; called once, before any input. Raises `ConfigError`."""
+        self._advance(now_ms)
+        self._admit_credentials(now_ms)
+        self._membership.start(now_ms, self._values.get(BOOK_KEY, b""))
+        for author in self._intake.authors:
+            self._membership.learn_member(now_ms, author)
+        self._publishing.start(now_ms, self._values.get(FIRST_PROFILE_KEY, b""))
+        self._forks.start(now_ms)
+        self._values = {}
+        self._tick(now_ms)
+        return self._finish(now_ms)
+
+    def _admit_credentials(self, now_ms: int) -> None:
+        """Know whom this node was invited by, from what the ticket carried."""
+        suite = self._settings.genesis.suite
+        admission = Admission(self._network, suite, self._directory, self.is_stored)
+        try:
+            for wire in self._settings.credentials:
+                candidate = admission.check_vertex(wire)
+                if candidate.standing is Standing.VERIFIED:
+                    self._store.offer_candidate(now_ms, "", candidate)
+        except InvalidMessage as error:
+            message = f"a profile among the credentials is not valid: {error}"
+            raise ConfigError(message, hint="ask for a new ticket") from error
+
+    def receive(self, now_ms: int, peer: str, message: Checked) -> list[Effect]:
+        """Take a peer's message; never raises, whatever it says."""
+        self._advance(now_ms)
+        link = self._peers.get_open(peer)
+        if link is not None and self._peers.receive(now_ms, link, message):
+            self._dispatch(now_ms, link, message)
+        return self._finish(now_ms)
+
+    def rejected(self, now_ms: int, peer: str, offence: Offence, detail: str) -> list[Effect]:
+        """Take note that a peer's bytes were refused before they became a message."""
+        self._advance(now_ms)
+        self.offend(now_ms, peer, offence, detail)
+        return self._finish(now_ms)
+
+    def submit(self, now_ms: int, token: int, command: Command) -> list[Effect]:
+        """Carry out a command. Raises `CommandRejected`; then nothing has changed."""
+        self._advance(now_ms)
+        match command:
+            case Publish():
+                self._publishing.submit(now_ms, token, command)
+            case Serve():
+                self._serve(command)
+            case Connect():
+                self._connect(now_ms, command)
+            case Leave():
+                self._membership.leave()
+                self._peers.say_goodbye(command.reason)
+            case _:
+                assert_never(command)
+        self._membership.tick(now_ms)
+        return self._finish(now_ms)
+
+    def connected(self, now_ms: int, peer: str, address: str, *, inbound: bool) -> list[Effect]:
+        """A connection stands."""
+        self._advance(now_ms)
+        self._membership.connected(now_ms, peer)
+        self._peers.connected(now_ms, peer, address, inbound=inbound)
+        return self._finish(now_ms)
+
+    def disconnected(self, now_ms: int, peer: str, reason: str) -> list[Effect]:
+        """A connection has ended."""
+        self._advance(now_ms)
+        self._peers.disconnected(now_ms, peer, reason)
+        self._membership.disconnected(now_ms, peer)
+        return self._finish(now_ms)
+
+    def complete(self, now_ms: int, job: int, outcome: Outcome) -> list[Effect]:
+        """A job or a dial has ended."""
+        self._advance(now_ms)
+        self._outbox.complete(now_ms, job, outcome)
+        return self._finish(now_ms)
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Do what is due. Early or twice is harmless."""
+        self._advance(now_ms)
+        self._tick(now_ms)
+        return self._finish(now_ms)
+
+    @property
+    def next_wakeup(self) -> int | None:
+        """When `tick` has something to do."""
+        deadlines = (
+            self._peers.next_deadline(),
+            self._requests.next_deadline(),
+            self._fetching.next_deadline(),
+            self._dissemination.next_deadline(),
+            self._reconciliation.next_deadline(),
+            self._membership.next_deadline(),
+            self._publishing.next_deadline(),
+            self._forks.next_deadline(),
+            self._store.next_deadline(),
+        )
+        return min((due_ms for due_ms in deadlines if due_ms is not None), default=None)
+
+    def _advance(self, now_ms: int) -> None:
+        assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms}"
+        self._now_ms = now_ms
+
+    def _tick(self, now_ms: int) -> None:
+        self._peers.tick(now_ms)
+        self._requests.tick(now_ms)
+        self._dissemination.tick(now_ms)
+        self._reconciliation.tick(now_ms)
+        self._membership.tick(now_ms)
+        self._publishing.tick(now_ms)
+        self._forks.tick(now_ms)
+        self._store.expire(now_ms)
+
+    def _finish(self, now_ms: int) -> list[Effect]:
+        self._wants.flush(now_ms)
+        self._fetching.tick(now_ms)
+        return self._outbox.take()
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def _serve(self, command: Serve) -> None:
+        if len(command.models) > MODELS_MAX:
+            raise CommandRejected(f"at most {MODELS_MAX} models can be advertised")
+        texts = [
+            text
+            for model in command.models
+            for text in (model.id, model.revision, model.engine, model.label)
+        ]
+        if any(len(text) > TEXT_MAX for text in texts):
+            raise CommandRejected(f"names of models have at most {TEXT_MAX} characters")
+        self._advert = Advert(
+            1 if self._advert is None else self._advert.sequence + 1,
+            command.models,
+            command.slots,
+            command.running,
+            command.queued,
+            command.draining,
+        )
+        self._outbox.send(self._peers.ready_names, self._advert)
+
+    def _connect(self, now_ms: int, command: Connect) -> None:
+        if command.peer == self._settings.transport:
+            raise CommandRejected("these are this node's own addresses")
+        if not 1 <= len(command.addresses) <= ADDRESSES_MAX:
+            raise CommandRejected(f"a peer is connected to at 1 to {ADDRESSES_MAX} addresses")
+        self._membership.connect(now_ms, command.peer, command.addresses)
+
+    # --- messages of ready peers ----------------------------------------------------------------
+
+    def _dispatch(self, now_ms: int, link: Link, message: Checked) -> None:
+        match message:
+            case Vertices():
+                self._on_vertices(now_ms, link, message)
+            case IHave():
+                self._dissemination.on_ihave(now_ms, link.peer, message)
+            case Digest():
+                self._reconciliation.on_digest(now_ms, link.peer, message)
+            case Pong():
+                self._reconciliation.on_digest(now_ms, link.peer, message.digest)
+            case Heads():
+                self._reconciliation.on_heads(now_ms, link.peer, message)
+            case Get() | GetProfiles() | GetLast():
+                self._answers.on_question(now_ms, link.peer, message)
+            case Advert():
+                self._on_advert(link, message)
+            case _:
+                raise AssertionError(f"{message} belongs to the connection")
+
+    def _on_vertices(self, now_ms: int, link: Link, message: Vertices) -> None:
+        asked = message.request != 0
+        if asked and not self._requests.is_asked(now_ms, link.peer, message):
+            return
+        for candidate in message.candidates:
+            if link.phase is Phase.READY:
+                self._take(now_ms, link.peer, candidate)
+        if asked and link.phase is Phase.READY:
+            self._requests.answer(now_ms, message)
+
+    def _take(self, now_ms: int, peer: str, candidate: Candidate) -> None:
+        signed = candidate.signed
+        self._dissemination.note_known(signed.id, peer)
+        if candidate.standing is Standing.VERIFIED:
+            self._reconciliation.note_progress(now_ms, peer)
+            self._store.offer_candidate(now_ms, peer, candidate)
+        elif candidate.standing is Standing.UNKNOWN_AUTHOR:
+            keys = self._intake.authors.get_keys(signed.vertex.author)
+            if keys is None:
+                self._wants.add(peer, signed)
+            else:
+                self._wants.check(peer, signed, keys)
+
+    def _on_advert(self, link: Link, advert: Advert) -> None:
+        if link.advert is not None and advert.sequence <= link.advert.sequence:
+            return
+        link.advert = advert
+        self._outbox.emit(
+            PeerServes(
+                link.peer,
+                link.author,
+                advert.models,
+                advert.slots,
+                advert.running,
+                advert.queued,
+                advert.draining,
+            )
+        )
+
+    # --- what the collaborators ask for and report ----------------------------------------------
+
+    def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
+        """A peer broke a rule."""
+        self._peers.offend(now_ms, peer, offence, detail)
+
+    def get_keys(self, author: bytes) -> PublicKeys | None:
+        """The keys of a member."""
+        return self._intake.authors.get_keys(author)
+
+    def get_name(self, author: bytes) -> str:
+        """The name in a member's profile."""
+        record = self._intake.authors.get(author)
+        return "" if record is None else record.name
+
+    def compute_digest(self) -> Digest:
+        """What this node holds."""
+        return self._reconciliation.digest
+
+    def accept_credentials(self, now_ms: int, link: Link, message: Vertices) -> None:
+        """Admit the profiles that lead to a peer; those of known authors are not needed."""
+        link.credentials += len(message.candidates)
+        if link.credentials > CREDENTIALS_MAX:
+            self.offend(now_ms, link.peer, Offence.FLOOD, "too many credentials")
+            return
+        for candidate in message.candidates:
+            vertex = candidate.signed.vertex
+            if not is_first_profile(vertex):
+                self.offend(now_ms, link.peer, Offence.OUT_OF_TURN, "credentials are profiles")
+                return
+            record = self._intake.authors.get(vertex.author)
+            unknown = record is None or not record.profiles
+            if (
+                unknown
+                and candidate.standing is Standing.VERIFIED
+                and link.phase is not Phase.CLOSED
+            ):
+                self._store.offer_candidate(now_ms, link.peer, candidate)
+
+    def on_ready(self, now_ms: int, link: Link) -> None:
+        """A connection is ready."""
+        self._membership.ready(now_ms, link)
+        if self._advert is not None:
+            self._outbox.send((link.peer,), self._advert)
+        self._reconciliation.add_peer(now_ms, link.peer)
+        self._publishing.on_ready(now_ms, link.peer)
+
+    def on_early(self, now_ms: int, link: Link, message: Checked) -> None:
+        """A message that came while its sender's PROOF was verified."""
+        self._dispatch(now_ms, link, message)
+
+    def on_lost(self, now_ms: int, link: Link) -> None:
+        """A connection that was ready has ended."""
+        self._fetching.drop_peer(link.peer)
+        self._requests.drop_peer(now_ms, link.peer)
+        self._wants.drop_peer(link.peer)
+        self._reconciliation.drop_peer(link.peer)
+        self._membership.lost(now_ms)
+
+    def on_admitted(self, now_ms: int, signed: VerifiedVertex, source: str) -> None:
+        """A vertex is stored."""
+        vertex = signed.vertex
+        self._reconciliation.changed(now_ms)
+        if not source and vertex.author == self._settings.author:
+            self._publishing.note_own(signed)
+            self._dissemination.push(signed)
+        else:
+            self._dissemination.announce(now_ms, signed.id)
+            if vertex.author == self._settings.author:
+                self._publishing.on_own_admitted(now_ms, signed)
+        if vertex.kind == Kind.PROFILE:
+            self._on_profile(now_ms, signed)
+        elif vertex.kind == Kind.EVIDENCE:
+            self._forks.on_evidence(signed)
+
+    def _on_profile(self, now_ms: int, signed: VerifiedVertex) -> None:
+        record = self._intake.authors.get(signed.vertex.author)
+        if record is not None:
+            self._membership.learn_member(now_ms, record)
+        if is_first_profile(signed.vertex):
+            self._wants.release(signed.vertex.author)
+
+    def on_fork(self, now_ms: int, fork: Fork) -> None:
+        """An author's first fork is stored."""
+        self._forks.on_fork(now_ms, fork)
+
+    def on_missing(self, now_ms: int, source: str, missing: tuple[Ref, ...]) -> None:
+        """A vertex waits for parents: its sender must hold them."""
+        if self._peers.is_ready(source):
+            self._fetching.want(source, [ref.id for ref in missing], now_ms)
+
+    def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
+        """A vertex waits for its author's profile: its sender must hold it."""
+        if self._peers.is_ready(source):
+            self._wants.add(source, signed)
+
+    # --- what it shows --------------------------------------------------------------------------
+
+    def view(self) -> NodeView:
+        """A picture of this moment."""
+        intake, reconciliation = self._intake, self._reconciliation
+        return NodeView(
+            author=self._settings.author,
+            network=self._network,
+            peers=tuple(_show_peer(link) for link in self._peers.ready),
+            members=tuple(intake.authors),
+            vertices=len(intake.index),
+            heads=reconciliation.heads,
+            heads_digest=reconciliation.digest.heads,
+            lamport=intake.index.lamport_max,
+            quarantined=len(intake.quarantine),
+            quarantined_bytes=intake.quarantine.size_bytes,
+            held=intake.held_count,
+            unknown_authors=len(self._wants),
+            fetching=len(self._fetching),
+            offences={offence.value: count for offence, count in self._peers.offences.items()},
+            forks=intake.forks,
+            speech=self._publishing.speech.value,
+            publications_queued=self._publishing.queued,
+        )
+
+
+def _show_peer(link: Link) -> PeerView:
+    assert link.hello is not None, "a ready peer has said HELLO"
+    return PeerView(
+        peer=link.peer,
+        author=link.author,
+        name=link.name,
+        address=link.address,
+        addresses=link.hello.addresses,
+        inbound=link.inbound,
+        since_ms=link.since_ms,
+        rtt_ms=None if link.rtt_ms < 0 else link.rtt_ms,
+        strikes=link.strikes,
+        advert=link.advert,
+    )

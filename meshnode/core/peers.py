@@ -1,0 +1,392 @@
+"""Connections: the handshake, signs of life, offences and their consequences.
+
+    HELLO ->            <- HELLO
+    CREDENTIALS, PROOF ->   <- CREDENTIALS, PROOF
+
+Both sides speak first. A connection is ready on a side when that side has sent its PROOF and
+verified the other's; before that, no other message is listened to.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from dag.errors import Offence
+from dag.identity import PublicKeys
+from meshnode.core.admission import CREDENTIALS_REQUEST
+from meshnode.core.bans import Bans
+from meshnode.core.effects import Hangup, Penalise, SignProof, Verify, VerifyItem
+from meshnode.core.events import OffenceSeen, PeerLost, PeerReady
+from meshnode.core.inputs import Checked, Checks, Outcome, Signed, Vertices
+from meshnode.core.link import Link, Phase
+from meshnode.core.messages import (
+    ADDRESSES_MAX,
+    PROTOCOL_VERSION,
+    TEXT_MAX,
+    Credentials,
+    Digest,
+    Goodbye,
+    Hello,
+    Ping,
+    Pong,
+    Proof,
+    compute_proof_message,
+)
+
+if TYPE_CHECKING:
+    from meshnode.core.entropy import Entropy
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.settings import Settings
+
+BANNED_AT_ONCE: Final = (
+    Offence.MALFORMED,
+    Offence.TOO_LARGE,
+    Offence.BAD_SIGNATURE,
+    Offence.BAD_VERTEX,
+    Offence.BAD_PROOF,
+)
+"""Never an accident: who follows the protocol checks what it passes on."""
+ENDED_AT_ONCE: Final = (
+    Offence.WRONG_NETWORK,
+    Offence.NOT_A_MEMBER,
+    Offence.OUT_OF_TURN,
+    Offence.BAD_STREAM,
+    Offence.SILENT,
+)
+"""May be a mistake: the connection ends, the peer may come back."""
+EARLY_MAX: Final = 256
+"""Messages kept while a PROOF is verified; what is dropped above comes by reconciliation."""
+STRIKE_FORGIVEN_MS: Final = 60_000
+"""One light offence is forgotten per this time."""
+
+
+class PeersHost(Protocol):
+    """What the connections need of the node that owns them."""
+
+    def get_keys(self, author: bytes) -> PublicKeys | None:
+        """The keys of a member; a founder's even before its profile came."""
+
+    def get_name(self, author: bytes) -> str:
+        """The name in a member's profile."""
+
+    def compute_digest(self) -> Digest:
+        """What this node holds."""
+
+    def accept_credentials(self, now_ms: int, link: Link, message: Vertices) -> None:
+        """Admit the profiles a peer brought along."""
+
+    def on_ready(self, now_ms: int, link: Link) -> None:
+        """A connection is ready."""
+
+    def on_early(self, now_ms: int, link: Link, message: Checked) -> None:
+        """A message that came while its sender's PROOF was verified."""
+
+    def on_lost(self, now_ms: int, link: Link) -> None:
+        """A connection that was ready has ended."""
+
+
+class Peers:
+    """Every connection of a node."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: bytes,
+        *,
+        entropy: Entropy,
+        outbox: Outbox,
+        bans: Bans,
+        host: PeersHost,
+    ) -> None:
+        self._settings = settings
+        self._network = network
+        self._timing = settings.timing
+        self._entropy = entropy
+        self._outbox = outbox
+        self._bans = bans
+        self._host = host
+        self._credentials: tuple[bytes, ...] | None = None
+        self._links: dict[str, Link] = {}
+        self._offences: dict[Offence, int] = {}
+        self._ready: dict[str, Link] = {}
+
+    @property
+    def ready(self) -> tuple[Link, ...]:
+        """Ready connections, oldest first."""
+        return tuple(self._ready.values())
+
+    @property
+    def ready_names(self) -> tuple[str, ...]:
+        """Transport ids of ready connections, oldest first."""
+        return tuple(self._ready)
+
+    @property
+    def offences(self) -> dict[Offence, int]:
+        """How often each offence was seen since the start."""
+        return dict(self._offences)
+
+    def is_ready(self, peer: str) -> bool:
+        """Whether a peer takes part."""
+        return peer in self._ready
+
+    def get_open(self, peer: str) -> Link | None:
+        """A connection that is listened to."""
+        link = self._links.get(peer)
+        return None if link is None or link.phase is Phase.CLOSED else link
+
+    def set_credentials(self, credentials: tuple[bytes, ...]) -> None:
+        """The own profiles can be shown from now on; waiting handshakes go on."""
+        self._credentials = credentials
+        for link in list(self._links.values()):
+            self._prove(link)
+
+    def connected(self, now_ms: int, peer: str, address: str, *, inbound: bool) -> None:
+        """Greet a new connection, or refuse it."""
+        assert peer not in self._links, "a transport keeps one connection per peer"
+        link = Link(
+            peer,
+            inbound,
+            address,
+            since_ms=now_ms,
+            nonce=self._entropy.draw(),
+            deadline_ms=now_ms + self._timing.hello_ms,
+        )
+        self._links[peer] = link
+        banned_ms = self._bans.get_until(now_ms, peer)
+        if banned_ms:
+            self.close(now_ms, link, f"banned for {banned_ms - now_ms} ms more")
+        elif inbound and len(self._links) > self._settings.limits.peers_max:
+            self.close(now_ms, link, "too many connections")
+        else:
+            self._outbox.send((peer,), self._make_hello(link))
+
+    def _make_hello(self, link: Link) -> Hello:
+        settings = self._settings
+        return Hello(
+            PROTOCOL_VERSION,
+            self._network,
+            settings.author,
+            link.nonce,
+            settings.agent[:TEXT_MAX],
+            settings.addresses[:ADDRESSES_MAX],
+        )
+
+    def disconnected(self, now_ms: int, peer: str, reason: str) -> Link | None:
+        """Forget a connection that has ended; answers what it was."""
+        link = self._links.pop(peer, None)
+        if link is not None and link.phase is Phase.READY:
+            self._lose(now_ms, link, reason)
+        return link
+
+    def close(self, now_ms: int, link: Link, reason: str) -> None:
+        """End a connection."""
+        if link.phase is Phase.CLOSED:
+            return
+        if link.phase is Phase.READY:
+            self._lose(now_ms, link, reason)
+        link.phase = Phase.CLOSED
+        self._outbox.add(Hangup(link.peer, reason))
+
+    def _lose(self, now_ms: int, link: Link, reason: str) -> None:
+        link.phase = Phase.CLOSED
+        del self._ready[link.peer]
+        self._outbox.emit(PeerLost(link.peer, link.author, reason))
+        self._host.on_lost(now_ms, link)
+
+    def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
+        """Count an offence and draw the consequence."""
+        self._offences[offence] = self._offences.get(offence, 0) + 1
+        link = self.get_open(peer)
+        if link is None:
+            return
+        detail = detail[:TEXT_MAX]
+        forgiven = (now_ms - link.struck_ms) // STRIKE_FORGIVEN_MS
+        link.strikes = max(0, link.strikes - forgiven) + 1
+        link.struck_ms = now_ms
+        banned = offence in BANNED_AT_ONCE or link.strikes >= self._settings.limits.strikes_max
+        ban_ms = self._timing.ban_ms if banned else 0
+        self._outbox.add(Penalise(peer, offence, detail, ban_ms))
+        self._outbox.emit(OffenceSeen(peer, offence, detail))
+        if banned:
+            self._bans.add(peer, now_ms + ban_ms)
+        if banned or offence in ENDED_AT_ONCE:
+            self.close(now_ms, link, f"{offence.value}: {detail}")
+
+    def receive(self, now_ms: int, link: Link, message: Checked) -> bool:
+        """Take a message; answers whether it is for the rest of the node."""
+        link.heard_ms = now_ms
+        if link.phase is Phase.READY:
+            return self._receive_ready(now_ms, link, message)
+        match message:
+            case Goodbye():
+                self.close(now_ms, link, f"goodbye: {message.reason}")
+            case Hello() if link.hello is None:
+                self._on_hello(now_ms, link, message)
+            case Vertices(request=request) if (
+                request == CREDENTIALS_REQUEST
+                and link.hello is not None
+                and not link.proof_received
+            ):
+                self._host.accept_credentials(now_ms, link, message)
+            case Proof() if link.hello is not None and not link.proof_received:
+                self._on_proof(now_ms, link, message)
+            case _ if link.proof_received and not _is_handshake(message):
+                if len(link.early) < EARLY_MAX:
+                    link.early.append(message)
+            case _:
+                self._out_of_turn(now_ms, link, message)
+        return False
+
+    def _receive_ready(self, now_ms: int, link: Link, message: Checked) -> bool:
+        match message:
+            case Goodbye():
+                self.close(now_ms, link, f"goodbye: {message.reason}")
+            case Ping():
+                pong = Pong(message.nonce, self._host.compute_digest(), now_ms)
+                self._outbox.send((link.peer,), pong)
+            case Pong():
+                return self._on_pong(now_ms, link, message)
+            case _ if _is_handshake(message):
+                self._out_of_turn(now_ms, link, message)
+            case _:
+                return True
+        return False
+
+    def _out_of_turn(self, now_ms: int, link: Link, message: Checked) -> None:
+        name = type(message).__name__.upper()
+        self.offend(now_ms, link.peer, Offence.OUT_OF_TURN, f"{name} at this point")
+
+    def _on_hello(self, now_ms: int, link: Link, hello: Hello) -> None:
+        if hello.network != self._network:
+            detail = f"its network is {hello.network.hex()[:16]}"
+            self.offend(now_ms, link.peer, Offence.WRONG_NETWORK, detail)
+        elif hello.version != PROTOCOL_VERSION:
+            reason = f"it speaks version {hello.version} of the protocol, not {PROTOCOL_VERSION}"
+            self.close(now_ms, link, reason)
+        elif hello.author == self._settings.author:
+            self.close(now_ms, link, "it is this node, or another with its keys")
+        else:
+            link.hello = hello
+            self._prove(link)
+
+    def _prove(self, link: Link) -> None:
+        """Sign the own PROOF as soon as it can be made."""
+        hello = link.hello
+        if self._credentials is None or hello is None or link.signing:
+            return
+        link.signing = True
+        message = compute_proof_message(
+            self._network, self._settings.transport, link.nonce, link.peer, hello.nonce
+        )
+        self._outbox.run(SignProof(message), partial(self._on_proof_signed, link))
+
+    def _on_proof_signed(self, link: Link, now_ms: int, outcome: Outcome) -> None:
+        assert isinstance(outcome, Signed)
+        if link.phase is not Phase.HANDSHAKE:
+            return
+        if self._credentials:
+            self._outbox.send((link.peer,), Credentials(self._credentials))
+        self._outbox.send((link.peer,), Proof(outcome.signature))
+        link.proved = True
+        self._settle(now_ms, link)
+
+    def _on_proof(self, now_ms: int, link: Link, proof: Proof) -> None:
+        keys = self._host.get_keys(link.author)
+        if keys is None:
+            detail = f"author {link.author.hex()[:16]} brought no profile"
+            self.offend(now_ms, link.peer, Offence.NOT_A_MEMBER, detail)
+            return
+        link.proof_received = True
+        assert link.hello is not None
+        message = compute_proof_message(
+            self._network, link.peer, link.hello.nonce, self._settings.transport, link.nonce
+        )
+        items = (VerifyItem(keys, message, proof.signature),)
+        self._outbox.run(Verify(items), partial(self._on_proof_checked, link))
+
+    def _on_proof_checked(self, link: Link, now_ms: int, outcome: Outcome) -> None:
+        assert isinstance(outcome, Checks)
+        if link.phase is not Phase.HANDSHAKE:
+            return
+        if outcome.verdicts == (True,):
+            link.verified = True
+            self._settle(now_ms, link)
+        else:
+            detail = f"it is not author {link.author.hex()[:16]}"
+            self.offend(now_ms, link.peer, Offence.BAD_PROOF, detail)
+
+    def _settle(self, now_ms: int, link: Link) -> None:
+        """Let a connection take part once both sides have proved who they are."""
+        if not (link.proved and link.verified) or self._is_second(now_ms, link):
+            return
+        link.phase = Phase.READY
+        link.name = self._host.get_name(link.author)
+        link.heard_ms = now_ms
+        link.ping_due_ms = now_ms + self._timing.ping_ms
+        self._ready[link.peer] = link
+        self._outbox.emit(PeerReady(link.peer, link.author, link.name))
+        self._host.on_ready(now_ms, link)
+        early, link.early = link.early, []
+        for message in early:
+            if link.phase is Phase.READY and self._receive_ready(now_ms, link, message):
+                self._host.on_early(now_ms, link, message)
+
+    def _is_second(self, now_ms: int, link: Link) -> bool:
+        """Keep one connection per author: the older one, unless it has stopped answering."""
+        for other in self.ready:
+            if other.author != link.author:
+                continue
+            sent_ms = other.ping_sent_ms
+            if sent_ms < 0 or now_ms - sent_ms < self._timing.ping_ms:
+                self.close(now_ms, link, "its author is connected already")
+                return True
+            self.close(now_ms, other, "its author has connected again")
+        return False
+
+    def _on_pong(self, now_ms: int, link: Link, pong: Pong) -> bool:
+        if link.ping_sent_ms < 0 or pong.nonce != link.ping_nonce:
+            self.offend(now_ms, link.peer, Offence.UNASKED, "PONG without PING")
+            return False
+        link.rtt_ms = now_ms - link.ping_sent_ms
+        link.ping_sent_ms = -1
+        return True
+
+    def say_goodbye(self, reason: str) -> None:
+        """Tell every ready peer that this node leaves."""
+        self._outbox.send(self.ready_names, Goodbye(reason[:TEXT_MAX]))
+
+    def tick(self, now_ms: int) -> None:
+        """End what is overdue; ask silent peers for a sign of life."""
+        for link in list(self._links.values()):
+            if link.phase is Phase.HANDSHAKE and now_ms >= link.deadline_ms:
+                self.offend(now_ms, link.peer, Offence.SILENT, "no handshake in time")
+            elif link.phase is Phase.READY:
+                self._tick_ready(now_ms, link)
+
+    def _tick_ready(self, now_ms: int, link: Link) -> None:
+        silent_ms = now_ms - link.heard_ms
+        if silent_ms >= self._timing.silent_ms:
+            self.offend(now_ms, link.peer, Offence.SILENT, f"nothing heard for {silent_ms} ms")
+        elif now_ms >= link.ping_due_ms:
+            link.ping_due_ms = now_ms + self._timing.ping_ms
+            if link.ping_sent_ms < 0:
+                link.ping_nonce += 1
+                link.ping_sent_ms = now_ms
+                self._outbox.send((link.peer,), Ping(link.ping_nonce))
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        deadlines: list[int] = []
+        for link in self._links.values():
+            if link.phase is Phase.HANDSHAKE:
+                deadlines.append(link.deadline_ms)
+            elif link.phase is Phase.READY:
+                deadlines.append(min(link.ping_due_ms, link.heard_ms + self._timing.silent_ms))
+        return min(deadlines, default=None)
+
+
+def _is_handshake(message: Checked) -> bool:
+    return isinstance(message, Hello | Proof) or (
+        isinstance(message, Vertices) and message.request == CREDENTIALS_REQUEST
+    )

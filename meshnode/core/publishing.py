@@ -1,0 +1,281 @@
+"""What this node says: when it may speak, and in which order.
+
+A node that was restored from an old copy, or joined twice with one identity, could sign a second
+vertex for a slot. So after every start it first asks a peer for its own last vertices, and speaks
+only when all of them are here. Its first profile is signed before that, because it is what a
+guest shows at the door; it is kept and shown again after a restart, never signed twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from dag.errors import InvalidMessage
+from dag.identity import VerifiedVertex, trust_stored
+from dag.types import BODY_BYTES_MAX, COUNTER_MAX, LANE_SPEECH, Kind, Ref
+from dag.vertex import decode_signed
+from meshnode.core.chain import Chain, Publication
+from meshnode.core.effects import StoreValue
+from meshnode.core.events import Published, PublishFailed
+from meshnode.core.inputs import Standing
+from meshnode.core.messages import GetLast
+from meshnode.errors import CommandRejected, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dag.intake import Intake
+    from meshnode.core.commands import Publish
+    from meshnode.core.inputs import Vertices
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.requests import Request, Requests
+    from meshnode.core.settings import Settings
+
+FIRST_PROFILE_KEY: Final = "first-profile"
+KNOWLEDGE_MAX: Final = 6
+"""So that the own previous vertex and the highest head fit beside it."""
+
+
+class Speech(StrEnum):
+    """Whether this node may speak."""
+
+    WAITING = "waiting"
+    """Until a peer has said what it last heard of this node."""
+    CATCHING_UP = "catching_up"
+    """Own vertices are known of and not here yet."""
+    OPEN = "open"
+    FORKED = "forked"
+    """Another process signs with the same keys: this one is silent for good."""
+
+
+class Publishing:
+    """The own chain and everything that waits to be said."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: bytes,
+        *,
+        intake: Intake,
+        outbox: Outbox,
+        requests: Requests,
+        admit: Callable[[int, VerifiedVertex], None],
+        on_credentials: Callable[[tuple[bytes, ...]], None],
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._outbox = outbox
+        self._requests = requests
+        self._admit = admit
+        self._on_credentials = on_credentials
+        self._chain = Chain(network, settings.author, intake, outbox, self._on_sealed)
+        self._waiting: deque[Publication] = deque()
+        self._speech = Speech.WAITING
+        self._deadline_ms = 0
+        self._asked = ""
+        self._lacking: dict[bytes, None] = {}
+        self._first: VerifiedVertex | None = None
+        self._profile = b""
+
+    @property
+    def speech(self) -> Speech:
+        """Whether this node may speak."""
+        return self._speech
+
+    @property
+    def queued(self) -> int:
+        """Publications that were accepted and are not out yet."""
+        return len(self._waiting) + len(self._chain)
+
+    def note_own(self, signed: VerifiedVertex) -> None:
+        """Remember what the own newest profile says; called for restored own vertices too."""
+        vertex = signed.vertex
+        if vertex.lane == LANE_SPEECH and vertex.kind == Kind.PROFILE:
+            self._profile = vertex.body
+            if vertex.seq == 0:
+                self._first = signed
+
+    def start(self, now_ms: int, first_profile: bytes) -> None:
+        """Prepare the first profile, and wait for word of the own past."""
+        self._deadline_ms = now_ms + self._settings.timing.last_answer_ms
+        if self._intake.authors.is_forked(self._settings.author):
+            self._speech = Speech.FORKED
+        if self._first is None and first_profile:
+            self._first = trust_stored(decode_signed(first_profile))
+        if self._first is None:
+            self._draft_first(now_ms)
+            return
+        self._show_credentials(self._first)
+        self._open_if_alone(now_ms)
+
+    def _draft_first(self, now_ms: int) -> None:
+        profile = Publication(None, Kind.PROFILE, self._settings.profile)
+        vertex = self._chain.build(now_ms, profile, first=self._find_inviter())
+        try:
+            self._intake.authors.check_profile(vertex)
+        except InvalidMessage as error:
+            raise ConfigError(
+                f"this network would refuse the own profile: {error}", hint="ask for a new ticket"
+            ) from error
+
+    def _find_inviter(self) -> Ref | None:
+        if not self._settings.inviter:
+            return None
+        record = self._intake.authors.get(self._settings.inviter)
+        if record is None or not record.profiles:
+            raise ConfigError(
+                "the credentials hold no profile of who invited this node",
+                hint="ask for a new ticket",
+            )
+        return record.profiles[0]
+
+    def _show_credentials(self, first: VerifiedVertex) -> None:
+        record = self._intake.authors.get(self._settings.author)
+        founder = record is not None and record.founder
+        self._on_credentials(() if founder else (*self._settings.credentials, first.wire))
+
+    def _open_if_alone(self, now_ms: int) -> None:
+        """Without other members there is nobody to ask."""
+        if all(record.id == self._settings.author for record in self._intake.authors):
+            self._open(now_ms)
+
+    def submit(self, now_ms: int, token: int, command: Publish) -> None:
+        """Accept something to say. Raises `CommandRejected`, and then nothing has changed."""
+        if self._speech is Speech.FORKED:
+            raise CommandRejected(
+                "another process has signed with this node's keys",
+                hint="make a new identity, and stop the other copy",
+            )
+        if self.queued >= self._settings.limits.publications_max:
+            raise CommandRejected(
+                f"{self.queued} publications wait already", hint="publish more slowly"
+            )
+        publication = Publication(token, command.kind, command.body, self._check(command))
+        self._waiting.append(publication)
+        self._build(now_ms)
+
+    def say(self, now_ms: int, publication: Publication) -> None:
+        """Publish what the node itself has to say."""
+        if self._speech is not Speech.FORKED:
+            self._waiting.append(publication)
+            self._build(now_ms)
+
+    def _check(self, command: Publish) -> tuple[Ref, ...]:
+        size_bytes = len(command.body)
+        if size_bytes > BODY_BYTES_MAX:
+            raise CommandRejected(
+                f"the body has {size_bytes} bytes where at most {BODY_BYTES_MAX} fit",
+                hint="publish its digest, or split it",
+            )
+        if not 0 <= command.kind <= COUNTER_MAX or command.kind in {Kind.PROFILE, Kind.BLOCK}:
+            raise CommandRejected(f"kind {command.kind} is not for applications to publish")
+        if len(command.knowledge) > KNOWLEDGE_MAX:
+            raise CommandRejected(f"at most {KNOWLEDGE_MAX} vertices can be named as knowledge")
+        refs: dict[bytes, Ref] = {}
+        for vertex_id in command.knowledge:
+            entry = self._intake.index.get(vertex_id)
+            if entry is None or entry.lane != LANE_SPEECH:
+                raise CommandRejected(
+                    f"knowledge {vertex_id.hex()[:16]} is not held here",
+                    hint="wait until it has arrived, or name another",
+                )
+            refs[vertex_id] = entry.ref
+        return tuple(sorted(refs.values()))
+
+    def _build(self, now_ms: int) -> None:
+        if self._speech is Speech.OPEN and self._intake.index.get_last(
+            self._settings.author, LANE_SPEECH
+        ):
+            while self._waiting:
+                self._chain.build(now_ms, self._waiting.popleft())
+
+    def _on_sealed(self, now_ms: int, publication: Publication, signed: VerifiedVertex) -> None:
+        if signed.vertex.seq == 0:
+            self._first = signed
+            self._outbox.persist(StoreValue(FIRST_PROFILE_KEY, signed.wire))
+            self._show_credentials(signed)
+            if self._speech is Speech.OPEN:
+                self._speak_first(now_ms)
+            else:
+                self._open_if_alone(now_ms)
+            return
+        self._admit(now_ms, signed)
+        if publication.token is not None:
+            self._outbox.emit(Published(publication.token, signed))
+
+    def on_ready(self, now_ms: int, peer: str) -> None:
+        """Ask the first peer for the own last vertices."""
+        if self._speech is Speech.WAITING and not self._asked:
+            self._asked = peer
+            number = self._requests.next_number()
+            self._outbox.send((peer,), GetLast(number, self._settings.author))
+            self._requests.open(
+                now_ms, number, peer, (), on_answer=self._on_answer, on_end=self._on_end
+            )
+
+    def _on_answer(self, now_ms: int, _request: Request, message: Vertices) -> None:
+        for candidate in message.candidates:
+            signed = candidate.signed
+            own = signed.vertex.author == self._settings.author
+            if (
+                own
+                and candidate.standing is Standing.VERIFIED
+                and signed.id not in self._intake.index
+            ):
+                self._lacking[signed.id] = None
+        if message.last and self._speech is Speech.WAITING:
+            self._asked = ""
+            self._speech = Speech.CATCHING_UP
+            self._try_open(now_ms)
+
+    def _on_end(self, _now_ms: int, _request: Request) -> None:
+        self._asked = ""
+
+    def _try_open(self, now_ms: int) -> None:
+        if all(vertex_id in self._intake.index for vertex_id in self._lacking):
+            self._open(now_ms)
+
+    def _open(self, now_ms: int) -> None:
+        if self._speech in {Speech.WAITING, Speech.CATCHING_UP}:
+            self._speech = Speech.OPEN
+            self._lacking = {}
+            self._speak_first(now_ms)
+
+    def _speak_first(self, now_ms: int) -> None:
+        """Let the first profile into the own store, then say what has changed since."""
+        held = self._intake.index.get_last(self._settings.author, LANE_SPEECH)
+        if held is None:
+            if self._first is None:
+                return
+            self._admit(now_ms, self._first)
+        if self._profile != self._settings.profile:
+            self._waiting.appendleft(Publication(None, Kind.PROFILE, self._settings.profile))
+        self._build(now_ms)
+
+    def on_own_admitted(self, now_ms: int, signed: VerifiedVertex) -> None:
+        """A peer handed back an own vertex: drafts are made anew on top of it."""
+        self.note_own(signed)
+        self._waiting.extendleft(reversed(self._chain.withdraw()))
+        if self._speech is Speech.CATCHING_UP:
+            self._try_open(now_ms)
+        self._build(now_ms)
+
+    def stop(self) -> None:
+        """A fork of the own chain is proved: say nothing any more."""
+        self._speech = Speech.FORKED
+        for publication in (*self._chain.withdraw(), *self._waiting):
+            if publication.token is not None:
+                reason = "another process has signed with this node's keys"
+                self._outbox.emit(PublishFailed(publication.token, reason))
+        self._waiting.clear()
+
+    def tick(self, now_ms: int) -> None:
+        """Speak when nobody could be asked in time."""
+        if self._speech is Speech.WAITING and now_ms >= self._deadline_ms:
+            self._open(now_ms)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        return self._deadline_ms if self._speech is Speech.WAITING else None

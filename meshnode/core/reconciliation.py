@@ -1,0 +1,267 @@
+"""Comparing whole stores, and closing the difference.
+
+    DIGEST     what I hold, in 48 bytes; regularly, in every PONG, and at once on a new connection
+    HEADS      sent by whoever seems to be behind; answered with HEADS
+    PUSH       whoever receives HEADS sends what lies above the heads it knows and below its own
+    GET        where not one of the heads is known, they are fetched, and their parents after them
+
+Stores are ancestor-closed, so knowing one vertex of the other side means knowing that it holds all
+below; HEADS therefore carries, beside the heads, a few vertices at ever wider distances below. That
+way two sides that both have news need no walk: each finds a common vertex and sends what is above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dag.heads import compute_heads_digest
+from meshnode.core.messages import HEADS_MAX, Digest, Heads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dag.intake import Intake
+    from dag.types import Ref
+    from meshnode.core.fetching import Fetching
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.peers import Peers
+    from meshnode.core.settings import Timing
+
+TRANSFER_IDS_MAX: Final = 16_384
+"""Vertices sent for one HEADS; the next digest shows what is still missing."""
+WALK_AFTER_ROUNDS: Final = 2
+"""Fruitless exchanges with a peer after which its heads are fetched one by one."""
+HISTORY_STEPS: Final = 8
+"""Into how many steps the time is cut that a push is given to arrive."""
+PATIENCE_MS: Final = 10_000
+"""Whoever is ahead waits this long for the other side to ask."""
+
+
+@dataclass(slots=True, eq=False)
+class _Side:
+    """What is known of a peer's store."""
+
+    fresh: bool = True
+    """No HEADS were exchanged on this connection."""
+    digest: Digest | None = None
+    unequal_ms: int = -1
+    """Since when digests differ, -1 while they are equal."""
+    asked_ms: int = -1
+    rounds: int = 0
+    """Exchanges since the last vertex came or digests were equal."""
+    sent_ms: int = -1
+    """When vertices were last sent for HEADS."""
+
+
+class Reconciliation:
+    """The digests of all peers, and at most one exchange at a time that this node asked for."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        peers: Peers,
+        intake: Intake,
+        fetching: Fetching,
+        *,
+        timing: Timing,
+        is_needed: Callable[[bytes], bool],
+    ) -> None:
+        self._outbox = outbox
+        self._peers = peers
+        self._intake = intake
+        self._index = intake.index
+        self._fetching = fetching
+        self._timing = timing
+        self._is_needed = is_needed
+        self._sides: dict[str, _Side] = {}
+        self._session = ""
+        """The peer this node is catching up from."""
+        self._progress_ms = 0
+        self._refs: tuple[Ref, ...] = ()
+        self._digest = Digest(compute_heads_digest(()), 0, 0)
+        self._stale = True
+        self._sent: Digest | None = None
+        self._sent_ms = 0
+        self._history: list[tuple[int, int]] = []
+
+    def changed(self, now_ms: int) -> None:
+        """The store has grown."""
+        self._stale = True
+        history = self._history
+        if not history or now_ms - history[-1][0] >= self._timing.unequal_ms // HISTORY_STEPS:
+            history.append((now_ms, len(self._index)))
+            del history[: -2 * HISTORY_STEPS]
+
+    @property
+    def digest(self) -> Digest:
+        """What this node holds."""
+        self._refresh()
+        return self._digest
+
+    @property
+    def heads(self) -> tuple[Ref, ...]:
+        """The heads that equal stores agree on, ascending."""
+        self._refresh()
+        return self._refs
+
+    def _refresh(self) -> None:
+        if self._stale:
+            index = self._index
+            self._refs = self._intake.heads.collect_digest_refs(index, self._intake.authors)
+            self._digest = Digest(compute_heads_digest(self._refs), len(index), index.lamport_max)
+            self._stale = False
+
+    def add_peer(self, now_ms: int, peer: str) -> None:
+        """Compare with a new connection at once."""
+        self._sides[peer] = _Side()
+        self._outbox.send((peer,), self.digest)
+        if len(self._sides) == 1:
+            self._sent_ms = now_ms
+
+    def drop_peer(self, peer: str) -> None:
+        """A connection has ended."""
+        self._sides.pop(peer, None)
+        if self._session == peer:
+            self._session = ""
+
+    def note_progress(self, now_ms: int, peer: str) -> None:
+        """A peer sent something new."""
+        side = self._sides.get(peer)
+        if side is not None:
+            side.rounds = 0
+            if self._session == peer:
+                self._progress_ms = now_ms
+
+    def on_digest(self, now_ms: int, peer: str, digest: Digest) -> None:
+        """Take a peer's digest, and act at once on a fresh connection."""
+        side = self._sides[peer]
+        side.digest = digest
+        if digest.heads == self.digest.heads:
+            side.unequal_ms = -1
+            side.rounds = 0
+            side.fresh = False
+            if self._session == peer:
+                self._session = ""
+        elif side.unequal_ms < 0:
+            side.unequal_ms = now_ms
+        self.tick(now_ms)
+
+    def on_heads(self, now_ms: int, peer: str, message: Heads) -> None:
+        """Answer HEADS; send what lies above what the peer holds, fetch what cannot be placed."""
+        side = self._sides[peer]
+        fresh, side.fresh = side.fresh, False
+        known = [ref.id for ref in message.heads if ref.id in self._index]
+        unknown = [ref.id for ref in message.heads if self._is_needed(ref.id)]
+        if message.reply:
+            self._outbox.send((peer,), self._make_heads(reply=False))
+        if known or not message.heads:
+            self._send_missing(now_ms, peer, side, known, fresh=fresh)
+        if unknown and (not known or side.rounds >= WALK_AFTER_ROUNDS):
+            self._fetching.want(peer, unknown, now_ms)
+        self.on_digest(now_ms, peer, message.digest)
+
+    def _send_missing(
+        self, now_ms: int, peer: str, side: _Side, known: list[bytes], *, fresh: bool
+    ) -> None:
+        """Send what the peer lacks, but for what is under way to it anyhow."""
+        if side.sent_ms >= 0 and now_ms - side.sent_ms < self._timing.unequal_ms:
+            return
+        side.sent_ms = now_ms
+        index = self._index
+        lacking = index.collect_ancestors(
+            [ref.id for ref in self.heads], exclude=known, count_max=TRANSFER_IDS_MAX
+        )
+        settled = len(index) if fresh else self._get_settled(now_ms)
+        ids = [ref.id for ref in lacking if self._get_position(ref.id) < settled]
+        if ids:
+            self._outbox.send_stored(peer, 0, tuple(ids))
+
+    def _get_settled(self, now_ms: int) -> int:
+        """How many vertices were stored long enough ago to have reached every peer by push."""
+        settled = len(self._index)
+        for at_ms, count in reversed(self._history):
+            if now_ms - at_ms < self._timing.unequal_ms:
+                settled = min(settled, count - 1)
+        return settled
+
+    def _get_position(self, vertex_id: bytes) -> int:
+        entry = self._index.get(vertex_id)
+        assert entry is not None, "the walk gives what is held"
+        return entry.position
+
+    def _make_heads(self, *, reply: bool) -> Heads:
+        refs = {ref.id: ref for ref in self.heads[-HEADS_MAX // 2 :]}
+        distance = 1
+        lamport = self._index.lamport_max - distance
+        while lamport > self._index.horizon and len(refs) < HEADS_MAX:
+            ref = next(self._index.iterate(lamport)).ref
+            refs[ref.id] = ref
+            distance *= 2
+            lamport -= distance
+        return Heads(tuple(sorted(refs.values())), self.digest, reply)
+
+    def tick(self, now_ms: int) -> None:
+        """Compare, ask, and tell, as far as it is due."""
+        self._tell(now_ms)
+        if self._session:
+            if now_ms - self._progress_ms < self._timing.unequal_ms:
+                return
+            self._session = ""
+        candidates = [
+            (side.asked_ms, peer)
+            for peer, side in self._sides.items()
+            if self._is_due(now_ms, side)
+        ]
+        if candidates:
+            self._ask(now_ms, min(candidates)[1])
+
+    def _ask(self, now_ms: int, peer: str) -> None:
+        side = self._sides[peer]
+        side.asked_ms = now_ms
+        side.rounds += 1
+        self._session = peer
+        self._progress_ms = now_ms
+        self._outbox.send((peer,), self._make_heads(reply=True))
+
+    def _is_due(self, now_ms: int, side: _Side) -> bool:
+        due_ms = self._get_due(side)
+        return due_ms is not None and due_ms <= now_ms
+
+    def _get_due(self, side: _Side) -> int | None:
+        """When to ask a peer for HEADS, None while there is no reason to."""
+        theirs, own = side.digest, self.digest
+        if theirs is None or side.unequal_ms < 0 or theirs.heads == own.heads:
+            return None
+        behind = (own.lamport, own.count, own.heads) < (theirs.lamport, theirs.count, theirs.heads)
+        behind = behind or own.count < theirs.count
+        if behind and side.asked_ms < 0:
+            return side.unequal_ms if side.fresh else side.unequal_ms + self._timing.unequal_ms
+        wait_ms = self._timing.unequal_ms if behind else PATIENCE_MS
+        return max(side.unequal_ms, side.asked_ms) + wait_ms
+
+    def _tell(self, now_ms: int) -> None:
+        due_ms = self._get_tell_due()
+        if due_ms is not None and due_ms <= now_ms:
+            self._sent = self.digest
+            self._sent_ms = now_ms
+            self._outbox.send(self._peers.ready_names, self.digest)
+
+    def _get_tell_due(self) -> int | None:
+        if not self._sides:
+            return None
+        changed = self._stale or self._sent != self._digest
+        period_ms = self._timing.digest_changed_ms if changed else self._timing.digest_idle_ms
+        return self._sent_ms + period_ms
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        deadlines = [due_ms for due_ms in (self._get_tell_due(),) if due_ms is not None]
+        if self._session:
+            deadlines.append(self._progress_ms + self._timing.unequal_ms)
+        else:
+            for side in self._sides.values():
+                due_ms = self._get_due(side)
+                if due_ms is not None:
+                    deadlines.append(due_ms)
+        return min(deadlines, default=None)

@@ -1,0 +1,116 @@
+"""Questions to peers: each has a number, a deadline, and one end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from dag.errors import Offence
+from meshnode.core.inputs import Vertices
+from meshnode.core.outbox import Outbox
+
+LATE_MAX: Final = 32
+"""Answers a peer may owe after their deadlines; each further one is an offence."""
+
+OnAnswer = Callable[[int, "Request", Vertices], None]
+OnEnd = Callable[[int, "Request"], None]
+Offend = Callable[[int, str, Offence, str], None]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """An open question. `ids` is what has not been answered yet."""
+
+    number: int
+    peer: str
+    ids: dict[bytes, None]
+    deadline_ms: int
+    on_answer: OnAnswer
+    """An answer came, or a part of it; its vertices were offered to the intake before."""
+    on_end: OnEnd
+    """No more answer is awaited; what is left in `ids` did not come."""
+
+
+class Requests:
+    """Open questions by peer. Late answers are listened to, unasked ones are an offence."""
+
+    def __init__(self, outbox: Outbox, get_ms: int, offend: Offend) -> None:
+        self._outbox = outbox
+        self._get_ms = get_ms
+        self._offend = offend
+        self._count = 0
+        self._open: dict[int, Request] = {}
+        self._late: dict[str, dict[int, None]] = {}
+
+    def count(self, peer: str) -> int:
+        """How many questions a peer has open in time."""
+        return sum(request.peer == peer for request in self._open.values())
+
+    def next_number(self) -> int:
+        """Number the next question."""
+        self._count += 1
+        return self._count
+
+    def open(
+        self,
+        now_ms: int,
+        number: int,
+        peer: str,
+        ids: tuple[bytes, ...],
+        *,
+        on_answer: OnAnswer,
+        on_end: OnEnd,
+    ) -> None:
+        """Await the answer to a question that is being sent."""
+        deadline_ms = now_ms + self._get_ms
+        request = Request(number, peer, dict.fromkeys(ids), deadline_ms, on_answer, on_end)
+        self._open[number] = request
+
+    def is_asked(self, now_ms: int, peer: str, message: Vertices) -> bool:
+        """Whether an answer was asked for; if not, its sender is charged."""
+        request = self._open.get(message.request)
+        if request is not None and request.peer == peer:
+            return True
+        late = self._late.get(peer, {})
+        if message.request not in late:
+            self._offend(now_ms, peer, Offence.UNASKED, "an answer without a question")
+            return False
+        if message.last:
+            del late[message.request]
+        return True
+
+    def answer(self, now_ms: int, message: Vertices) -> None:
+        """Hand an answer on, after its vertices were offered."""
+        request = self._open.get(message.request)
+        if request is None:
+            return
+        for candidate in message.candidates:
+            request.ids.pop(candidate.signed.id, None)
+        request.deadline_ms = now_ms + self._get_ms
+        request.on_answer(now_ms, request, message)
+        if message.last:
+            self._open.pop(request.number, None)
+            request.on_end(now_ms, request)
+
+    def drop_peer(self, now_ms: int, peer: str) -> None:
+        """A peer is gone, and its answers with it."""
+        self._late.pop(peer, None)
+        for request in [item for item in self._open.values() if item.peer == peer]:
+            del self._open[request.number]
+            request.on_end(now_ms, request)
+
+    def tick(self, now_ms: int) -> None:
+        """End what is overdue."""
+        for request in [item for item in self._open.values() if item.deadline_ms <= now_ms]:
+            del self._open[request.number]
+            late = self._late.setdefault(request.peer, {})
+            late[request.number] = None
+            if len(late) > LATE_MAX:
+                del late[next(iter(late))]
+                self._offend(now_ms, request.peer, Offence.NOT_SERVED, "answers do not come")
+            request.on_end(now_ms, request)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        return min((request.deadline_ms for request in self._open.values()), default=None)

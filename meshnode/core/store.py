@@ -1,0 +1,114 @@
+"""What happens around the intake: every vertex passes here, from peers and from this node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from dag.authors import Fork
+from dag.errors import InvalidMessage, Offence
+from dag.identity import VerifiedVertex, trust_stored
+from dag.intake import Admitted, Quarantined, UnknownAuthor
+from meshnode.core.effects import StoreVertex
+from meshnode.core.events import VertexAdmitted
+from meshnode.core.inputs import Candidate, Standing
+
+if TYPE_CHECKING:
+    from dag.intake import Intake, Outcome
+    from dag.types import Ref
+    from meshnode.core.outbox import Outbox
+
+
+class StoreHost(Protocol):
+    """What the store tells the node that owns it."""
+
+    def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
+        """A peer broke a rule."""
+
+    def on_admitted(self, now_ms: int, signed: VerifiedVertex, source: str) -> None:
+        """A vertex is stored; `source` is empty for own ones."""
+
+    def on_fork(self, now_ms: int, fork: Fork) -> None:
+        """An author's first fork is stored."""
+
+    def on_missing(self, now_ms: int, source: str, missing: tuple[Ref, ...]) -> None:
+        """A vertex waits for parents that nothing here holds."""
+
+    def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
+        """A vertex waits for its author's profile."""
+
+
+class Store:
+    """Offers vertices to the intake, and turns what came of it into effects."""
+
+    def __init__(self, intake: Intake, outbox: Outbox, host: StoreHost) -> None:
+        self._intake = intake
+        self._outbox = outbox
+        self._host = host
+
+    def is_stored(self, vertex_id: bytes) -> bool:
+        """Whether a vertex was admitted; may be called from any thread."""
+        return vertex_id in self._intake.index
+
+    def is_needed(self, vertex_id: bytes) -> bool:
+        """Whether a vertex is neither stored nor waiting for its parents."""
+        return vertex_id not in self._intake.index and vertex_id not in self._intake.quarantine
+
+    def offer_candidate(self, now_ms: int, peer: str, candidate: Candidate) -> None:
+        """Offer a vertex that admission has verified."""
+        assert candidate.standing is Standing.VERIFIED
+        signed = candidate.signed
+        if not isinstance(signed, VerifiedVertex):
+            signed = trust_stored(signed)
+        self.offer(now_ms, peer, signed)
+
+    def offer(self, now_ms: int, source: str, signed: VerifiedVertex) -> None:
+        """Offer a vertex whose signatures hold; a broken rule is the source's offence."""
+        try:
+            outcome = self._intake.offer(now_ms, source, signed)
+        except InvalidMessage as error:
+            self._host.offend(now_ms, source, error.offence, error.message)
+        else:
+            self._apply(now_ms, source, signed, outcome)
+        self._charge(now_ms)
+
+    def admit_own(self, now_ms: int, signed: VerifiedVertex) -> None:
+        """Store a vertex this node has made; that it is valid is this node's own business."""
+        outcome = self._intake.offer(now_ms, "", signed)
+        assert isinstance(outcome, Admitted), "an own vertex stands on what is stored"
+        self._apply(now_ms, "", signed, outcome)
+
+    def expire(self, now_ms: int) -> None:
+        """Let go what waited too long, and take in what was held until now."""
+        for outcome in self._intake.expire(now_ms):
+            if isinstance(outcome, Admitted):
+                self._admit(now_ms, "", outcome)
+        self._charge(now_ms)
+
+    def next_deadline(self) -> int | None:
+        """When `expire` has something to do."""
+        return self._intake.next_deadline
+
+    def _apply(self, now_ms: int, source: str, signed: VerifiedVertex, outcome: Outcome) -> None:
+        match outcome:
+            case Admitted():
+                self._admit(now_ms, source, outcome)
+            case Quarantined(missing=missing):
+                self._host.on_missing(now_ms, source, missing)
+            case UnknownAuthor():
+                self._host.on_unknown(source, signed)
+            case _:
+                pass
+
+    def _admit(self, now_ms: int, source: str, admitted: Admitted) -> None:
+        for signed in admitted.vertices:
+            self._outbox.persist(StoreVertex(signed.id, signed.wire))
+            self._outbox.emit(VertexAdmitted(signed, source))
+            self._host.on_admitted(now_ms, signed, source)
+        for fork in admitted.forks:
+            self._host.on_fork(now_ms, fork)
+
+    def _charge(self, now_ms: int) -> None:
+        """Charge everybody who sent what turned out invalid while it waited."""
+        for rejected in self._intake.drain_rejected():
+            for source in rejected.sources:
+                self._host.offend(now_ms, source, rejected.error.offence, rejected.error.message)
