@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, assert_never
 
 from dag.authors import Fork, is_first_profile
 from dag.bodies import PROFILE_DECODER
-from dag.errors import InvalidMessage, Offence
+from dag.errors import Offence
 from dag.genesis import compute_network_id
 from dag.identity import VerifiedVertex, get_profile_keys, trust_stored
 from dag.intake import Intake
 from dag.types import Kind
 from meshnode.core.admission import Admission
+from meshnode.core.adverts import Adverts
 from meshnode.core.answers import Answers
 from meshnode.core.bans import BANS_KEY, Bans
 from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
+from meshnode.core.credentials import CredentialsDesk
 from meshnode.core.directory import Directory
 from meshnode.core.dissemination import Dissemination
 from meshnode.core.effects import Effect
 from meshnode.core.entropy import Entropy
-from meshnode.core.events import PeerServes
 from meshnode.core.fetching import Fetching
 from meshnode.core.forks import Forks
 from meshnode.core.inputs import (
@@ -46,9 +47,6 @@ from meshnode.core.link import Link, Phase
 from meshnode.core.membership import BOOK_KEY, Membership
 from meshnode.core.messages import (
     ADDRESSES_MAX,
-    CREDENTIALS_MAX,
-    MODELS_MAX,
-    TEXT_MAX,
     Advert,
     Digest,
     Get,
@@ -64,9 +62,9 @@ from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
 from meshnode.core.reconciliation import Reconciliation
 from meshnode.core.requests import Requests
 from meshnode.core.store import Store
-from meshnode.core.views import NodeView, PeerView
+from meshnode.core.views import NodeView, show_peer
 from meshnode.core.wants import Wants
-from meshnode.errors import CommandRejected, ConfigError
+from meshnode.errors import CommandRejected
 
 if TYPE_CHECKING:
     from dag.authors import AuthorDirectory
@@ -91,7 +89,6 @@ class Node:
         self._network = compute_network_id(settings.genesis)
         self._values = dict(recovered.values)
         self._now_ms = 0
-        self._advert: Advert | None = None
         self._intake = Intake(settings.genesis)
         own_keys = get_profile_keys(PROFILE_DECODER.decode(settings.profile))
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
@@ -119,6 +116,8 @@ class Node:
             offer=store.offer,
             offend=self.offend,
         )
+        self._adverts = Adverts(outbox, self._peers)
+        self._desk = CredentialsDesk(intake.authors, store, self.offend)
         self._answers = Answers(outbox, intake.index, intake.authors, self.offend)
         self._dissemination = Dissemination(
             outbox, self._peers, self._fetching, timing, store.is_stored
@@ -180,7 +179,10 @@ class Node:
     def start(self, now_ms: int) -> list[Effect]:
         """Begin; called once, before any input. Raises `ConfigError`."""
         self._advance(now_ms)
-        self._admit_credentials(now_ms)
+        admission = Admission(
+            self._network, self._settings.genesis.suite, self._directory, self.is_stored
+        )
+        self._desk.admit_own(now_ms, admission, self._settings.credentials)
         self._membership.start(now_ms, self._values.get(BOOK_KEY, b""))
         for author in self._intake.authors:
             self._membership.learn_member(now_ms, author)
@@ -189,19 +191,6 @@ class Node:
         self._values = {}
         self._tick(now_ms)
         return self._finish(now_ms)
-
-    def _admit_credentials(self, now_ms: int) -> None:
-        """Know whom this node was invited by, from what the ticket carried."""
-        suite = self._settings.genesis.suite
-        admission = Admission(self._network, suite, self._directory, self.is_stored)
-        try:
-            for wire in self._settings.credentials:
-                candidate = admission.check_vertex(wire)
-                if candidate.standing is Standing.VERIFIED:
-                    self._store.offer_candidate(now_ms, "", candidate)
-        except InvalidMessage as error:
-            message = f"a profile among the credentials is not valid: {error}"
-            raise ConfigError(message, hint="ask for a new ticket") from error
 
     def receive(self, now_ms: int, peer: str, message: Checked) -> list[Effect]:
         """Take a peer's message; never raises, whatever it says."""
@@ -224,7 +213,7 @@ class Node:
             case Publish():
                 self._publishing.submit(now_ms, token, command)
             case Serve():
-                self._serve(command)
+                self._adverts.serve(command)
             case Connect():
                 self._connect(now_ms, command)
             case Leave():
@@ -298,26 +287,6 @@ class Node:
 
     # --- commands -------------------------------------------------------------------------------
 
-    def _serve(self, command: Serve) -> None:
-        if len(command.models) > MODELS_MAX:
-            raise CommandRejected(f"at most {MODELS_MAX} models can be advertised")
-        texts = [
-            text
-            for model in command.models
-            for text in (model.id, model.revision, model.engine, model.label)
-        ]
-        if any(len(text) > TEXT_MAX for text in texts):
-            raise CommandRejected(f"names of models have at most {TEXT_MAX} characters")
-        self._advert = Advert(
-            1 if self._advert is None else self._advert.sequence + 1,
-            command.models,
-            command.slots,
-            command.running,
-            command.queued,
-            command.draining,
-        )
-        self._outbox.send(self._peers.ready_names, self._advert)
-
     def _connect(self, now_ms: int, command: Connect) -> None:
         if command.peer == self._settings.transport:
             raise CommandRejected("these are this node's own addresses")
@@ -342,7 +311,7 @@ class Node:
             case Get() | GetProfiles() | GetLast():
                 self._answers.on_question(now_ms, link.peer, message)
             case Advert():
-                self._on_advert(link, message)
+                self._adverts.on_advert(link, message)
             case _:
                 raise AssertionError(f"{message} belongs to the connection")
 
@@ -369,22 +338,6 @@ class Node:
             else:
                 self._wants.check(peer, signed, keys)
 
-    def _on_advert(self, link: Link, advert: Advert) -> None:
-        if link.advert is not None and advert.sequence <= link.advert.sequence:
-            return
-        link.advert = advert
-        self._outbox.emit(
-            PeerServes(
-                link.peer,
-                link.author,
-                advert.models,
-                advert.slots,
-                advert.running,
-                advert.queued,
-                advert.draining,
-            )
-        )
-
     # --- what the collaborators ask for and report ----------------------------------------------
 
     def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
@@ -405,30 +358,13 @@ class Node:
         return self._reconciliation.digest
 
     def accept_credentials(self, now_ms: int, link: Link, message: Vertices) -> None:
-        """Admit the profiles that lead to a peer; those of known authors are not needed."""
-        link.credentials += len(message.candidates)
-        if link.credentials > CREDENTIALS_MAX:
-            self.offend(now_ms, link.peer, Offence.FLOOD, "too many credentials")
-            return
-        for candidate in message.candidates:
-            vertex = candidate.signed.vertex
-            if not is_first_profile(vertex):
-                self.offend(now_ms, link.peer, Offence.OUT_OF_TURN, "credentials are profiles")
-                return
-            record = self._intake.authors.get(vertex.author)
-            unknown = record is None or not record.profiles
-            if (
-                unknown
-                and candidate.standing is Standing.VERIFIED
-                and link.phase is not Phase.CLOSED
-            ):
-                self._store.offer_candidate(now_ms, link.peer, candidate)
+        """Admit the profiles that lead to a peer."""
+        self._desk.accept(now_ms, link, message)
 
     def on_ready(self, now_ms: int, link: Link) -> None:
         """A connection is ready."""
         self._membership.ready(now_ms, link)
-        if self._advert is not None:
-            self._outbox.send((link.peer,), self._advert)
+        self._adverts.on_ready(link.peer)
         self._reconciliation.add_peer(now_ms, link.peer)
         self._publishing.on_ready(now_ms, link.peer)
 
@@ -489,7 +425,7 @@ class Node:
         return NodeView(
             author=self._settings.author,
             network=self._network,
-            peers=tuple(_show_peer(link) for link in self._peers.ready),
+            peers=tuple(show_peer(link) for link in self._peers.ready),
             members=tuple(intake.authors),
             vertices=len(intake.index),
             heads=reconciliation.heads,
@@ -505,19 +441,3 @@ class Node:
             speech=self._publishing.speech.value,
             publications_queued=self._publishing.queued,
         )
-
-
-def _show_peer(link: Link) -> PeerView:
-    assert link.hello is not None, "a ready peer has said HELLO"
-    return PeerView(
-        peer=link.peer,
-        author=link.author,
-        name=link.name,
-        address=link.address,
-        addresses=link.hello.addresses,
-        inbound=link.inbound,
-        since_ms=link.since_ms,
-        rtt_ms=None if link.rtt_ms < 0 else link.rtt_ms,
-        strikes=link.strikes,
-        advert=link.advert,
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dag.authors import Author, Fork
 from dag.types import Ref
+from meshnode.core.link import Link
 from meshnode.core.messages import Advert
 
 
@@ -53,3 +54,20 @@ class NodeView:
     speech: str
     """Whether this node may publish: waiting, catching_up, open, forked."""
     publications_queued: int
+
+
+def show_peer(link: Link) -> PeerView:
+    """A picture of a ready connection."""
+    assert link.hello is not None, "a ready peer has said HELLO"
+    return PeerView(
+        peer=link.peer,
+        author=link.author,
+        name=link.name,
+        address=link.address,
+        addresses=link.hello.addresses,
+        inbound=link.inbound,
+        since_ms=link.since_ms,
+        rtt_ms=None if link.rtt_ms < 0 else link.rtt_ms,
+        strikes=link.strikes,
+        advert=link.advert,
+    )

@@ -74,7 +74,7 @@ Drop = Callable[[str, str, Message], bool]
 _message_decoder = msgspec.msgpack.Decoder(Message)
 
 
-class Crashed(Exception):  # noqa: N818 - control flow of the driver
+class Crashed(Exception):
     """A host was killed between two effects."""
 
 
@@ -392,15 +392,19 @@ class CoreNet:
             return
         del self._links[other, one]
         for name, peer in ((one, other), (other, one)):
-            self._later(
-                name, lambda host, peer=peer: host.handle(Disconnected(self.now_ms, peer, reason))
-            )
+            self._tell_ended(name, peer, reason)
 
-    def _later(self, name: str, action: Callable[[Host], None]) -> None:
+    def _tell_ended(self, name: str, peer: str, reason: str) -> None:
         host = self._by_name.get(name)
-        if host is not None:
-            life = host.life
-            self.at(self.now_ms, lambda: action(host) if host.life == life else None)
+        if host is None:
+            return
+        life = host.life
+
+        def arrive() -> None:
+            if host.life == life:
+                host.handle(Disconnected(self.now_ms, peer, reason))
+
+        self.at(self.now_ms, arrive)
 
     def drop_links(self, name: str) -> None:
         for one, other in list(self._links):

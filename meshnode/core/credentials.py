@@ -1,0 +1,60 @@
+"""Profiles that lead from a founder to a guest: the own ones, and those that guests bring along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dag.authors import is_first_profile
+from dag.errors import InvalidMessage, Offence
+from meshnode.core.inputs import Candidate, Standing, Vertices
+from meshnode.core.link import Link, Phase
+from meshnode.core.messages import CREDENTIALS_MAX
+from meshnode.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dag.authors import AuthorRegistry
+    from meshnode.core.admission import Admission
+    from meshnode.core.requests import Offend
+    from meshnode.core.store import Store
+
+
+class CredentialsDesk:
+    """Admits profiles from those who are not ready yet, and nothing else."""
+
+    def __init__(self, authors: AuthorRegistry, store: Store, offend: Offend) -> None:
+        self._authors = authors
+        self._store = store
+        self._offend = offend
+
+    def admit_own(self, now_ms: int, admission: Admission, credentials: tuple[bytes, ...]) -> None:
+        """Know whom this node was invited by. Raises `ConfigError`."""
+        try:
+            for wire in credentials:
+                candidate = admission.check_vertex(wire)
+                if self._is_news(candidate):
+                    self._store.offer_candidate(now_ms, "", candidate)
+        except InvalidMessage as error:
+            message = f"a profile among the credentials is not valid: {error}"
+            raise ConfigError(message, hint="ask for a new ticket") from error
+
+    def accept(self, now_ms: int, link: Link, message: Vertices) -> None:
+        """Admit the profiles that lead to a peer.
+
+        Those of known authors are passed over: a guest that lost its journal may have signed a
+        second first profile, and must hear of the one it has before that one spreads.
+        """
+        link.credentials += len(message.candidates)
+        if link.credentials > CREDENTIALS_MAX:
+            self._offend(now_ms, link.peer, Offence.FLOOD, "too many credentials")
+            return
+        for candidate in message.candidates:
+            if not is_first_profile(candidate.signed.vertex):
+                self._offend(now_ms, link.peer, Offence.OUT_OF_TURN, "credentials are profiles")
+                return
+            if link.phase is not Phase.CLOSED and self._is_news(candidate):
+                self._store.offer_candidate(now_ms, link.peer, candidate)
+
+    def _is_news(self, candidate: Candidate) -> bool:
+        record = self._authors.get(candidate.signed.vertex.author)
+        known = record is not None and bool(record.profiles)
+        return not known and candidate.standing is Standing.VERIFIED
