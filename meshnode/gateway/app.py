@@ -1,0 +1,83 @@
+"""The HTTP interface of a node: one port, on this machine unless told otherwise."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from meshnode.config import LOOPBACK_HOSTS, format_api_address, parse_api_address
+from meshnode.errors import ConfigError
+from meshnode.gateway.guard import answer_problems, make_guard
+from meshnode.gateway.health import make_health_routes
+from meshnode.gateway.mesh_api import MeshApi
+from meshnode.secret import Secret
+
+if TYPE_CHECKING:
+    from meshnode.gateway.port import NodeHost
+
+BODY_BYTES_MAX: Final = 2 * 2**20
+SHUTDOWN_GRACE_S: Final = 1.0
+_TOKEN_BYTES: Final = 32
+
+
+class Gateway:
+    """Listens from `start` to `close`."""
+
+    def __init__(self, host: NodeHost, *, api: str, insecure: bool = False) -> None:
+        """Serve `host` at HOST:PORT. Raises `ConfigError` for an address beyond this machine."""
+        self._host, self._port = parse_api_address(api)
+        loopback_only = self._host in LOOPBACK_HOSTS
+        if not loopback_only and not insecure:
+            raise ConfigError(
+                f"api = {api!r} listens beyond this machine, and HTTP is not encrypted",
+                hint="use 127.0.0.1 behind a TLS proxy, or --api-insecure on a trusted network",
+            )
+        self.token = Secret(secrets.token_urlsafe(_TOKEN_BYTES))
+        """What clients prove themselves with; new at every start."""
+        app = web.Application(
+            middlewares=[answer_problems, make_guard(self.token, loopback_only=loopback_only)],
+            client_max_size=BODY_BYTES_MAX,
+        )
+        app.add_routes(make_health_routes(host))
+        app.add_routes(MeshApi(host, lambda: self.api).make_routes())
+        # A client that goes away cancels its handler, and with it the work behind it.
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=SHUTDOWN_GRACE_S,
+        )
+
+    @property
+    def api(self) -> str:
+        """HOST:PORT it listens on, with the port really taken."""
+        return format_api_address(self._host, self._port)
+
+    async def start(self) -> None:
+        """Listen. Raises `ConfigError` where the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise _explain(error, self.api) from None
+        self._port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Stop listening; requests in progress get a short grace."""
+        await self._runner.cleanup()
+
+
+def _explain(error: OSError, api: str) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"api address {api} is taken by another program",
+            hint="choose another with --api HOST:PORT; port 0 takes any free one",
+        )
+    return ConfigError(
+        f"api address {api} cannot be listened on: {error.strerror}",
+        hint="choose an address of this machine with --api HOST:PORT",
+    )

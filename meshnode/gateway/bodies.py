@@ -1,0 +1,120 @@
+"""What clients send, read strictly: an unknown field is a mistake, not a wish to be ignored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from meshnode.errors import MalformedMessage
+from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+BodyT = TypeVar("BodyT", bound="Body")
+
+DAY_MS = 24 * 3_600_000
+_Text = Annotated[str, msgspec.Meta(max_length=256)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Knowledge = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=6)]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the bodies."""
+
+
+class AskBody(Body, frozen=True):
+    """A question. Exactly one of prompt and messages is given."""
+
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    model: _Text = "auto"
+    share: Literal["full", "digest"] | None = None
+    timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=DAY_MS)] = ASK_TIMEOUT_MS
+    knowledge: _Knowledge = ()
+    peer: _Text | None = None
+    max_tokens: _Count | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    extra: dict[str, Any] | None = None
+    stream: bool = False
+    """Whether to answer item by item, as newline-delimited JSON."""
+
+    def get_question(self) -> str | list[dict[str, Any]]:
+        """The prompt or the messages. Raises `MalformedMessage`."""
+        if self.prompt is not None and self.messages is None:
+            return self.prompt
+        if self.messages is not None and self.prompt is None:
+            return self.messages
+        raise MalformedMessage("a question has either a prompt or messages")
+
+    def get_options(self) -> dict[str, Any]:
+        """The keyword arguments of `ask` and `stream`."""
+        names = (
+            "model",
+            "share",
+            "timeout_ms",
+            "knowledge",
+            "peer",
+            "max_tokens",
+            "temperature",
+            "extra",
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+class PublishBody(Body, frozen=True):
+    """A note; content as text, or as base64 for anything else."""
+
+    content: str | None = None
+    content_base64: bytes | None = None
+    title: _Text = ""
+    media_type: _Text = "text/plain"
+    knowledge: _Knowledge = ()
+
+    def get_content(self) -> str | bytes:
+        """The content. Raises `MalformedMessage`."""
+        if self.content is not None and self.content_base64 is None:
+            return self.content
+        if self.content_base64 is not None and self.content is None:
+            return self.content_base64
+        raise MalformedMessage("a note has either content or content_base64")
+
+
+class InviteBody(Body, frozen=True):
+    """Whom to let in."""
+
+    uses: _Count = 1
+    expires_in_ms: Annotated[int, msgspec.Meta(ge=1, le=366 * DAY_MS)] = INVITE_EXPIRES_IN_MS
+    role: Literal["peer", "validator"] = "peer"
+
+
+class JoinBody(Body, frozen=True):
+    """Where to go."""
+
+    ticket: Annotated[str, msgspec.Meta(max_length=4_096)]
+
+
+class VerticesQuery(Body, frozen=True):
+    """Which vertices."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+    kind: _Text | None = None
+    author: _Text | None = None
+
+
+async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
+    """A request's JSON body; an absent one is an empty object. Raises `MalformedMessage`."""
+    data = await request.read()
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MalformedMessage(f"the body cannot be used: {error}") from None
+
+
+def read_query(request: web.Request, kind: type[BodyT]) -> BodyT:
+    """A request's query. Raises `MalformedMessage`."""
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(f"the query cannot be used: {error}") from None

@@ -1,0 +1,194 @@
+"""The node's own HTTP API, `/api/v1`: what the command line and `meshnode.connect()` speak.
+
+    GET  /api/v1/status | peers | heads | vertices?limit=&kind=&author= | vertices/ID
+    GET  /api/v1/events            server-sent events, one JSON object each
+    POST /api/v1/ask               an answer, or with "stream": true its items, one JSON per line
+    POST /api/v1/publish | invite | join | shutdown
+
+Answers are the JSON forms of `meshnode.views`; failures are described in
+`meshnode.gateway.problems`. A client that goes away ends its question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import msgspec
+from aiohttp import web
+
+from meshnode.errors import MeshError
+from meshnode.gateway.bodies import (
+    AskBody,
+    InviteBody,
+    JoinBody,
+    PublishBody,
+    VerticesQuery,
+    read_body,
+    read_query,
+)
+from meshnode.gateway.guard import STREAMING
+from meshnode.gateway.problems import make_problem
+from meshnode.views import make_list_document
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+    from meshnode.gateway.port import NodeHost
+    from meshnode.views import View
+
+ItemT = TypeVar("ItemT")
+
+PING_INTERVAL_S: Final = 15
+STREAM_TYPE: Final = "application/x-ndjson"
+
+
+class MeshApi:
+    """The handlers of `/api/v1`."""
+
+    def __init__(self, host: NodeHost, get_api: Callable[[], str]) -> None:
+        """`get_api` gives the address listened on, which the node itself does not know."""
+        self._host = host
+        self._get_api = get_api
+
+    def make_routes(self) -> list[web.RouteDef]:
+        """Every path and its handler."""
+        return [
+            web.get("/api/v1/status", self._status),
+            web.get("/api/v1/peers", self._peers),
+            web.get("/api/v1/heads", self._heads),
+            web.get("/api/v1/vertices", self._vertices),
+            web.get("/api/v1/vertices/{id}", self._vertex),
+            web.get("/api/v1/events", self._events),
+            web.post("/api/v1/ask", self._ask),
+            web.post("/api/v1/publish", self._publish),
+            web.post("/api/v1/invite", self._invite),
+            web.post("/api/v1/join", self._join),
+            web.post("/api/v1/shutdown", self._shutdown),
+        ]
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _answer(await self._host.get_node().status(), api=self._get_api())
+
+    async def _peers(self, _: web.Request) -> web.Response:
+        return web.json_response(make_list_document("peers", await self._host.get_node().peers()))
+
+    async def _heads(self, _: web.Request) -> web.Response:
+        return _answer(await self._host.get_node().heads())
+
+    async def _vertices(self, request: web.Request) -> web.Response:
+        query = read_query(request, VerticesQuery)
+        found = await self._host.get_node().vertices(
+            limit=query.limit, kind=query.kind, author=query.author
+        )
+        return web.json_response(make_list_document("vertices", found))
+
+    async def _vertex(self, request: web.Request) -> web.Response:
+        return _answer(await self._host.get_node().vertex(request.match_info["id"]))
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        body = await read_body(request, PublishBody)
+        info = await self._host.get_node().publish(
+            body.get_content(),
+            title=body.title,
+            media_type=body.media_type,
+            knowledge=body.knowledge,
+        )
+        return _answer(info)
+
+    async def _invite(self, request: web.Request) -> web.Response:
+        body = await read_body(request, InviteBody)
+        ticket = await self._host.get_node().invite(
+            uses=body.uses, expires_in_ms=body.expires_in_ms, role=body.role
+        )
+        return web.json_response({"schema": "meshnode.invite/1", "ticket": ticket})
+
+    async def _join(self, request: web.Request) -> web.Response:
+        body = await read_body(request, JoinBody)
+        return _answer(await self._host.join(body.ticket), api=self._get_api())
+
+    async def _shutdown(self, _: web.Request) -> web.Response:
+        self._host.request_shutdown()
+        return web.json_response({"schema": "meshnode.shutdown/1", "stopping": True})
+
+    async def _ask(self, request: web.Request) -> web.StreamResponse:
+        body = await read_body(request, AskBody)
+        node, question = self._host.get_node(), body.get_question()
+        if not body.stream:
+            return _answer(await node.ask(question, **body.get_options()))
+        # The first item is awaited before the status line: what fails at once has a status.
+        async with _closing(node.stream(question, **body.get_options())) as items:
+            first = await anext(items)
+            response = await _begin(request, STREAM_TYPE)
+            await response.write(_encode_line(first.to_json()))
+            try:
+                async for item in items:
+                    await response.write(_encode_line(item.to_json()))
+            except MeshError as error:
+                await response.write(_encode_line({"type": "error", **make_problem(error)}))
+            await response.write_eof()
+            return response
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        async with (
+            _closing(self._host.get_node().events()) as events,
+            aclosing(_with_pauses(events, PING_INTERVAL_S)) as items,
+        ):
+            response = await _begin(request, "text/event-stream")
+            await response.write(b": connected\n\n")
+            async for event in items:
+                if event is None:
+                    await response.write(b": ping\n\n")
+                else:
+                    data = event.to_json()
+                    line = msgspec.json.encode(data)
+                    await response.write(b"event: %s\ndata: %s\n\n" % (data["type"].encode(), line))
+            await response.write_eof()
+            return response
+
+
+async def _begin(request: web.Request, content_type: str) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": content_type, "Cache-Control": "no-store"}
+    )
+    request[STREAMING] = True
+    await response.prepare(request)
+    return response
+
+
+async def _with_pauses(
+    items: AsyncIterator[ItemT], pause_s: float
+) -> AsyncGenerator[ItemT | None, None]:
+    """The items, and None whenever none came for a while."""
+    waiting: asyncio.Future[ItemT] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(items))
+            done, _ = await asyncio.wait([waiting], timeout=pause_s)
+            if not done:
+                yield None
+                continue
+            finished, waiting = waiting, None
+            try:
+                item = finished.result()
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+
+
+def _closing(items: AsyncIterator[ItemT]) -> aclosing[AsyncGenerator[ItemT, None]]:
+    """Close a node's iterator with the request: that is what ends the work behind it."""
+    return aclosing(cast("AsyncGenerator[ItemT, None]", items))
+
+
+def _answer(view: View, **extra: Any) -> web.Response:
+    return web.json_response({**view.to_json(), **extra})
+
+
+def _encode_line(data: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(data) + b"\n"

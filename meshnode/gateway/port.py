@@ -1,0 +1,135 @@
+"""What the HTTP interface needs: a node, and the process around it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from meshnode.errors import MeshError
+from meshnode.views import (
+    Answer,
+    HeadsInfo,
+    NodeEvent,
+    NodeStatus,
+    PeerInfo,
+    StreamItem,
+    VertexDetail,
+    VertexInfo,
+)
+
+Messages = Sequence[Mapping[str, Any]]
+"""An OpenAI-shaped list of chat messages."""
+
+ASK_TIMEOUT_MS = 120_000
+INVITE_EXPIRES_IN_MS = 24 * 3_600_000
+
+
+class NotReady(MeshError):
+    """The node is starting or stopping; the message names the phase."""
+
+    code = "not_ready"
+    retryable = True
+
+
+class MeshNode(Protocol):
+    """A node, in this process or behind its HTTP interface: the same methods."""
+
+    async def status(self) -> NodeStatus:
+        """The node at a glance."""
+
+    async def peers(self) -> list[PeerInfo]:
+        """The other members."""
+
+    async def ask(
+        self,
+        prompt: str | Messages,
+        *,
+        model: str = "auto",
+        share: str | None = None,
+        timeout_ms: int = ASK_TIMEOUT_MS,
+        knowledge: Sequence[str] = (),
+        peer: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Ask the mesh and wait for the whole answer."""
+
+    def stream(
+        self,
+        prompt: str | Messages,
+        *,
+        model: str = "auto",
+        share: str | None = None,
+        timeout_ms: int = ASK_TIMEOUT_MS,
+        knowledge: Sequence[str] = (),
+        peer: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[StreamItem]:
+        """Ask the mesh and take the answer as it comes."""
+
+    async def publish(
+        self,
+        content: str | bytes,
+        *,
+        title: str = "",
+        media_type: str = "text/plain",
+        knowledge: Sequence[str] = (),
+    ) -> VertexInfo:
+        """Share a note with the mesh."""
+
+    def events(self) -> AsyncIterator[NodeEvent]:
+        """What happens from now on."""
+
+    async def vertices(
+        self, *, limit: int = 50, kind: str | None = None, author: str | None = None
+    ) -> list[VertexInfo]:
+        """The newest vertices."""
+
+    async def vertex(self, vertex_id: str) -> VertexDetail:
+        """One vertex, by its id or the beginning of it."""
+
+    async def heads(self) -> HeadsInfo:
+        """What the store amounts to."""
+
+    async def invite(
+        self, *, uses: int = 1, expires_in_ms: int = INVITE_EXPIRES_IN_MS, role: str = "peer"
+    ) -> str:
+        """A ticket for somebody else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """How far a process is."""
+
+    name: str
+    """'opening', 'loading', 'connecting', 'ready', 'joining' or 'stopping'."""
+    detail: str
+    """What is being done, for people: 'loading engine embedded'."""
+    elapsed_ms: int
+    """Time spent in this phase so far."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the node can be used."""
+        return self.name == "ready"
+
+
+class NodeHost(Protocol):
+    """The process that runs a node."""
+
+    @property
+    def phase(self) -> Phase:
+        """How far it is."""
+
+    def get_node(self) -> MeshNode:
+        """The node. Raises `NotReady`."""
+
+    async def join(self, ticket: str) -> NodeStatus:
+        """Leave a network without other members and join the ticket's."""
+
+    def request_shutdown(self) -> None:
+        """Stop soon; returns at once."""

@@ -1,0 +1,113 @@
+"""Errors over HTTP: `{"error": {"code", "message", "hint"}}`, and back to the classes they were."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dag.errors import InvalidMessage
+from meshnode.engines.base import EngineError, EngineFault
+from meshnode.errors import (
+    CommandRejected,
+    ConfigError,
+    CorruptJournal,
+    DeadlineExceeded,
+    DialFailed,
+    KeystoreError,
+    MalformedMessage,
+    MeshError,
+    NoDaemon,
+    NoPeerServes,
+    PeerGone,
+    StorageError,
+    StreamReset,
+    TransportError,
+)
+from meshnode.gateway.port import NotReady
+
+# The first that fits; most special first.
+_STATUS: Final[tuple[tuple[type[MeshError], int], ...]] = (
+    (NotReady, 503),
+    (NoPeerServes, 503),
+    (DeadlineExceeded, 504),
+    (InvalidMessage, 400),
+    (CommandRejected, 400),
+    (ConfigError, 400),
+    (TransportError, 502),
+    (StorageError, 500),
+)
+_FAULT_STATUS: Final = {
+    EngineFault.BAD_REQUEST: 400,
+    EngineFault.CONTEXT_OVERFLOW: 400,
+    EngineFault.MODEL_NOT_FOUND: 404,
+    EngineFault.OVERLOADED: 503,
+    EngineFault.RATE_LIMITED: 429,
+    EngineFault.TIMEOUT: 504,
+}
+_CLASSES: Final[dict[str, type[MeshError]]] = {
+    kind.code: kind
+    for kind in (
+        MeshError,
+        CommandRejected,
+        ConfigError,
+        CorruptJournal,
+        DeadlineExceeded,
+        DialFailed,
+        KeystoreError,
+        MalformedMessage,
+        NoDaemon,
+        NoPeerServes,
+        NotReady,
+        PeerGone,
+        StorageError,
+        StreamReset,
+        TransportError,
+    )
+}
+
+
+def get_http_status(error: MeshError) -> int:
+    """The HTTP status that says what kind of failure this is."""
+    if isinstance(error, EngineError):
+        return _FAULT_STATUS.get(error.fault, 502)
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def get_retry_after_s(error: MeshError) -> int | None:
+    """Whole seconds after which to try again, where that is known."""
+    if isinstance(error, EngineError) and error.retry_after_ms is not None:
+        return -(-error.retry_after_ms // 1_000)
+    return 1 if isinstance(error, NotReady) else None
+
+
+def make_problem(error: MeshError) -> dict[str, Any]:
+    """The JSON form of an error."""
+    problem: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, EngineError):
+        problem["fault"] = error.fault.value
+        problem["retry_after_ms"] = error.retry_after_ms
+    return {"error": problem}
+
+
+def read_problem(data: object) -> MeshError:
+    """The error a JSON form stands for; one this version does not know is a plain `MeshError`."""
+    problem = data.get("error") if isinstance(data, dict) else None
+    if not isinstance(problem, dict) or not isinstance(problem.get("message"), str):
+        return MeshError("the node answered with an error of unknown form")
+    message, hint = problem["message"], str(problem.get("hint") or "")
+    if problem.get("code") == EngineError.code:
+        return _read_engine_error(problem, message, hint)
+    return _CLASSES.get(str(problem.get("code")), MeshError)(message, hint=hint)
+
+
+def _read_engine_error(problem: dict[str, Any], message: str, hint: str) -> EngineError:
+    try:
+        fault = EngineFault(str(problem.get("fault")))
+    except ValueError:
+        fault = EngineFault.INTERNAL
+    retry_after_ms = problem.get("retry_after_ms")
+    return EngineError(
+        fault,
+        message,
+        retry_after_ms=retry_after_ms if isinstance(retry_after_ms, int) else None,
+        hint=hint,
+    )

@@ -1,0 +1,209 @@
+"""A node that answers from a script, and a process around it, for tests of what stands before."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from meshnode.errors import NoPeerServes
+from meshnode.gateway.app import Gateway
+from meshnode.gateway.port import NotReady, Phase
+from meshnode.runtime_file import make_runtime_record, write_runtime
+from meshnode.views import (
+    Answer,
+    Delta,
+    Finished,
+    HeadsInfo,
+    NodeStatus,
+    PeerInfo,
+    PeerJoined,
+    RefView,
+    Started,
+    Usage,
+    VertexDetail,
+    VertexInfo,
+)
+
+STATUS = NodeStatus(
+    version="0.1.0",
+    name="ada",
+    author="aa" * 32,
+    peer_id="12D3KooW",
+    network="bb" * 32,
+    network_name="lab",
+    network_kind="mesh",
+    suite="hybrid",
+    share="full",
+    addresses=("/ip4/127.0.0.1/tcp/1",),
+    uptime_ms=5,
+    members=1,
+    peers_ready=0,
+    vertices=1,
+    heads=1,
+    heads_digest="cc" * 32,
+    lamport=1,
+    quarantined=0,
+    publishing="ready",
+)
+VERTEX = VertexInfo(
+    id="dd" * 32,
+    author="aa" * 32,
+    author_name="ada",
+    kind="note",
+    lane=0,
+    seq=1,
+    lamport=2,
+    time_ms=3,
+    size_bytes=4,
+    parents=(RefView(lamport=1, id="ee" * 32),),
+)
+ANSWER = Answer(
+    text="hello world",
+    model="echo",
+    engine="echo",
+    author="aa" * 32,
+    peer="12D3KooW",
+    name="ada",
+    local=True,
+    share="full",
+    vertex="dd" * 32,
+    lamport=2,
+    verified=True,
+    finish_reason="stop",
+    usage=Usage(prompt_tokens=1, completion_tokens=2),
+    queued_ms=0,
+    first_token_ms=1,
+    total_ms=2,
+)
+STARTED = Started(
+    model="echo", engine="echo", author="aa" * 32, peer="12D3KooW", name="ada", local=True
+)
+EVENT = PeerJoined(peer="12D3KooW", author="aa" * 32, name="ada")
+
+
+class FakeNode:
+    """Records what it is asked; `hold` makes a question wait until it is cancelled."""
+
+    def __init__(self, status=STATUS):
+        self.calls = []
+        self.fails = None
+        self.fails_late = None
+        self.hold = False
+        self.waiting = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.status_view = status
+        self.answer = ANSWER
+        self.events_queue: asyncio.Queue = asyncio.Queue()
+        self.closed = False
+
+    def _record(self, name, *args, **options):
+        self.calls.append((name, args, options))
+        if self.fails is not None:
+            raise self.fails
+
+    async def _wait(self):
+        if self.hold:
+            self.waiting.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+
+    async def status(self):
+        self._record("status")
+        return self.status_view
+
+    async def peers(self):
+        self._record("peers")
+        return [PeerInfo(author="ff" * 32, name="bob", ready=True, rtt_ms=3)]
+
+    async def heads(self):
+        self._record("heads")
+        return HeadsInfo(digest="cc" * 32, vertices=1, lamport=1, heads=VERTEX.parents)
+
+    async def vertices(self, **options):
+        self._record("vertices", **options)
+        return [VERTEX]
+
+    async def vertex(self, vertex_id):
+        self._record("vertex", vertex_id)
+        return VertexDetail(vertex=VERTEX, body={"title": "x"}, wire="00")
+
+    async def ask(self, prompt, **options):
+        self._record("ask", prompt, **options)
+        await self._wait()
+        return self.answer
+
+    async def stream(self, prompt, **options):
+        self._record("stream", prompt, **options)
+        yield STARTED
+        yield Delta(text="hello ", chunk={"n": 1})
+        await self._wait()
+        if self.fails_late is not None:
+            raise self.fails_late
+        yield Finished(answer=self.answer)
+
+    async def publish(self, content, **options):
+        self._record("publish", content, **options)
+        return VERTEX
+
+    async def invite(self, **options):
+        self._record("invite", **options)
+        return "mesh1ticket"
+
+    async def events(self):
+        self._record("events")
+        try:
+            while True:
+                event = await self.events_queue.get()
+                if event is None:
+                    return
+                yield event
+        finally:
+            self.cancelled.set()
+
+    async def close(self):
+        self.closed = True
+
+
+class FakeHost:
+    """A process in whatever phase a test wants."""
+
+    def __init__(self):
+        self.node = FakeNode()
+        self.phase = Phase(name="ready", detail="ready", elapsed_ms=7)
+        self.tickets = []
+        self.stopping = asyncio.Event()
+
+    def get_node(self):
+        if not self.phase.ready:
+            raise NotReady(f"the node is starting: {self.phase.detail}", hint="try again")
+        return self.node
+
+    async def join(self, ticket):
+        self.tickets.append(ticket)
+        return self.node.status_view
+
+    def request_shutdown(self):
+        self.stopping.set()
+
+
+NO_PEER = NoPeerServes("nobody serves 'kimi'", hint="served: echo")
+
+
+@asynccontextmanager
+async def open_gateway(path=None, **options):
+    """A gateway on a free port; with a path its runtime file is written there."""
+    host = FakeHost()
+    gateway = Gateway(host, **{"api": "127.0.0.1:0", **options})
+    await gateway.start()
+    try:
+        if path is not None:
+            record = make_runtime_record(
+                api=gateway.api, token=gateway.token, since_ms=5, version="0.1.0"
+            )
+            write_runtime(path / "runtime.json", record)
+        yield host, gateway
+    finally:
+        await gateway.close()
