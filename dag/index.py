@@ -113,10 +113,6 @@ class Index:
         """The entry of highest seq in an author's lane; of a fork, the one admitted first."""
         return self._last.get((author, lane))
 
-    def is_present(self, ref: Ref) -> bool:
-        """Whether a reference is held, or so old that it counts as held."""
-        return ref.id in self._entries or ref.lamport <= self._horizon
-
     def find_missing(self, refs: Iterable[Ref]) -> tuple[Ref, ...]:
         """The references that are not present, in the order given."""
         entries, horizon = self._entries, self._horizon

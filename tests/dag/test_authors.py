@@ -46,6 +46,7 @@ def test_founders_are_known_from_the_genesis(builder):
     registry = AuthorRegistry(builder.genesis)
     person = builder.people[0]
     record = registry.get(person.author)
+    assert record is not None
     assert len(registry) == 2
     assert [author.name for author in registry] == ["peer-0", "peer-1"]
     assert (record.founder, record.profiles, record.current_seq) == (True, (), -1)
@@ -151,6 +152,7 @@ def test_forked_profiles_end_the_same_in_any_order(builder):
         for signed in order:
             admit(registry, signed)
         records.append(registry.get(first.vertex.author))
+    assert records[0] is not None
     assert records[0] == records[1]
     assert records[0].profiles == tuple(sorted((first.ref, twin.ref)))
 

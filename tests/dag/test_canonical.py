@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.errors import MalformedMessage, MessageTooLarge
 from tests.support.dag_builder import DagBuilder
 
-DECODERS = [
+DECODERS: list[CanonicalDecoder[Any]] = [
     EVIDENCE_DECODER,
     INVITATION_DECODER,
     NOTE_DECODER,

@@ -26,6 +26,7 @@ from dag.crypto import (
     verify_suite,
 )
 from dag.errors import UnusableKey
+from dag.genesis import Suite
 from dag.identity import derive_public_keys
 from tests.support.dag_builder import make_person
 
@@ -58,7 +59,7 @@ def pair_secret():
 
 @pytest.mark.parametrize("person", [HYBRID, RESEARCH], ids=["hybrid", "ed25519"])
 def test_suite_signature_verifies_and_binds_key_and_message(person):
-    suite = "hybrid" if person is HYBRID else "ed25519"
+    suite: Suite = "hybrid" if person is HYBRID else "ed25519"
     other = make_person(1, suite)
     signature = sign_suite(suite, person.secrets, MESSAGE)
     assert len(signature) == crypto.get_signature_bytes(suite)

@@ -21,7 +21,7 @@ def test_held_fall_due_in_order_of_time():
         assert hold.add(make_held(number, until_ms))
     assert hold.next_deadline == 10
     assert hold.take_due(9) is None
-    assert [hold.take_due(20).until_ms, hold.take_due(20).until_ms] == [10, 20]
+    assert [hold.take_due(20), hold.take_due(20)] == [make_held(2, 10), make_held(3, 20)]
     assert hold.take_due(20) is None
     assert len(hold) == 1
 
@@ -40,7 +40,7 @@ def test_held_can_be_removed_or_made_due():
     hold.make_due(bytes(32), 5)
     assert held.signed.id in hold
     assert hold.next_deadline == 5
-    assert hold.get(held.signed.id).until_ms == 5
-    assert hold.remove(held.signed.id).until_ms == 5
+    assert hold.get(held.signed.id) == make_held(1, 5)
+    assert hold.remove(held.signed.id) == make_held(1, 5)
     assert hold.remove(held.signed.id) is None
     assert hold.next_deadline is None

@@ -146,20 +146,27 @@ def test_prune_forgets_history_but_no_heads():
     )
 
 
-def test_prune_keeps_old_heads_and_forgets_forked_slots():
+def test_prune_keeps_old_heads():
     builder = build(layers=1, authors=3)
-    builder.fork(0)
-    twin = builder.vertices[-1]
-    third = builder.add(builder.twin(builder.last(0), body=b"third"))
-    builder.layer(authors=[1])
-    lone = builder.last(2)
-    builder.vertex(1, parents=[twin.ref, third.ref, builder.last(0).ref])
+    builder.vertex(1, parents=[builder.last(0).ref])
     builder.vertex(1, parents=[])
     index = fill(builder)
-    index.advance_horizon(2)
+    lone = builder.last(2)
+    index.advance_horizon(4)
+    index.prune(3)
+    assert [entry.ref for entry in index.iterate()] == [lone.ref, builder.last(1).ref]
+    assert index.lamport_max == 4
+
+
+def test_prune_forgets_forked_slots():
+    builder = build(layers=1, authors=3).fork(0)
+    twin = builder.vertices[-1]
+    third = builder.add(builder.twin(builder.last(0), body=b"third"))
+    builder.vertex(1, parents=[twin.ref, third.ref])
+    index = fill(builder)
     slot = (builder.people[0].author, LANE_SPEECH, 1)
     assert len(index.get_slot(*slot)) == 3
+    index.advance_horizon(2)
     index.prune(2)
-    assert index.get_slot(*slot) == ()
+    assert index.get_slot(*slot) == (builder.last(0).id,)
     assert not index.is_slot_full(*slot)
-    assert index.get(lone.id) is None or index.get(lone.id).is_head

@@ -56,7 +56,7 @@ def test_waiting_is_found_by_id_and_by_what_it_waits_for():
     assert not quarantine.is_awaited(vertex_id(9))
     assert (len(quarantine), quarantine.size_bytes, quarantine.reserved_count) == (2, 200, 0)
     assert ids(quarantine.resolve(vertex_id(7))) == [1, 2]
-    assert quarantine.get(vertex_id(2)).missing == {}
+    assert [list(waiting.missing) for waiting in quarantine.collect()] == [[vertex_id(8)], []]
     assert quarantine.resolve(vertex_id(9)) == ()
     quarantine.remove(vertex_id(1))
     assert not quarantine.is_awaited(vertex_id(8))
@@ -138,7 +138,7 @@ def test_waiting_ancestors_of_a_members_block_move_to_its_part():
     assert quarantine.reserved_count == 3
     assert quarantine.find_member(vertex_id(50)) == b"m"
     assert quarantine.find_member(vertex_id(3)) is None
-    assert quarantine.get(vertex_id(3)).member is None
+    assert [waiting.member for waiting in quarantine.get_waiters(vertex_id(2))] == [None, b"m"]
     assert quarantine.find_member(vertex_id(2)) == b"m"
     quarantine.remove(vertex_id(2))
     assert (quarantine.reserved_count, len(quarantine)) == (2, 3)
