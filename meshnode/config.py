@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from dag.genesis import Share, Suite
 from meshnode.errors import ConfigError
+from meshnode.secret import Secret
 
 API_DEFAULT: Final = "127.0.0.1:7077"
 LISTEN_DEFAULT: Final = "/ip4/0.0.0.0/tcp/0"
@@ -51,6 +52,8 @@ class NodeConfig:
     """File that every input of the core is recorded to, for `meshnode replay`."""
     passphrase_file: Path | None = None
     """File that holds the key store's passphrase."""
+    passphrase: Secret | None = None
+    """The passphrase itself, where somebody has typed it; wins over the file."""
     host_binding: bool = True
     """Whether the home folder is refused on another machine."""
 

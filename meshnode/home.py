@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from dag.bodies import SignedInvitation
 from dag.canonical import CanonicalDecoder, encode
 from dag.genesis import (
     GENESIS_BYTES_MAX,
@@ -348,13 +348,6 @@ def rebind_home(path: Path, *, machine: str | None = None) -> Home:
     return home
 
 
-def make_membership(
-    inviter: bytes, invitation: SignedInvitation, credentials: tuple[bytes, ...], via: Bootstrap
-) -> Membership:
-    """The membership of a node that was let in by `via`."""
-    return Membership(inviter, encode(invitation), credentials, (via,))
-
-
 def _read(path: Path, bytes_max: int) -> bytes:
     data = read_private(path, bytes_max=bytes_max)
     if data is None:
@@ -364,7 +357,8 @@ def _read(path: Path, bytes_max: int) -> bytes:
 
 def _describe_holder(text: str) -> str:
     try:
-        pid = int(json.loads(text)["pid"])
+        record = json.loads(text)
+        since = time.strftime("%H:%M", time.localtime(int(record["since_ms"]) // 1_000))
+        return f"another meshnode, pid {int(record['pid'])}, since {since}"
     except (ValueError, KeyError, TypeError):
         return "another process"
-    return f"another meshnode, pid {pid}"

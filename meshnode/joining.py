@@ -21,6 +21,7 @@ back to a founder. Afterwards it has all that other members ask of it.
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
@@ -38,6 +39,8 @@ from dag.errors import InvalidMessage, InvalidSignature, MalformedMessage
 from dag.genesis import GENESIS_BYTES_MAX, decode_genesis
 from meshnode.credentials import verify_admission
 from meshnode.errors import CommandRejected, DeadlineExceeded, TransportError
+from meshnode.home import Bootstrap, Membership
+from meshnode.invitations import InvitationBook
 from meshnode.transport.base import FRAME_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from dag.bodies import SignedInvitation
     from dag.types import NetworkId
     from meshnode.credentials import Admitted
+    from meshnode.home import Home, Identity, NetworkFolder
     from meshnode.ticket import Ticket
     from meshnode.transport.base import Channel, FrameStream, PeerId, Transport
 
@@ -223,6 +227,66 @@ async def request_admission(transport: Transport, ticket: Ticket, author: bytes)
     finally:
         await transport.close()
     return _check(data, ticket, author)
+
+
+async def join_home(
+    home: Home,
+    identity: Identity,
+    ticket: Ticket,
+    *,
+    kind: str = "mesh",
+    transport: Transport | None = None,
+) -> NetworkFolder:
+    """Make a home a member of the ticket's network, and that network its current one.
+
+    `kind` is the kind of network this node is meant for. Raises as `request_admission` does;
+    nothing is written unless all of it held.
+    """
+    check_may_leave(home, ticket)
+    if transport is None:
+        from meshnode.transport.libp2p.transport import Libp2pTransport
+
+        # A key for the occasion: the node's own connects right afterwards, as a member.
+        transport = Libp2pTransport(os.urandom(32))
+    author = await asyncio.to_thread(identity.compute_author, ticket.suite)
+    admitted = await request_admission(transport, ticket, author)
+    if admitted.genesis.kind != kind:
+        raise CommandRejected(
+            f"network '{admitted.genesis.name}' is a {admitted.genesis.kind} network, "
+            f"and this node is for a {kind} network",
+            hint="demo networks are kept apart from real ones",
+        )
+    membership = Membership(
+        admitted.inviter,
+        admitted.invitation,
+        admitted.credentials,
+        (Bootstrap(ticket.peer, ticket.addresses),),
+    )
+    return home.add_network(admitted.genesis, membership)
+
+
+def check_may_leave(home: Home, ticket: Ticket) -> None:
+    """Refuse to leave others behind: a home changes its network only while it is alone in it.
+
+    Raises `CommandRejected`.
+    """
+    current = home.get_current_network()
+    if current is None:
+        return
+    if current.network == ticket.network:
+        raise CommandRejected(
+            f"this node is a member of '{current.genesis.name}' already",
+            hint="`meshnode up` starts it, `meshnode peers` shows who is there",
+        )
+    alone = not current.membership.inviter and not any(
+        item.used_by for item in InvitationBook(current.invitations_path).issued
+    )
+    if not alone:
+        raise CommandRejected(
+            f"this node is in '{current.genesis.name}' with others, "
+            "and a node is in one network at a time",
+            hint="use another home folder for the other network: --home FOLDER",
+        )
 
 
 async def _ask(stream: FrameStream, own_peer: PeerId, ticket: Ticket, author: bytes) -> bytes:

@@ -3,7 +3,8 @@
 Text form: `mesh1`, then the base58 of a payload and its checksum. Payload, frozen: the canonical
 MessagePack array
 
-    [version, network (32 B), network name, peer key, peer text, addresses, bearer seed (32 B)]
+    [version, network (32 B), network name, suite, peer key, peer text, addresses,
+     bearer seed (32 B)]
 
 The inviter's transport is named by its 32-byte Ed25519 key, or, where it has none, by its id as
 text; the other of the two is empty.
@@ -25,6 +26,7 @@ import msgspec
 
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import InvalidMessage
+from dag.genesis import Suite
 from meshnode.errors import CommandRejected, TransportError
 from meshnode.transport.base import PeerId
 from meshnode.transport.peer_id import peer_id_from_public_key, public_key_from_peer_id
@@ -47,6 +49,8 @@ class Ticket:
 
     network: bytes
     network_name: str
+    suite: Suite
+    """The network's signatures: a joiner's author id depends on them."""
     peer: PeerId
     """Transport id of who lets the holder in."""
     addresses: tuple[str, ...]
@@ -62,6 +66,7 @@ class _Payload(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     version: int
     network: _Bytes32
     network_name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    suite: Suite
     peer_key: Annotated[bytes, msgspec.Meta(max_length=32)]
     peer_text: Annotated[str, msgspec.Meta(max_length=256)]
     addresses: Annotated[tuple[_Text, ...], msgspec.Meta(min_length=1, max_length=ADDRESSES_MAX)]
@@ -82,6 +87,7 @@ def encode_ticket(ticket: Ticket) -> str:
             1,
             ticket.network,
             ticket.network_name,
+            ticket.suite,
             peer_key,
             peer_text,
             ticket.addresses,
@@ -141,6 +147,7 @@ def _read_payload(payload: bytes) -> Ticket:
     return Ticket(
         network=record.network,
         network_name=record.network_name,
+        suite=record.suite,
         peer=peer,
         addresses=record.addresses,
         bearer_seed=record.bearer_seed,

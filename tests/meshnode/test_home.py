@@ -6,13 +6,11 @@ import stat
 
 import pytest
 
-from dag.bodies import SignedInvitation
 from meshnode.errors import ConfigError, KeystoreError, StorageError
 from meshnode.home import (
     Bootstrap,
     Membership,
     get_default_home,
-    make_membership,
     open_home,
     rebind_home,
 )
@@ -115,9 +113,7 @@ def test_network_name_over_its_limit_is_refused(home, identity):
 def test_membership_reads_back_and_is_never_replaced(home, identity):
     genesis = found(home, identity).genesis
     other = open_home(home.path.parent / "other", machine="this")
-    membership = make_membership(
-        b"i" * 32, SignedInvitation(b"a", b"b", b"c"), (b"v",), Bootstrap("p", ("/ip4/x",))
-    )
+    membership = Membership(b"i" * 32, b"invitation", (b"v",), (Bootstrap("p", ("/ip4/x",)),))
     assert other.add_network(genesis, membership).membership == membership
     assert other.add_network(genesis, Membership()).membership == membership
 
@@ -164,7 +160,7 @@ def test_port_is_remembered_where_none_is_asked_for(home):
 def test_second_process_is_refused_and_told_who_holds_the_home(home):
     with (
         home.lock(now_ms=1),
-        pytest.raises(ConfigError, match=r"another meshnode, pid \d+"),
+        pytest.raises(ConfigError, match=r"another meshnode, pid \d+, since \d\d:\d\d"),
         home.lock(now_ms=2),
     ):
         pass

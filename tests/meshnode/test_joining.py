@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 import pytest
+from nacl.signing import SigningKey
 
 from dag.bodies import INVITATION_DECODER, SIGNED_INVITATION_DECODER
 from dag.canonical import encode
@@ -20,15 +21,17 @@ from meshnode.errors import (
     StreamReset,
     TransportError,
 )
+from meshnode.home import Bootstrap, open_home
 from meshnode.invitations import InvitationBook
 from meshnode.joining import (
     Admission,
     JoinGranted,
     JoinRefused,
     JoinServer,
+    join_home,
     request_admission,
 )
-from meshnode.ticket import Ticket
+from meshnode.ticket import Ticket, decode_ticket, encode_ticket, select_addresses
 from meshnode.transport.base import PeerId
 from meshnode.transport.memory import MemoryNetwork, MemoryTransport
 from tests.support.dag_builder import DagBuilder, make_person
@@ -111,6 +114,7 @@ class Scene:
         values = {
             "network": self.dag.network,
             "network_name": "test",
+            "suite": self.dag.suite,
             "peer": MEMBER,
             "addresses": ("memory:member",),
             "bearer_seed": self.seed,
@@ -291,8 +295,6 @@ async def test_lying_inviters_are_not_believed(tmp_path, frames):
 
 async def join_with(scene, *, genesis=None, seed=None, credentials=None):
     """Join over a member that hands out what it is told to."""
-    from nacl.signing import SigningKey
-
     key = SigningKey(seed or scene.seed).verify_key.encode()
     signed = next(item.signed for item in scene.book.issued if item.bearer_key == key)
     chain = scene.credentials if credentials is None else credentials
@@ -343,3 +345,87 @@ async def test_open_networks_ask_no_credential_for_an_invitation(tmp_path):
     async with Scene(tmp_path, inviter=4, parameters=Parameters(open=True)) as scene:
         admitted = await join_with(scene, credentials=scene.credentials[-1:])
         assert admitted.inviter == scene.person.author
+
+
+# --- a home joins ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path):
+    return open_home(tmp_path / "home")
+
+
+@pytest.fixture
+def identity(home):
+    return home.ensure_identity(None, now_ms=0)
+
+
+async def join_home_over(scene, home, identity, **options):
+    transport = MemoryTransport(scene.hub, PeerId("joiner"))
+    return await join_home(home, identity, scene.ticket(), transport=transport, **options)
+
+
+async def test_home_becomes_a_member_and_finds_back(tmp_path, home, identity):
+    async with Scene(tmp_path) as scene:
+        folder = await join_home_over(scene, home, identity)
+        assert home.get_current_network() == folder
+        assert folder.network == scene.dag.network
+        assert folder.membership.inviter == scene.person.author
+        assert folder.membership.credentials == tuple(scene.credentials)
+        assert folder.membership.bootstrap == (Bootstrap("member", ("memory:member",)),)
+        signed = SIGNED_INVITATION_DECODER.decode(folder.membership.invitation)
+        invitation = INVITATION_DECODER.decode(signed.invitation)
+        verify_bearer(invitation, identity.compute_author("ed25519"), signed.bearer_proof)
+        with pytest.raises(CommandRejected, match="member of 'test' already"):
+            await join_home_over(scene, home, identity)
+
+
+async def test_home_alone_in_its_network_may_leave_it(tmp_path, home, identity):
+    home.create_network(identity, name="solo", founder_name="ada", now_ms=0, suite="ed25519")
+    async with Scene(tmp_path) as scene:
+        await join_home_over(scene, home, identity)
+        assert len(home.list_networks()) == 2
+
+
+async def test_home_with_others_stays(tmp_path, home, identity):
+    solo = home.create_network(identity, name="pair", founder_name="ada", now_ms=0, suite="ed25519")
+    book = InvitationBook(solo.invitations_path)
+    seed = book.issue(
+        identity.secrets,
+        "ed25519",
+        network=solo.network,
+        inviter=identity.compute_author("ed25519"),
+        uses=1,
+        expires_ms=0,
+        role="peer",
+        now_ms=0,
+    )
+    book.redeem(SigningKey(seed).verify_key.encode(), bytes(32), now_ms=0)
+    async with Scene(tmp_path) as scene:
+        with pytest.raises(CommandRejected, match="'pair' with others"):
+            await join_home_over(scene, home, identity)
+        assert home.get_current_network() == solo
+
+
+async def test_demo_networks_are_kept_apart(tmp_path, home, identity):
+    async with Scene(tmp_path) as scene:
+        with pytest.raises(CommandRejected, match=r"is a mesh network.*for a demo network"):
+            await join_home_over(scene, home, identity, kind="demo")
+        assert home.get_current_network() is None
+
+
+async def test_home_joins_over_the_real_transport(tmp_path, home, identity):
+    from meshnode.transport.libp2p.transport import Libp2pTransport
+
+    scene = Scene(tmp_path)
+    transport = Libp2pTransport(b"m" * 32)
+    scene.server._peer = transport.peer_id
+    await transport.start(scene.member)
+    try:
+        ticket = scene.ticket(
+            peer=transport.peer_id, addresses=select_addresses(transport.addresses)
+        )
+        folder = await join_home(home, identity, decode_ticket(encode_ticket(ticket)))
+        assert folder.network == scene.dag.network
+    finally:
+        await transport.close()
