@@ -108,14 +108,21 @@ class Desk:
         await self._advertise()
         self._advertiser = asyncio.create_task(self._keep_advertising(), name="advertise load")
 
-    async def drain(self) -> None:
-        """Take no more questions and tell peers; those at work go on."""
+    async def drain(self, *, timeout_ms: int = 0) -> None:
+        """Take no more questions, tell peers, and give those at work so long to end."""
         self._draining = True
         if self._advertiser is not None:
             self._advertiser.cancel()
             await asyncio.wait({self._advertiser})
             self._advertiser = None
             await self._advertise()
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self.running or self.queued:
+                    self._load_changed.clear()
+                    await self._load_changed.wait()
+        except TimeoutError:
+            return  # closing the engine ends them
 
     async def close(self) -> None:
         """Stop the engine."""

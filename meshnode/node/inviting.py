@@ -1,0 +1,79 @@
+"""Letting others in: tickets out, joiners' questions answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dag.genesis import compute_network_id, encode_genesis
+from meshnode.errors import CommandRejected
+from meshnode.invitations import InvitationBook
+from meshnode.joining import JoinServer
+from meshnode.ticket import Ticket, encode_ticket, select_addresses
+
+if TYPE_CHECKING:
+    from meshnode.node.setup import NodeSetup
+    from meshnode.shell.runtime import Runtime
+
+
+class Inviter:
+    """This node's side of every invitation it issued."""
+
+    def __init__(self, setup: NodeSetup, runtime: Runtime) -> None:
+        self._setup = setup
+        self._runtime = runtime
+        self._book = InvitationBook(setup.directory / "invitations.bin")
+        self._network = compute_network_id(setup.genesis)
+
+    async def invite(self, *, uses: int, expires_in_ms: int, role: str) -> str:
+        """Issue an invitation; the ticket holds its secret. 0 ms never expires."""
+        if expires_in_ms < 0:
+            raise CommandRejected("an invitation cannot have expired before it is issued")
+        runtime, setup = self._runtime, self._setup
+        now_ms = runtime.now_ms()
+        seed = await asyncio.to_thread(
+            self._book.issue,
+            setup.secrets,
+            setup.genesis.suite,
+            network=self._network,
+            inviter=runtime.author,
+            uses=uses,
+            expires_ms=now_ms + expires_in_ms if expires_in_ms else 0,
+            role=role,
+            now_ms=now_ms,
+        )
+        return encode_ticket(
+            Ticket(
+                network=self._network,
+                network_name=setup.genesis.name,
+                peer=runtime.transport.peer_id,
+                addresses=select_addresses(runtime.transport.addresses),
+                bearer_seed=seed,
+            )
+        )
+
+    def make_join_server(self) -> JoinServer:
+        """Answers those who come with a ticket."""
+        return JoinServer(
+            network=self._network,
+            genesis=encode_genesis(self._setup.genesis),
+            peer=self._runtime.transport.peer_id,
+            invitations=self._book,
+            load_credentials=self._load_credentials,
+            now_ms=self._runtime.now_ms,
+        )
+
+    async def _load_credentials(self) -> tuple[bytes, ...]:
+        """The profiles that lead from a founder to this node; none where it is one itself."""
+        for member in self._runtime.view().members:
+            if member.id != self._runtime.author:
+                continue
+            if member.founder:
+                return ()
+            if member.profiles:
+                first = member.profiles[0].id
+                wires = await self._runtime.read([first])
+                return (*self._setup.membership.credentials, wires[first])
+        raise CommandRejected(
+            "this node has not published its own profile yet", hint="try again in a moment"
+        )

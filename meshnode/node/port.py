@@ -1,0 +1,119 @@
+"""A running node, as serving and asking see it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dag.vertex import decode_signed
+from meshnode.core.events import VertexAdmitted
+from meshnode.errors import CommandRejected
+from meshnode.serving.port import ServingPeer
+from meshnode.serving.results import choose_share
+from meshnode.shell.subscriptions import SubscriberLagged
+from meshnode.transport.base import PeerId
+
+if TYPE_CHECKING:
+    from dag.genesis import Share
+    from dag.vertex import SignedVertex
+    from meshnode.core.commands import Serve
+    from meshnode.core.views import PeerView
+    from meshnode.errors import InvalidMessage
+    from meshnode.shell.runtime import Runtime
+    from meshnode.transport.base import FrameStream
+
+
+class RuntimePort:
+    """`meshnode.serving.port.MeshPort` over a runtime."""
+
+    def __init__(self, runtime: Runtime, *, name: str, share: Share | None) -> None:
+        self._runtime = runtime
+        self._name = name
+        network = runtime.genesis.parameters.share
+        self._share = network if share is None else choose_share(network, share)
+
+    @property
+    def author(self) -> bytes:
+        """Own author id."""
+        return self._runtime.author
+
+    @property
+    def peer(self) -> str:
+        """Own transport id."""
+        return self._runtime.transport.peer_id
+
+    @property
+    def name(self) -> str:
+        """Own name, for people."""
+        return self._name
+
+    @property
+    def share(self) -> Share:
+        """What result vertices may show: the network's rule, or this node's stricter one."""
+        return self._share
+
+    def find_member(self, peer: str) -> bytes | None:
+        """The author behind a ready peer; None for anybody else."""
+        for ready in self._runtime.view().peers:
+            if ready.peer == peer:
+                return ready.author
+        return None
+
+    def list_serving_peers(self) -> list[ServingPeer]:
+        """Every ready peer."""
+        return [_make_serving_peer(peer) for peer in self._runtime.view().peers]
+
+    async def open_stream(self, peer: str) -> FrameStream:
+        """Open a stream to a ready peer. Raises `TransportError`."""
+        return await self._runtime.transport.open_stream(PeerId(peer))
+
+    async def publish(self, kind: int, body: bytes, knowledge: tuple[bytes, ...]) -> SignedVertex:
+        """Author a vertex; returns once it is durable. Raises `CommandRejected`."""
+        return await self._runtime.publish(kind, body, knowledge)
+
+    async def find_vertex(self, vertex_id: bytes, *, timeout_ms: int) -> SignedVertex | None:
+        """A vertex from the own store; waits that long for it to arrive."""
+        async with self._runtime.events() as events:
+            # The subscription stands before the store is read, so that nothing slips between.
+            wires = await self._runtime.read([vertex_id])
+            if vertex_id in wires:
+                return decode_signed(wires[vertex_id])
+            try:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    async for event in events:
+                        if isinstance(event, VertexAdmitted) and event.signed.id == vertex_id:
+                            return event.signed
+            except (TimeoutError, SubscriberLagged):
+                wires = await self._runtime.read([vertex_id])
+        return decode_signed(wires[vertex_id]) if vertex_id in wires else None
+
+    async def advertise(self, serve: Serve) -> None:
+        """Tell peers what this node serves."""
+        try:
+            await self._runtime.submit(serve)
+        except CommandRejected:
+            return  # the node is stopping: peers learn it from its goodbye
+
+    def report_offence(self, peer: str, error: InvalidMessage) -> None:
+        """Count what a peer did wrong on a stream."""
+        self._runtime.report_offence(peer, error.offence, error.message)
+
+    def read_clock_ms(self) -> int:
+        """Milliseconds that never go back."""
+        return self._runtime.now_ms()
+
+
+def _make_serving_peer(peer: PeerView) -> ServingPeer:
+    advert = peer.advert
+    if advert is None:
+        return ServingPeer(peer=peer.peer, author=peer.author, name=peer.name)
+    return ServingPeer(
+        peer=peer.peer,
+        author=peer.author,
+        name=peer.name,
+        models=advert.models,
+        slots=advert.slots,
+        running=advert.running,
+        queued=advert.queued,
+        draining=advert.draining,
+    )

@@ -1,0 +1,285 @@
+"""From the node's own records to the ones people read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from dag.bodies import (
+    EVIDENCE_DECODER,
+    NOTE_DECODER,
+    PROFILE_DECODER,
+    RESULT_DECODER,
+    Evidence,
+    Note,
+    Profile,
+    Result,
+)
+from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
+from meshnode.core.events import (
+    Alone,
+    Event,
+    ForkSeen,
+    OffenceSeen,
+    PeerLost,
+    PeerReady,
+    PeerServes,
+    VertexAdmitted,
+)
+from meshnode.errors import CommandRejected, InvalidMessage
+from meshnode.serving.protocol import clip_text
+from meshnode.views import (
+    EngineView,
+    ForkFound,
+    HeadsInfo,
+    ModelView,
+    NodeEvent,
+    NoPeers,
+    OffenceCounted,
+    PeerInfo,
+    PeerJoined,
+    PeerLeft,
+    PeerServing,
+    RefView,
+    VertexDetail,
+    VertexInfo,
+    VertexSeen,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dag.authors import Author
+    from dag.canonical import CanonicalDecoder
+    from dag.vertex import SignedVertex
+    from meshnode.core.messages import ModelAdvert
+    from meshnode.core.views import NodeView, PeerView
+    from meshnode.serving.desk import Desk
+
+SUMMARY_CHARS_MAX: Final = 100
+SHORT_HEX: Final = 8
+
+Body = Profile | Result | Note | Evidence
+
+_DECODERS: Final[dict[int, CanonicalDecoder[Any]]] = {
+    Kind.PROFILE: PROFILE_DECODER,
+    Kind.RESULT: RESULT_DECODER,
+    Kind.NOTE: NOTE_DECODER,
+    Kind.EVIDENCE: EVIDENCE_DECODER,
+}
+_KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
+
+
+def parse_kind(text: str) -> int:
+    """The code of a kind's name. Raises `CommandRejected`."""
+    if text in _KINDS:
+        return _KINDS[text]
+    number = text.removeprefix("opaque-")
+    if number != text and number.isdecimal() and len(number) < 19:
+        return int(number)
+    raise CommandRejected(
+        f"there is no kind of vertex called '{text}'", hint=f"one of {', '.join(_KINDS)}"
+    )
+
+
+def name_author(author: bytes, names: Mapping[bytes, str]) -> str:
+    """How people call an author: its name, or the start of its id."""
+    return names.get(author) or author.hex()[:SHORT_HEX]
+
+
+def decode_body(signed: SignedVertex) -> Body | None:
+    """The body of a vertex; None where it is opaque or malformed, and so without effect."""
+    decoder = _DECODERS.get(signed.vertex.kind)
+    if decoder is None:
+        return None
+    try:
+        body: Body = decoder.decode(signed.vertex.body)
+    except InvalidMessage:
+        return None
+    return body
+
+
+def show_vertex(signed: SignedVertex, names: Mapping[bytes, str]) -> VertexInfo:
+    """A vertex in one line."""
+    vertex = signed.vertex
+    return VertexInfo(
+        id=signed.id.hex(),
+        author=vertex.author.hex(),
+        author_name=name_author(vertex.author, names),
+        kind=get_kind_name(vertex.kind),
+        lane=vertex.lane,
+        seq=vertex.seq,
+        lamport=vertex.lamport,
+        time_ms=vertex.time_ms,
+        size_bytes=len(signed.wire),
+        parents=tuple(show_ref(ref) for ref in vertex.parents),
+        summary=_summarise(decode_body(signed)),
+    )
+
+
+def show_detail(signed: SignedVertex, names: Mapping[bytes, str]) -> VertexDetail:
+    """A vertex with its body and its bytes."""
+    body = decode_body(signed)
+    return VertexDetail(
+        vertex=show_vertex(signed, names),
+        body=None if body is None else _show_fields(body),
+        wire=signed.wire.hex(),
+    )
+
+
+def show_ref(ref: Ref) -> RefView:
+    """How a vertex names another."""
+    return RefView(lamport=ref.lamport, id=ref.id.hex())
+
+
+def show_heads(view: NodeView) -> HeadsInfo:
+    """What a store amounts to."""
+    return HeadsInfo(
+        digest=view.heads_digest.hex(),
+        vertices=view.vertices,
+        lamport=view.lamport,
+        heads=tuple(show_ref(ref) for ref in view.heads),
+    )
+
+
+def show_peers(view: NodeView) -> list[PeerInfo]:
+    """Every other member: those connected first, then by name."""
+    ready = {peer.author: peer for peer in view.peers}
+    others = [member for member in view.members if member.id != view.author]
+    shown = [_show_member(member, ready.get(member.id)) for member in others]
+    return sorted(shown, key=lambda peer: (not peer.ready, peer.name, peer.author))
+
+
+def _show_member(member: Author, peer: PeerView | None) -> PeerInfo:
+    name = member.name or member.id.hex()[:SHORT_HEX]
+    if peer is None:
+        return PeerInfo(author=member.id.hex(), name=name, addresses=member.addresses)
+    advert = peer.advert
+    return PeerInfo(
+        author=member.id.hex(),
+        name=name,
+        peer=peer.peer,
+        ready=True,
+        addresses=peer.addresses or (peer.address,),
+        rtt_ms=peer.rtt_ms,
+        models=() if advert is None else show_models(advert.models),
+        slots=None if advert is None else advert.slots,
+        running=None if advert is None else advert.running,
+        queued=None if advert is None else advert.queued,
+        draining=advert is not None and advert.draining,
+    )
+
+
+def show_models(models: Sequence[ModelAdvert]) -> tuple[ModelView, ...]:
+    """What a peer says that it serves."""
+    return tuple(
+        ModelView(
+            id=model.id,
+            engine=model.engine,
+            label=model.label,
+            revision=model.revision,
+            context_tokens=model.context_tokens or None,
+            tools=model.tools,
+        )
+        for model in models
+    )
+
+
+def show_engine(desk: Desk) -> EngineView:
+    """What answers on this node itself."""
+    engine = desk.engine
+    return EngineView(
+        name=engine.name,
+        shareable=engine.shareable,
+        slots=engine.slots,
+        running=desk.running,
+        queued=desk.queued,
+        models=tuple(
+            ModelView(
+                id=model.id,
+                engine=engine.name,
+                label=model.label,
+                revision=model.revision,
+                context_tokens=model.context_tokens or None,
+                tools=model.tools,
+            )
+            for model in desk.models
+        ),
+    )
+
+
+def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
+    """A fact of the core for people; None for what only the node itself is concerned with."""
+    match event:
+        case VertexAdmitted():
+            return VertexSeen(vertex=show_vertex(event.signed, names), own=not event.source)
+        case PeerReady():
+            return PeerJoined(peer=event.peer, author=event.author.hex(), name=event.name)
+        case PeerLost():
+            return PeerLeft(peer=event.peer, author=event.author.hex(), reason=event.reason)
+        case PeerServes():
+            return PeerServing(
+                peer=event.peer,
+                author=event.author.hex(),
+                models=show_models(event.models),
+                slots=event.slots,
+                running=event.running,
+                queued=event.queued,
+                draining=event.draining,
+            )
+        case ForkSeen():
+            return ForkFound(
+                author=event.author.hex(),
+                lane=event.lane,
+                seq=event.seq,
+                first=event.first.hex(),
+                second=event.second.hex(),
+            )
+        case OffenceSeen():
+            return OffenceCounted(peer=event.peer, offence=event.offence, detail=event.detail)
+        case Alone():
+            return NoPeers(tried=event.tried)
+        case _:
+            return None
+
+
+def make_knowledge_text(signed: SignedVertex) -> str:
+    """What a vertex contributes to a question that builds on it; empty where it says nothing."""
+    body = decode_body(signed)
+    if isinstance(body, Result):
+        return body.answer
+    if isinstance(body, Note) and body.media_type.startswith("text/"):
+        text = body.content.decode(errors="replace")
+        return f"{body.title}\n{text}" if body.title else text
+    return ""
+
+
+def _summarise(body: Body | None) -> str:
+    match body:
+        case Profile():
+            text = body.name
+        case Result():
+            text = f"{body.model}: {body.answer or f'({body.answer_bytes} bytes, digest only)'}"
+        case Note():
+            text = body.title or body.content[: 4 * SUMMARY_CHARS_MAX].decode(errors="replace")
+        case Evidence():
+            text = "two vertices of one author in one place"
+        case _:
+            return ""
+    return clip_text(" ".join(text.split()), chars_max=SUMMARY_CHARS_MAX)
+
+
+def _show_fields(body: Body) -> dict[str, Any]:
+    fields = {name: _show_value(getattr(body, name)) for name in body.__struct_fields__}
+    if isinstance(body, Note) and body.media_type.startswith("text/"):
+        fields["content"] = body.content.decode(errors="replace")
+    return fields
+
+
+def _show_value(value: object) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return {name: _show_value(getattr(value, name)) for name in value.__struct_fields__}
+    return value

@@ -1,0 +1,134 @@
+"""From a configuration to who this node is: home folder, identity, network, transport."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dag.genesis import Genesis
+from dag.identity import derive_public_keys
+from dag.keys import SecretKeys
+from meshnode.errors import CommandRejected
+from meshnode.home import Bootstrap, Home, Identity, Membership, NetworkFolder
+from meshnode.joining import request_admission
+from meshnode.passphrase import PassphraseChoice, choose_passphrase
+from meshnode.ticket import Ticket
+from meshnode.transport.peer_id import peer_id_from_public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshnode.config import NodeConfig
+    from meshnode.secret import Secret
+    from meshnode.transport.base import Transport
+    from meshnode.transport.memory import MemoryNetwork
+
+NAME_CHARS_MAX: Final = 64
+
+
+@cache
+def get_version() -> str:
+    """The installed version of this program."""
+    return metadata.version("meshnode")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSetup:
+    """Everything that makes a node this node."""
+
+    directory: Path
+    """Of its journal and its invitations."""
+    genesis: Genesis
+    secrets: SecretKeys = field(repr=False)
+    name: str
+    membership: Membership = field(default_factory=Membership)
+    home: Home | None = None
+    """None for a node that keeps nothing."""
+    key_mode: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+def make_transport(
+    hub: MemoryNetwork | None,
+    seed: bytes,
+    *,
+    listen: Sequence[str],
+    announce: Sequence[str] = (),
+) -> Transport:
+    """The transport of the host key made of `seed`: in memory with a hub, else libp2p."""
+    if hub is not None:
+        from nacl.signing import SigningKey
+
+        from meshnode.transport.memory import MemoryTransport
+
+        key = SigningKey(seed).verify_key.encode()
+        return MemoryTransport(hub, peer_id_from_public_key(key))
+    from meshnode.transport.libp2p.transport import Libp2pTransport
+
+    return Libp2pTransport(seed, listen=listen, announce=announce)
+
+
+def open_identity(
+    home: Home, config: NodeConfig, passphrase: Secret | None, *, now_ms: int
+) -> tuple[Identity, PassphraseChoice]:
+    """Open the home's key store, or make one. Blocks while it derives the key."""
+    choice = (
+        choose_passphrase(home.key_mode, file=config.passphrase_file, environ={}, prompt=None)
+        if passphrase is None
+        else PassphraseChoice(passphrase)
+    )
+    return home.ensure_identity(choice.passphrase, now_ms=now_ms), choice
+
+
+def choose_name(config: NodeConfig, identity: Identity) -> str:
+    """How people call this node."""
+    if len(config.name) > NAME_CHARS_MAX:
+        raise CommandRejected(
+            f"a node's name has {len(config.name)} characters",
+            hint=f"choose one of at most {NAME_CHARS_MAX}",
+        )
+    key = derive_public_keys(identity.secrets, "ed25519").ed25519_key
+    return config.name or f"node-{key.hex()[:6]}"
+
+
+def found_network(
+    home: Home, identity: Identity, config: NodeConfig, *, name: str, now_ms: int
+) -> NetworkFolder:
+    """Found the network a fresh home begins with."""
+    return home.create_network(
+        identity,
+        name=config.network_name or f"{name}-net"[:NAME_CHARS_MAX],
+        founder_name=name,
+        now_ms=now_ms,
+        suite=config.suite,
+        share=config.share or "full",
+        kind=config.kind,
+    )
+
+
+async def join_network(
+    home: Home, identity: Identity, ticket: Ticket, hub: MemoryNetwork | None
+) -> NetworkFolder:
+    """Ask to be let in, and make the ticket's network the current one.
+
+    Raises `CommandRejected`, `TransportError` or `DeadlineExceeded`; nothing has changed then.
+    """
+    # Tickets do not name the network's suite. Nearly all are hybrid; where the genesis says
+    # otherwise, this node is another author there, and asks again under that name.
+    author = identity.compute_author("hybrid")
+    admitted = await request_admission(_make_joiner(hub), ticket, author)
+    own = identity.compute_author(admitted.genesis.suite)
+    if own != author:
+        admitted = await request_admission(_make_joiner(hub), ticket, own)
+    via = Bootstrap(ticket.peer, ticket.addresses)
+    membership = Membership(admitted.inviter, admitted.invitation, admitted.credentials, (via,))
+    return home.add_network(admitted.genesis, membership)
+
+
+def _make_joiner(hub: MemoryNetwork | None) -> Transport:
+    """A transport for one question, under a key nobody will see again."""
+    return make_transport(hub, os.urandom(32), listen=("/ip4/127.0.0.1/tcp/0",))

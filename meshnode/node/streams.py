@@ -1,0 +1,110 @@
+"""Who answers a stream: members ask questions, strangers may only ask to join."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from meshnode.core.events import PeerReady
+from meshnode.errors import InvalidMessage, StreamReset
+from meshnode.serving.protocol import decode_ask_frame
+
+if TYPE_CHECKING:
+    from meshnode.joining import JoinServer
+    from meshnode.node.port import RuntimePort
+    from meshnode.serving.server import AnswerServer
+    from meshnode.shell.runtime import Runtime
+    from meshnode.transport.base import FrameStream, PeerId
+
+FIRST_FRAME_MS = 5_000
+HANDSHAKE_MS = 3_000
+"""A member may ask in the very moment in which its own proof is still being checked here."""
+
+
+class StreamRouter:
+    """Hands each stream that a peer opens to its server."""
+
+    def __init__(self, runtime: Runtime, port: RuntimePort, joins: JoinServer) -> None:
+        self._runtime = runtime
+        self._port = port
+        self._joins = joins
+        self._answers: AnswerServer | None = None
+
+    def set_answers(self, answers: AnswerServer) -> None:
+        """From now on members are served by this."""
+        self._answers = answers
+
+    async def serve(self, stream: FrameStream) -> None:
+        """Handle one stream to its end."""
+        try:
+            if self._port.find_member(stream.peer) is None:
+                stream = await self._serve_stranger(stream)
+            if self._port.find_member(stream.peer) is not None and self._answers is not None:
+                await self._answers.serve(stream)
+        except InvalidMessage as error:
+            self._port.report_offence(stream.peer, error)
+        except (StreamReset, TimeoutError):
+            pass  # the peer is gone, or as good as gone
+        finally:
+            stream.reset()
+
+    async def _serve_stranger(self, stream: FrameStream) -> FrameStream:
+        """Serve a joiner; for anything else wait until the handshake has shown who it is."""
+        async with asyncio.timeout(FIRST_FRAME_MS / 1000):
+            frame = await stream.receive()
+        if frame is None:
+            raise StreamReset(f"{stream.peer} asked nothing")
+        replayed = _Replayed(stream, frame)
+        if _is_question(frame):
+            await self._wait_for_member(stream.peer)
+        else:
+            await self._joins.serve(replayed)
+        return replayed
+
+    async def _wait_for_member(self, peer: PeerId) -> None:
+        async with self._runtime.events() as events, asyncio.timeout(HANDSHAKE_MS / 1000):
+            if self._port.find_member(peer) is not None:
+                return
+            async for event in events:
+                if isinstance(event, PeerReady) and event.peer == peer:
+                    return
+
+
+class _Replayed:
+    """A stream whose first frame was looked at already."""
+
+    def __init__(self, stream: FrameStream, first: bytes) -> None:
+        self._stream = stream
+        self._first: bytes | None = first
+
+    @property
+    def peer(self) -> PeerId:
+        """The proved peer at the other end."""
+        return self._stream.peer
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame."""
+        await self._stream.send(frame)
+
+    async def receive(self) -> bytes | None:
+        """The next frame, beginning with the one that was looked at."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await self._stream.receive()
+
+    async def finish(self) -> None:
+        """Say that no more frames follow."""
+        await self._stream.finish()
+
+    def reset(self) -> None:
+        """End the stream at once."""
+        self._stream.reset()
+
+
+def _is_question(frame: bytes) -> bool:
+    try:
+        decode_ask_frame(frame)
+    except InvalidMessage:
+        return False
+    return True
