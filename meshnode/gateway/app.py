@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import secrets
+import time
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
+import msgspec
 from aiohttp import web
 
 from meshnode.config import LOOPBACK_HOSTS, format_api_address, parse_api_address
 from meshnode.errors import ConfigError
 from meshnode.gateway.guard import answer_problems, make_guard
-from meshnode.gateway.health import make_health_routes
+from meshnode.gateway.health import PROGRAM, make_health_routes
 from meshnode.gateway.mesh_api import MeshApi
 from meshnode.secret import Secret
 
@@ -20,14 +23,21 @@ if TYPE_CHECKING:
 
 BODY_BYTES_MAX: Final = 2 * 2**20
 SHUTDOWN_GRACE_S: Final = 1.0
+HOLDER_TIMEOUT_S: Final = 1.0
+HOLDER_BYTES_MAX: Final = 1_024
 _TOKEN_BYTES: Final = 32
 
 
 class Gateway:
     """Listens from `start` to `close`."""
 
-    def __init__(self, host: NodeHost, *, api: str, insecure: bool = False) -> None:
-        """Serve `host` at HOST:PORT. Raises `ConfigError` for an address beyond this machine."""
+    def __init__(
+        self, host: NodeHost, *, api: str, insecure: bool = False, since_ms: int = 0
+    ) -> None:
+        """Serve `host` at HOST:PORT. Raises `ConfigError` for an address beyond this machine.
+
+        `since_ms` is when this process began to serve, for people.
+        """
         self._host, self._port = parse_api_address(api)
         loopback_only = self._host in LOOPBACK_HOSTS
         if not loopback_only and not insecure:
@@ -41,7 +51,7 @@ class Gateway:
             middlewares=[answer_problems, make_guard(self.token, loopback_only=loopback_only)],
             client_max_size=BODY_BYTES_MAX,
         )
-        app.add_routes(make_health_routes(host))
+        app.add_routes(make_health_routes(host, since_ms=since_ms))
         app.add_routes(MeshApi(host, lambda: self.api).make_routes())
         # A client that goes away cancels its handler, and with it the work behind it.
         self._runner = web.AppRunner(
@@ -63,7 +73,7 @@ class Gateway:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise _explain(error, self.api) from None
+            raise await _explain(error, self.api) from None
         self._port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
@@ -71,13 +81,37 @@ class Gateway:
         await self._runner.cleanup()
 
 
-def _explain(error: OSError, api: str) -> ConfigError:
+async def _explain(error: OSError, api: str) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            f"api address {api} is taken by another program",
+            f"api address {api} is taken by {await _describe_holder(api)}",
             hint="choose another with --api HOST:PORT; port 0 takes any free one",
         )
     return ConfigError(
         f"api address {api} cannot be listened on: {error.strerror}",
         hint="choose an address of this machine with --api HOST:PORT",
     )
+
+
+async def _describe_holder(api: str) -> str:
+    """Who listens there already: another node says so itself."""
+    timeout = aiohttp.ClientTimeout(total=HOLDER_TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.get(f"http://{api}/livez", allow_redirects=False) as response,
+        ):
+            data = msgspec.json.decode(await response.content.read(HOLDER_BYTES_MAX))
+            if data["program"] != PROGRAM:
+                return "another program"
+            since = time.strftime("%H:%M", time.localtime(int(data["since_ms"]) // 1_000))
+            return f"another meshnode, pid {int(data['pid'])}, since {since}"
+    except (
+        aiohttp.ClientError,
+        TimeoutError,
+        msgspec.DecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):
+        return "another program"

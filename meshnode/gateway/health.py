@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -10,11 +11,17 @@ if TYPE_CHECKING:
     from meshnode.gateway.port import NodeHost
 
 
-def make_health_routes(host: NodeHost) -> list[web.RouteDef]:
+PROGRAM: Final = "meshnode"
+
+
+def make_health_routes(host: NodeHost, *, since_ms: int) -> list[web.RouteDef]:
     """`/livez`: the loop answers. `/startupz`, `/readyz`: 503 with phase and time until ready."""
 
     async def live(_: web.Request) -> web.Response:
-        return web.json_response({"live": True})
+        # Whoever finds the port taken learns by whom.
+        return web.json_response(
+            {"live": True, "program": PROGRAM, "pid": os.getpid(), "since_ms": since_ms}
+        )
 
     async def started(_: web.Request) -> web.Response:
         phase = host.phase

@@ -288,10 +288,37 @@ async def test_events_end_with_the_node(host, http):
         assert await response.read() == b": connected\n\n"
 
 
-async def test_taken_and_foreign_addresses_are_named(gateway):
-    with pytest.raises(ConfigError, match="taken by another program"):
+async def test_taken_address_names_the_node_that_holds_it(gateway):
+    with pytest.raises(ConfigError, match=r"another meshnode, pid \d+, since \d\d:\d\d.*--api"):
         async with open_gateway(api=gateway[1].api):
             pass
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"program":"x"}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n?",
+        b"SSH-2.0\r\n",
+    ],
+)
+async def test_taken_address_of_another_program_is_named(answer):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConfigError, match="another program"):
+            async with open_gateway(api=f"127.0.0.1:{port}"):
+                pass
+
+
+async def test_address_of_another_machine_is_named():
     with pytest.raises(ConfigError, match="cannot be listened on"):
         async with open_gateway(api="192.0.2.1:0", insecure=True):
             pass
