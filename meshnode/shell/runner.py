@@ -206,7 +206,8 @@ class Runner:
     async def _finish_batch(self, applier: Applier, effects: Sequence[Effect]) -> None:
         self._arm_timer()
         await applier.apply(effects)
-        if not len(self._inbox) and not applier.jobs and not self._requests:
+        waiting = any(not request.done.done() for request in self._requests.values())
+        if not len(self._inbox) and not applier.jobs and not waiting:
             self._quiet.set()
         else:
             self._quiet.clear()
@@ -260,17 +261,16 @@ class Runner:
 
     async def drain(self, timeout_ms: int) -> bool:
         """Wait until nothing is under way; False when that took longer than allowed."""
+        if self._stopping:
+            return False
+        self._quiet.clear()
+        self._inbox.wake()
         try:
             async with asyncio.timeout(timeout_ms / 1_000):
-                while not self._stopping:
-                    self._quiet.clear()
-                    self._inbox.wake()
-                    await self._quiet.wait()
-                    if not len(self._inbox) and not self._requests:
-                        return True
+                await self._quiet.wait()
         except TimeoutError:
-            pass
-        return False
+            return False
+        return not self._stopping
 
     def stop(self) -> None:
         """End `run` after the batch it is in."""
@@ -283,6 +283,7 @@ class Runner:
         self._disarm_timer()
         self._inbox.close()
         self._quiet.set()
+        self._started.set()
         self.refuse_commands(
             "the node has stopped; what was not acknowledged may not have happened"
         )

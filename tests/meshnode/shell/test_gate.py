@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dag.errors import Offence
+from meshnode.core.admission import Admission
+from meshnode.core.inputs import Connected, Disconnected, Received, Rejected, Vertices
+from meshnode.core.messages import Ping, Push, encode_message
+from meshnode.shell.gate import Gate
+from meshnode.shell.inbox import Inbox
+from meshnode.shell.telemetry import Telemetry
+from meshnode.shell.verify_pool import VerifyPool
+from meshnode.transport.base import Channel
+from tests.support.dag_builder import DagBuilder
+
+BUILDER = DagBuilder(authors=2).profiles().layer(body=bytes(5_000))
+PING = encode_message(Ping(1))
+PUSH = encode_message(Push(tuple(v.wire for v in BUILDER.vertices)))
+
+
+class Authors:
+    def get_keys(self, author):
+        return next((p.keys for p in BUILDER.people if p.author == author), None)
+
+
+class Bulk:
+    def __init__(self):
+        self.dropped = []
+
+    def drop(self, peer):
+        self.dropped.append(peer)
+
+
+class Stream:
+    def __init__(self):
+        self.resets = 0
+
+    def reset(self):
+        self.resets += 1
+
+
+@pytest.fixture
+async def gate():
+    pool = VerifyPool(BUILDER.people[0].secrets, "ed25519")
+    gate = Gate(inbox=Inbox(4), pool=pool, bulk=Bulk(), telemetry=Telemetry())
+    yield gate
+    await pool.close()
+
+
+def admit(gate):
+    gate.open(Admission(BUILDER.network, "ed25519", Authors(), lambda vertex_id: False))
+
+
+def take_all(gate):
+    stamps = []
+    while (stamp := gate._inbox.take()) is not None:
+        stamps.append(stamp(7))
+    return stamps
+
+
+async def test_gate_lets_frames_wait_until_the_core_runs(gate):
+    gate.connected("a", inbound=True, remote_address="x")
+    waiting = asyncio.ensure_future(gate.deliver("a", Channel.CONTROL, [PING, b"\xc1", PUSH]))
+    await asyncio.sleep(0)
+    assert take_all(gate) == [Connected(7, "a", True, "x")]
+    admit(gate)
+    await waiting
+    received, rejected, vertices = take_all(gate)
+    assert received == Received(7, "a", Ping(1))
+    assert isinstance(rejected, Rejected)
+    assert rejected.offence is Offence.MALFORMED
+    assert isinstance(vertices.message, Vertices)
+    assert gate._telemetry.snapshot()["counters"]["frames_received"] == 3
+
+
+async def test_gate_drops_what_was_checked_for_a_connection_that_ended(gate):
+    admit(gate)
+    gate.connected("a", inbound=True, remote_address="x")
+    waiting = asyncio.ensure_future(gate.deliver("a", Channel.BULK, [PUSH]))
+    await asyncio.sleep(0)
+    gate.disconnected("a", reason="gone")
+    gate.connected("a", inbound=True, remote_address="y")
+    await waiting
+    await gate.deliver("b", Channel.CONTROL, [PING])
+    assert [type(entry) for entry in take_all(gate)] == [Connected, Disconnected, Connected]
+    assert gate._bulk.dropped == ["a"]
+
+
+async def test_gate_stops_reading_a_peer_while_the_inbox_is_full(gate):
+    admit(gate)
+    gate.connected("a", inbound=True, remote_address="x")
+    await gate.deliver("a", Channel.CONTROL, [PING] * 3)
+    waiting = asyncio.ensure_future(gate.deliver("a", Channel.CONTROL, [PING]))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert len(take_all(gate)) == 4
+    gate._inbox.release()
+    await waiting
+    assert len(take_all(gate)) == 1
+
+
+async def test_gate_refuses_the_channel_nobody_listens_on(gate):
+    admit(gate)
+    gate.connected("a", inbound=True, remote_address="x")
+    await gate.deliver("a", Channel.RPC, [PING])
+    assert take_all(gate)[1].offence is Offence.UNASKED
+
+
+async def test_gate_passes_on_what_the_transport_saw(gate):
+    gate.offended("a", offence="flood", detail="d")
+    gate.offended("a", offence="something new", detail="e")
+    assert take_all(gate) == [
+        Rejected(7, "a", Offence.FLOOD, "d"),
+        Rejected(7, "a", Offence.BAD_STREAM, "e"),
+    ]
+
+
+async def test_gate_resets_streams_until_somebody_serves_them(gate):
+    stream, served = Stream(), []
+    await gate.serve(stream)
+    assert stream.resets == 1
+
+    async def handler(stream):
+        served.append(stream)
+
+    gate.set_stream_handler(handler)
+    await gate.serve(stream)
+    assert served == [stream]
+    assert stream.resets == 1

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from dag.types import Kind
+from meshnode.core.commands import Leave, Publish
+from meshnode.core.effects import Emit, Persist, StoreValue
+from meshnode.core.events import Alone, Published
+from meshnode.core.inputs import Completed, Disconnected, Signed, Submitted, Ticked
+from meshnode.errors import CommandRejected, DeadlineExceeded, StorageError
+from meshnode.shell.clock import ManualClock
+from meshnode.shell.crash import FILE_NAME, CrashFile
+from meshnode.shell.inbox import Inbox
+from meshnode.shell.recording import Frame, decode_input
+from meshnode.shell.runner import Runner
+from meshnode.shell.subscriptions import EventHub
+from meshnode.shell.telemetry import Telemetry
+from tests.support.dag_builder import DagBuilder
+from tests.support.runtimes import wait_until
+
+SIGNED = DagBuilder(authors=1).profiles().vertices[0]
+
+
+class Core:
+    """Notes its inputs; answers what it is told to."""
+
+    def __init__(self):
+        self.inputs = []
+        self.next_wakeup = None
+        self.answer = lambda entry: []
+
+    def start(self, now_ms):
+        self.inputs.append(("start", now_ms))
+        return []
+
+    def handle(self, entry):
+        self.inputs.append(entry)
+        return self.answer(entry)
+
+
+class Applier:
+    def __init__(self):
+        self.batches = []
+        self.jobs = 0
+        self.failure = None
+        self.runner = None
+
+    async def apply(self, effects):
+        self.batches.append(list(effects))
+        if self.failure:
+            raise self.failure
+        for effect in effects:
+            if isinstance(effect, Emit):
+                self.runner.on_event(effect.event)
+
+
+class Bench:
+    def __init__(self, folder):
+        self.core, self.applier, self.clock = Core(), Applier(), ManualClock(1_000)
+        self.inbox, self.hub, self.telemetry = Inbox(8), EventHub(), Telemetry()
+        self.crash_path = folder / FILE_NAME
+        self.runner = Runner(
+            self.core,
+            clock=self.clock,
+            inbox=self.inbox,
+            hub=self.hub,
+            telemetry=self.telemetry,
+            crash=CrashFile(folder),
+        )
+        self.applier.runner = self.runner
+        self.task = asyncio.ensure_future(self.runner.run(self.applier))
+
+
+@pytest.fixture
+async def bench(tmp_path):
+    bench = Bench(tmp_path)
+    await bench.runner.wait_started()
+    yield bench
+    bench.runner.stop()
+    await bench.task
+
+
+async def test_runner_starts_the_core_and_hands_it_what_comes_in_one_batch(bench):
+    batches = len(bench.applier.batches)
+    entries = [lambda now: Disconnected(now, "a", ""), lambda now: Disconnected(now, "b", "")]
+    await bench.inbox.put(entries)
+    await wait_until(lambda: len(bench.core.inputs) == 3)
+    assert bench.core.inputs[0] == ("start", 1_000)
+    assert [entry.peer for entry in bench.core.inputs[1:]] == ["a", "b"]
+    assert len(bench.applier.batches) == batches + 1
+
+
+async def test_runner_ticks_when_the_deadline_of_the_core_is_due(bench):
+    bench.core.answer = lambda entry: setattr(bench.core, "next_wakeup", None) or []
+    bench.core.next_wakeup = 1_005
+    await bench.inbox.put([lambda now: Disconnected(now, "a", "")])
+    bench.core.answer = lambda entry: []
+    await wait_until(lambda: len(bench.core.inputs) == 2)
+    bench.core.answer = lambda entry: setattr(bench.core, "next_wakeup", None) or []
+    bench.clock.advance(5)
+    await wait_until(lambda: len(bench.core.inputs) == 3)
+    assert bench.core.inputs[-1] == Ticked(1_005)
+
+
+async def test_submit_returns_when_the_core_has_taken_the_command(bench):
+    await bench.runner.submit(Leave("bye"))
+    assert bench.core.inputs[-1] == Submitted(1_000, 1, Leave("bye"))
+
+
+async def test_submit_raises_what_the_core_says_against_it(bench):
+    def refuse(entry):
+        raise CommandRejected("not now")
+
+    bench.core.answer = refuse
+    with pytest.raises(CommandRejected, match="not now"):
+        await bench.runner.submit(Leave("bye"))
+    assert bench.runner.failure is None
+
+
+async def test_publish_returns_when_the_vertex_is_durable(bench):
+    publishing = asyncio.ensure_future(
+        bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=5_000)
+    )
+    await wait_until(lambda: len(bench.core.inputs) == 2)
+    assert not publishing.done()
+    bench.core.answer = lambda entry: [Emit(Published(1, SIGNED)), Emit(Published(9, SIGNED))]
+    bench.runner.on_receipt(4, Signed(b""))
+    assert await publishing == SIGNED
+    assert bench.core.inputs[-1] == Completed(1_000, 4, Signed(b""))
+
+
+async def test_publish_gives_up_after_its_time(bench):
+    with pytest.raises(DeadlineExceeded, match="within 0 ms"):
+        await bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=0)
+    bench.runner.on_event(Published(1, SIGNED))
+
+
+async def test_commands_are_refused_while_the_node_stops_but_it_may_leave(bench):
+    bench.runner.refuse_commands("the node is stopping")
+    with pytest.raises(CommandRejected, match="is stopping"):
+        await bench.runner.submit(Leave("x"))
+    bench.runner.leave(Leave("bye"))
+    assert await bench.runner.drain(5_000)
+    assert bench.core.inputs[-1] == Submitted(1_000, 0, Leave("bye"))
+
+
+async def test_drain_waits_for_publications_and_not_for_ever(bench):
+    publishing = asyncio.ensure_future(
+        bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=60_000)
+    )
+    await wait_until(lambda: len(bench.core.inputs) == 2)
+    assert not await bench.runner.drain(10)
+    draining = asyncio.ensure_future(bench.runner.drain(5_000))
+    await asyncio.sleep(0)
+    bench.core.answer = lambda entry: [Emit(Published(1, SIGNED))]
+    bench.runner.on_receipt(4, Signed(b""))
+    assert await draining
+    assert await publishing == SIGNED
+
+
+async def test_who_waits_for_a_publication_hears_that_the_node_stopped(bench):
+    publishing = asyncio.ensure_future(
+        bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=60_000)
+    )
+    events = bench.hub.subscribe(4)
+    await wait_until(lambda: len(bench.core.inputs) == 2)
+    bench.runner.stop()
+    with pytest.raises(CommandRejected, match="has stopped"):
+        await publishing
+    assert [event async for event in events] == []
+    assert not await bench.runner.drain(5_000)
+
+
+async def test_a_full_disk_stops_the_node_and_everybody_hears_why(bench):
+    publishing = asyncio.ensure_future(
+        bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=60_000)
+    )
+    events = bench.hub.subscribe(4)
+    bench.applier.failure = StorageError("the disk is full")
+    with pytest.raises(StorageError, match="full"):
+        await publishing
+    with pytest.raises(StorageError, match="full"):
+        await anext(events)
+    await bench.task
+    assert isinstance(bench.runner.failure, StorageError)
+    assert not bench.crash_path.exists()
+
+
+async def test_a_bug_in_the_core_stops_the_node_and_leaves_the_last_inputs(bench):
+    def fail(entry):
+        raise AssertionError("invariant broken")
+
+    await bench.inbox.put([lambda now: Disconnected(now, "first", "")])
+    await wait_until(lambda: len(bench.core.inputs) == 2)
+    bench.core.answer = fail
+    await bench.inbox.put([lambda now: Disconnected(now, "last", ""), Ticked])
+    await bench.task
+    assert isinstance(bench.runner.failure, AssertionError)
+    data = await asyncio.to_thread(bench.crash_path.read_bytes)
+    text, frames = msgspec.msgpack.decode(data, type=tuple[str, list[Frame]])
+    assert "invariant broken" in text
+    assert [decode_input(frame).peer for frame in frames] == ["first", "last"]
+    with pytest.raises(CommandRejected, match="has stopped"):
+        await bench.runner.submit(Leave("x"))
+
+
+async def test_the_crash_file_is_the_owners_alone_and_never_in_the_way(tmp_path):
+    crash = CrashFile(tmp_path)
+    await crash.write(RuntimeError("x"), [])
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+    await CrashFile(tmp_path / "missing").write(RuntimeError("x"), [])
+
+
+async def test_something_failing_beside_the_core_stops_the_node(bench):
+    bench.runner.on_failure(RuntimeError("first"))
+    bench.runner.on_failure(RuntimeError("second"))
+    await bench.task
+    assert str(bench.runner.failure) == "first"
+
+
+async def test_a_core_that_cannot_start_says_why(tmp_path):
+    bench = Bench(tmp_path)
+    bench.applier.failure = StorageError("the disk is full")
+    with pytest.raises(StorageError):
+        await bench.runner.wait_started()
+    await bench.task
+
+
+async def test_runner_takes_no_more_than_a_batch_at_once(bench, monkeypatch):
+    monkeypatch.setattr("meshnode.shell.runner.BATCH_MAX", 2)
+    batches = len(bench.applier.batches)
+    bench.inbox.put_now([lambda now: Disconnected(now, "a", "")] * 5)
+    await wait_until(lambda: len(bench.core.inputs) == 6)
+    assert len(bench.applier.batches) >= batches + 2
+    monkeypatch.setattr("meshnode.shell.runner.BATCH_S", -1)
+    bench.inbox.put_now([lambda now: Disconnected(now, "b", "")] * 3)
+    await wait_until(lambda: len(bench.core.inputs) == 9)
+
+
+async def test_effects_of_a_batch_are_applied_together(bench):
+    record = Persist(StoreValue("k", b"v"))
+    bench.core.answer = lambda entry: [record, Emit(Alone(()))]
+    bench.inbox.put_now([lambda now: Disconnected(now, "a", "")] * 3)
+    await wait_until(lambda: len(bench.core.inputs) == 4)
+    assert bench.applier.batches[-1] == [record, Emit(Alone(()))] * 3
