@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dag.intake import Quarantined, Refused
+from dag.intake import Admitted, Quarantined, Refused
 from dag.types import LANE_SPEECH
 from tests.support.dag_builder import START_MS, DagBuilder
 from tests.support.intake_steps import admitted, build_child, change, fill, offer
@@ -19,7 +19,8 @@ def test_two_of_a_slot_enter_and_mark_the_author(builder):
     intake = fill(builder)
     first = builder.last(1)
     twin = builder.twin(first)
-    outcome = offer(intake, twin)[0]
+    (outcome,) = offer(intake, twin)
+    assert isinstance(outcome, Admitted)
     (fork,) = outcome.forks
     assert outcome.vertices == (twin,)
     assert (fork.author, fork.lane, fork.seq) == (first.vertex.author, LANE_SPEECH, 1)
@@ -158,7 +159,8 @@ def test_surplus_vertex_with_two_surplus_parents_is_settled_once(builder):
     join = builder.sign(1, vertex)
     child = builder.sign(0, change(build_child(builder, 0, join), seq=3))
     offer(intake, child, join, one, two)
-    outcome = offer(intake, parent)[0]
+    (outcome,) = offer(intake, parent)
+    assert isinstance(outcome, Admitted)
     assert {signed.id for signed in outcome.vertices} == {
         signed.id for signed in (parent, one, two, join, child)
     }
