@@ -31,16 +31,18 @@ async def attacker(addresses: Sequence[str], name: str = "attacker") -> AsyncIte
     expected = parse_address(addresses[0]).peer
     assert expected is not None
     stream = await tcp(addresses)
-    connection = TcpConnection(stream, is_initiator=True)
-    _, guard = await Identity(seed_of(name)).secure(connection, PeerId(expected), LIMITS)
-    muxer = guard.muxer
-    assert muxer is not None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(muxer.start)
-        await muxer.event_started.wait()
-        yield muxer
+    try:
+        connection = TcpConnection(stream, is_initiator=True)
+        _, guard = await Identity(seed_of(name)).secure(connection, PeerId(expected), LIMITS)
+        muxer = guard.muxer
+        assert muxer is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(muxer.start)
+            await muxer.event_started.wait()
+            yield muxer
+            nursery.cancel_scope.cancel()
+    finally:
         await trio.aclose_forcefully(stream)
-        nursery.cancel_scope.cancel()
 
 
 async def channels(muxer: Yamux) -> dict[Channel, YamuxStream]:
@@ -63,7 +65,7 @@ async def write_until_cut_off(muxer: Yamux, pieces: int, piece: bytes) -> int:
     for count in range(pieces):
         try:
             with trio.fail_after(10):
-                await muxer.secured_conn.write(piece)
+                await muxer._write_frame(piece)
         except Exception:
             return count
     with suppress(trio.TooSlowError):

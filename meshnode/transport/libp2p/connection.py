@@ -66,6 +66,7 @@ class Libp2pConnection:
     def abort(self) -> None:
         """End the connection at once. Harmless when it has ended."""
         self._scope.cancel()
+        self._guard.cut()
 
     async def open_stream(self) -> LinkStream:
         """Open a stream beside the channels; called from asyncio."""
@@ -89,8 +90,7 @@ class Libp2pConnection:
         finally:
             if self.session is not None:
                 self.session.lost("connection closed")
-            with trio.CancelScope(shield=True):
-                await self._guard.close()
+            self._guard.cut()
         if self.session is None and self._failure:
             raise NegotiationFailed(self._failure)
 
@@ -193,14 +193,18 @@ class Libp2pConnection:
         return link_stream
 
     async def _propose_stream(self) -> YamuxStream:
-        stream: YamuxStream | None = None
+        if len(self._muxer.streams) >= self._limits.muxer_streams:
+            raise StreamReset(f"{self._limits.muxer_streams} streams to {self.peer} are open")
         try:
-            stream = await self._muxer.open_stream()
+            with trio.CancelScope(shield=True):  # cut off, it would leak a place in the muxer
+                stream: YamuxStream = await self._muxer.open_stream()
+        except BaseLibp2pError as error:
+            raise StreamReset(f"the connection to {self.peer} is ending") from error
+        try:
             await propose(stream, STREAM_PROTOCOL, self._limits.handshake_ms)
         except BaseException as error:
-            if stream is not None:
-                with trio.CancelScope(shield=True):
-                    await self._refuse(stream)
+            with trio.CancelScope(shield=True):
+                await self._refuse(stream)
             if isinstance(error, Exception):
                 raise StreamReset(f"{self.peer} refused the stream") from error
             raise

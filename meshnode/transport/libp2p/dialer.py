@@ -95,7 +95,7 @@ class Dialer:
                     failed.set()
                     return
                 if found:
-                    await dialled.guard.close()
+                    dialled.guard.cut()
                 else:
                     found.append(dialled)
                     nursery.cancel_scope.cancel()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from meshnode.transport.link import FrameLink
     from meshnode.transport.session import Session
 
-READ_BYTES = 65_536
+READ_BYTES = 4 * 65_536
+"""More than the muxer gets in one go, so that a reader that fell behind catches up."""
 
 
 async def carry(

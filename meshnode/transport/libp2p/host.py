@@ -138,6 +138,6 @@ class Identity:
             await propose(secured, YAMUX_PROTOCOL_ID, limits.handshake_ms)
         else:
             await answer(secured, [YAMUX_PROTOCOL_ID], limits.handshake_ms)
-        guard = GuardedConnection(secured, limits)
+        guard = GuardedConnection(secured, connection, limits)
         new_muxer(guard, secured.get_remote_peer())
         return peer, guard

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+import trio
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.stream_muxer.yamux.yamux import (
     FLAG_SYN,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from libp2p.abc import ISecureConn
 
+    from meshnode.transport.libp2p.tcp import TcpConnection
     from meshnode.transport.limits import TransportLimits
 
 _HEADER = struct.Struct(YAMUX_HEADER_FORMAT)
@@ -38,8 +40,9 @@ _HEADER = struct.Struct(YAMUX_HEADER_FORMAT)
 class GuardedConnection:
     """The encrypted connection below one muxer, with an eye on what the peer sends."""
 
-    def __init__(self, secured: ISecureConn, limits: TransportLimits) -> None:
+    def __init__(self, secured: ISecureConn, tcp: TcpConnection, limits: TransportLimits) -> None:
         self._secured = secured
+        self._tcp = tcp
         self._limits = limits
         self._body_left = 0
         self.is_initiator: bool = secured.is_initiator
@@ -64,12 +67,20 @@ class GuardedConnection:
         return data
 
     async def write(self, data: bytes) -> None:
-        """The muxer's bytes."""
-        await self._secured.write(data)
+        """The muxer's bytes, all of them: a write that is cut off would break every stream.
+
+        Only the end of the connection ends a write early (`cut`).
+        """
+        with trio.CancelScope(shield=True):
+            await self._secured.write(data)
+
+    def cut(self) -> None:
+        """End the connection at once, with every read and write that waits on it."""
+        self._tcp.cut()
 
     async def close(self) -> None:
-        """Close the connection below."""
-        await self._secured.close()
+        """End the connection at once."""
+        self.cut()
 
     def _check_header(
         self, _version: int, kind: int, flags: int, stream_id: int, length: int

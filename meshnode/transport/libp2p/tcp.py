@@ -64,9 +64,13 @@ class TcpConnection(IRawConnection):
         if self._count_sent is not None:
             self._count_sent(len(data))
 
+    def cut(self) -> None:
+        """Close the socket; whoever waits on it gets an error. Harmless when it is closed."""
+        self._stream.socket.close()
+
     async def close(self) -> None:
         """Close the socket."""
-        await trio.aclose_forcefully(self._stream)
+        self.cut()
 
     def get_remote_address(self) -> tuple[str, int] | None:
         """Address of the other end."""
