@@ -1,0 +1,114 @@
+"""`meshnode ask`: the answer to stdout as it comes, who gave it to stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter, validators
+
+from meshnode.cli.exits import OK
+from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_name
+from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption
+from meshnode.cli.output import clean, clean_line, note, print_json, write
+from meshnode.client import connect
+from meshnode.errors import AnswerInterrupted, CommandRejected
+from meshnode.views import Delta, Finished, Started
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from meshnode.views import Answer, StreamItem
+
+PROMPT_BYTES_MAX: Final = 1_000_000
+
+
+async def ask(
+    prompt: Annotated[str, Parameter(help="The question; '-' reads it from stdin.")],
+    *,
+    model: Annotated[str, Parameter(help="Model id, or 'auto' for whatever is served.")] = "auto",
+    peer: Annotated[
+        str | None, Parameter(help="Name or id of the member that shall answer.")
+    ] = None,
+    share: ShareOption = None,
+    system: Annotated[str | None, Parameter(help="System prompt.")] = None,
+    max_tokens: Annotated[
+        int | None, Parameter(help="Longest answer.", validator=validators.Number(gte=1))
+    ] = None,
+    timeout_s: TimeoutOption = 120,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Ask the mesh. Ctrl-C stops the work wherever it runs."""
+    messages = make_messages(_read_prompt(prompt), system)
+    options: dict[str, Any] = {
+        "model": model,
+        "share": share,
+        "peer": peer,
+        "max_tokens": max_tokens,
+        "timeout_ms": timeout_s * 1_000,
+    }
+    async with connect(home) as node:
+        if json:
+            print_json((await node.ask(messages, **options)).to_json())
+        else:
+            note(describe_answer(await print_stream(node.stream(messages, **options))))
+    return OK
+
+
+def make_messages(prompt: str, system: str | None) -> list[dict[str, str]]:
+    """The chat messages of a question. Raises `CommandRejected` for an empty one."""
+    if not prompt.strip():
+        raise CommandRejected("the question is empty", hint='for example meshnode ask "Hello?"')
+    messages = [{"role": "system", "content": system}] if system else []
+    return [*messages, {"role": "user", "content": prompt}]
+
+
+async def print_stream(items: AsyncIterator[StreamItem]) -> Answer:
+    """Write a streamed answer to stdout and return it whole."""
+    ends_line = True
+    try:
+        async for item in items:
+            match item:
+                case Started():
+                    for attempt in item.attempts:
+                        note(f"tried before: {clean_line(attempt)}")
+                case Delta(text=text) if text:
+                    write(clean(text))
+                    ends_line = text.endswith("\n")
+                case Finished(answer=answer):
+                    return answer
+    except AnswerInterrupted as error:
+        raise AnswerInterrupted(
+            f"the answer broke off: {error.message}", text=error.text, hint=error.hint
+        ) from None
+    finally:
+        if not ends_line:
+            write("\n")
+    raise AssertionError("a stream ends with its answer or an error")
+
+
+def describe_answer(answer: Answer) -> str:
+    """Who answered, with what, how fast, and which vertex says so."""
+    tokens = answer.usage.completion_tokens
+    name = format_name(answer.name, answer.author)
+    return clean_line(
+        f"-- {name}{' (this node)' if answer.local else ''}, {answer.model} ({answer.engine}), "
+        f"{UNKNOWN if tokens is None else tokens} tokens, "
+        f"first after {format_duration(answer.first_token_ms)}, "
+        f"all after {format_duration(answer.total_ms)}, "
+        f"vertex {format_id(answer.vertex, 12)}"
+        f"{'' if answer.verified else ' (not seen here yet)'}"
+        f"{', cut at the token limit' if answer.finish_reason == 'length' else ''}"
+    )
+
+
+def _read_prompt(prompt: str) -> str:
+    if prompt != "-":
+        return prompt
+    data = sys.stdin.buffer.read(PROMPT_BYTES_MAX + 1)
+    if len(data) > PROMPT_BYTES_MAX:
+        raise CommandRejected(
+            f"the question has more than {PROMPT_BYTES_MAX} bytes", hint="shorten it"
+        )
+    return data.decode("utf-8", errors="replace")

@@ -1,0 +1,199 @@
+"""`meshnode dag log | show | export`: what the store of signed results holds."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from cyclopts import Parameter, validators
+
+from meshnode.cli.exits import OK
+from meshnode.cli.formats import (
+    format_duration,
+    format_id,
+    format_name,
+    format_size,
+    format_time,
+)
+from meshnode.cli.options import HomeOption, JsonOption
+from meshnode.cli.output import (
+    WIDTH_MAX,
+    clean,
+    clean_line,
+    note,
+    print_json,
+    print_table,
+    say,
+    write,
+)
+from meshnode.cli.vertex_source import open_source
+from meshnode.errors import StorageError
+from meshnode.views import make_list_document
+
+if TYPE_CHECKING:
+    from meshnode.views import VertexDetail, VertexInfo
+
+LOG_COLUMNS: Final = ("id", ">lamport", "kind", "author", "time", ">size", "what")
+_LIMIT_MAX: Final = 10_000
+_LONG_FIELDS: Final = ("answer", "content")
+_TIMES: Final = ("queued_ms", "first_token_ms", "total_ms")
+_LABEL: Final = 18
+
+KindOption = Annotated[
+    Literal["profile", "block", "result", "note", "decision", "market", "receipt", "evidence"]
+    | None,
+    Parameter(help="Only vertices of this kind."),
+]
+LimitOption = Annotated[
+    int,
+    Parameter(
+        help="At most this many, the newest.", validator=validators.Number(gte=1, lte=_LIMIT_MAX)
+    ),
+]
+
+
+async def log(
+    *,
+    limit: LimitOption = 20,
+    kind: KindOption = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """List stored vertices, newest first."""
+    async with open_source(home) as source:
+        found = await source.vertices(limit=limit, kind=kind)
+    if json:
+        print_json(make_list_document("vertices", found))
+    elif found:
+        print_table(LOG_COLUMNS, [describe_in_row(vertex) for vertex in found])
+    else:
+        say("nothing is stored yet" if kind is None else f"no {kind} is stored yet")
+    return OK
+
+
+async def show(
+    vertex: Annotated[str, Parameter(help="Its id, or the beginning of it.")],
+    *,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Show one vertex: fields, parents, answer."""
+    async with open_source(home) as source:
+        found = await source.vertex(vertex)
+    if json:
+        print_json(found.to_json())
+    else:
+        for line in describe_vertex(found):
+            say(line)
+    return OK
+
+
+async def export(
+    *,
+    format: Annotated[Literal["svg", "dot", "json"], Parameter(help="What to write.")] = "svg",  # noqa: A002 - the option's name
+    output: Annotated[
+        Path | None, Parameter(help="File to write [default: standard output].")
+    ] = None,
+    limit: LimitOption = 500,
+    home: HomeOption = None,
+) -> int:
+    """Draw the DAG, or write it down for other programs."""
+    async with open_source(home) as source:
+        found = await source.vertices(limit=limit, kind=None)
+        network = await source.describe_network()
+    text = draw(found, network=network, form=format)
+    if output is None:
+        write(text)
+    else:
+        write_drawing(output, text)
+        note(f"{len(found)} vertices drawn to {output}")
+    return OK
+
+
+def draw(vertices: list[VertexInfo], *, network: str, form: Literal["svg", "dot", "json"]) -> str:
+    """The DAG of these vertices as a document."""
+    from meshnode.drawing.documents import make_dag_text, make_dot
+    from meshnode.drawing.lattice import make_lattice
+    from meshnode.drawing.svg import draw_svg
+
+    lattice = make_lattice(vertices)
+    if form == "json":
+        return make_dag_text(lattice, network=network)
+    if form == "dot":
+        return make_dot(lattice, title=network)
+    heads = sum(cell.is_head for cell in lattice.cells)
+    subtitle = f"{len(vertices)} vertices of {len(lattice.rows)} authors, {heads} heads"
+    return draw_svg(lattice, title=network, subtitle=subtitle)
+
+
+def write_drawing(path: Path, text: str) -> None:
+    """Write a file. Raises `StorageError`."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}", hint="choose another with --output"
+        ) from None
+
+
+def describe_in_row(vertex: VertexInfo) -> tuple[str, ...]:
+    """A vertex as a row of the log."""
+    return (
+        format_id(vertex.id),
+        str(vertex.lamport),
+        vertex.kind,
+        format_name(vertex.author_name, vertex.author, 12),
+        format_time(vertex.time_ms)[5:],
+        format_size(vertex.size_bytes),
+        clean_line(vertex.summary),
+    )
+
+
+def describe_vertex(detail: VertexDetail) -> list[str]:
+    """Everything a vertex says, one fact per line."""
+    vertex = detail.vertex
+    lines = [
+        _line("id", vertex.id),
+        _line("kind", vertex.kind),
+        _line("author", f"{clean_line(vertex.author_name, 40)} ({vertex.author})"),
+        _line("place", f"lane {vertex.lane}, seq {vertex.seq}, lamport {vertex.lamport}"),
+        _line("time", f"{format_time(vertex.time_ms)} (by its author's clock)"),
+        _line("size", f"{format_size(vertex.size_bytes)} signed"),
+    ]
+    label = "parents"
+    for parent in vertex.parents:
+        lines.append(_line(label, f"{parent.id} (lamport {parent.lamport})"))
+        label = ""
+    if detail.body is None:
+        return [*lines, _line("body", "of a form this version does not know")]
+    for name, value in detail.body.items():
+        lines += _describe_field(name, value)
+    return lines
+
+
+def _describe_field(name: str, value: Any) -> list[str]:
+    label = name.replace("_", " ")
+    if name in _TIMES and isinstance(value, int):
+        return [_line(label.removesuffix(" ms"), format_duration(value))]
+    if name in _LONG_FIELDS and isinstance(value, str):
+        if not value:
+            return [_line(label, "not shared, only its digest")]
+        return [f"{label}:", *_wrap(value)]
+    if isinstance(value, list | tuple):
+        value = ", ".join(str(part) for part in value)
+    elif isinstance(value, dict):
+        value = ", ".join(f"{key}={part}" for key, part in value.items())
+    return [_line(label, clean_line(str(value)) or "-")]
+
+
+def _wrap(text: str) -> list[str]:
+    lines: list[str] = []
+    for paragraph in clean(text).splitlines():
+        wrapped = textwrap.wrap(paragraph, WIDTH_MAX - 4, replace_whitespace=False)
+        lines += [f"    {line}" for line in wrapped or [""]]
+    return lines
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{_LABEL}}{text}"

@@ -1,0 +1,158 @@
+"""`meshnode status`: eight lines, of which the last ones are what is wrong and how to repair it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meshnode.cli.exits import FAILED, OK
+from meshnode.cli.formats import (
+    UNKNOWN,
+    format_count,
+    format_duration,
+    format_id,
+    format_name,
+)
+from meshnode.cli.options import HomeOption, JsonOption, WatchOption
+from meshnode.cli.output import clean_line, print_json, print_json_line, say
+from meshnode.cli.watching import show_or_watch
+from meshnode.client import connect
+from meshnode.gateway.port import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meshnode.views import ModelView, NodeStatus, PeerInfo
+
+_LABEL = 10
+
+
+async def status(
+    *, home: HomeOption = None, json: JsonOption = False, watch: WatchOption = False
+) -> int:
+    """Show this node at a glance."""
+
+    async def show() -> int:
+        write_json = print_json_line if watch else print_json
+        async with connect(home) as node:
+            try:
+                found = await node.status()
+            except NotReady:
+                return _show_phase(await node.startup(), write_json if json else None)
+            if json:
+                write_json(found.to_json())
+            else:
+                show_status(found, await node.peers())
+            return FAILED if found.problems else OK
+
+    return await show_or_watch(show, watch=watch)
+
+
+def show_status(status: NodeStatus, peers: list[PeerInfo]) -> None:
+    """Print a node's state for people."""
+    for line in describe_status(status, peers):
+        say(line)
+
+
+def _show_phase(
+    startup: Mapping[str, Any], write_json: Callable[[dict[str, Any]], None] | None
+) -> int:
+    """A node that is starting or stopping has no state yet, but a phase."""
+    if write_json is not None:
+        write_json({"schema": "meshnode.startup/1", **startup})
+    else:
+        elapsed = format_duration(startup.get("elapsed_ms"))
+        detail = clean_line(str(startup.get("detail") or startup.get("phase")))
+        say(f"not ready: {detail}, for {elapsed} so far")
+    return FAILED
+
+
+def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
+    """A node's state in eight lines, and one more for each problem after the first."""
+    lines = [
+        _describe_verdict(status),
+        _line("node", _describe_node(status)),
+        _line("mesh", _describe_mesh(status)),
+        _line("models", describe_models(status, peers)),
+        _line("load", _describe_load(status)),
+        _line("store", _describe_store(status)),
+        _line("api", f"http://{status.api}" if status.api else UNKNOWN),
+    ]
+    problems = [clean_line(problem) for problem in status.problems] or ["none"]
+    label = "problems"
+    for problem in problems:
+        lines.append(_line(label, problem))
+        label = ""
+    return lines
+
+
+def describe_models(status: NodeStatus, peers: list[PeerInfo]) -> str:
+    """What can be asked, and where it runs."""
+    places: dict[str, list[str]] = {}
+    if status.engine is not None:
+        for model in status.engine.models:
+            places.setdefault(_name_model(model), []).append("here")
+    for peer in peers:
+        if peer.ready:
+            for model in peer.models:
+                name = format_name(peer.name, peer.author)
+                places.setdefault(_name_model(model), []).append(name)
+    parts = [f"{model} on {', '.join(where)}" for model, where in places.items()]
+    return clean_line("; ".join(parts)) or "none: nobody serves a model"
+
+
+def _describe_verdict(status: NodeStatus) -> str:
+    if status.problems:
+        return f"degraded: {format_count(len(status.problems), 'problem')}, see below"
+    return "ok: this node takes part in its mesh"
+
+
+def _describe_node(status: NodeStatus) -> str:
+    parts = [
+        f"{format_name(status.name, status.author)} ({format_id(status.author)})",
+        f"version {status.version}",
+        f"up {format_duration(status.uptime_ms)}",
+    ]
+    if status.key_mode == "unencrypted-demo":
+        parts.append("key stored unencrypted")
+    return ", ".join(parts)
+
+
+def _describe_mesh(status: NodeStatus) -> str:
+    kind = " demo," if status.network_kind == "demo" else ""
+    return (
+        f"{clean_line(status.network_name, 32)} ({format_id(status.network)},{kind} "
+        f"{status.suite}): {format_count(status.members, 'member')}, "
+        f"{format_count(status.peers_ready, 'peer')} connected"
+    )
+
+
+def _describe_load(status: NodeStatus) -> str:
+    engine = status.engine
+    if engine is None:
+        return "this node serves nothing itself"
+    shared = "" if engine.shareable else ", for this node only"
+    return (
+        f"{engine.running} of {format_count(engine.slots, 'slot')} busy, "
+        f"{engine.queued} waiting (engine {engine.name}{shared})"
+    )
+
+
+def _describe_store(status: NodeStatus) -> str:
+    parts = [
+        format_count(status.vertices, "vertex", "vertices"),
+        f"{format_count(status.heads, 'head')} ({format_id(status.heads_digest)})",
+        f"share {status.share}",
+    ]
+    if status.quarantined:
+        parts.append(f"{status.quarantined} waiting for ancestors")
+    if status.forks:
+        parts.append(format_count(status.forks, "forked author"))
+    return ", ".join(parts)
+
+
+def _name_model(model: ModelView) -> str:
+    return f"{model.label or model.id} ({model.engine})"
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{_LABEL}}{text}"
