@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ _SKIPS_MAX: Final = 1_000
 _ROW_PATTERN: Final = re.compile(r"\brow (\d+)\b")
 
 _Row = tuple[int, object, object]
+Progress = Callable[[int, int], None]
+"""Hears how many records have been checked, and of how many; 0 where the file does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +69,20 @@ class CheckReport:
         return not self.findings
 
 
-def check_journal(path: Path, genesis: Genesis) -> CheckReport:
+def check_journal(
+    path: Path, genesis: Genesis, *, on_progress: Progress | None = None
+) -> CheckReport:
     """Check a journal file. Blocks. Raises `StorageError` when there is no such file."""
     if not path.is_file():
         raise StorageError(f"there is no journal {path}", hint="name a node's journal.db")
     check = _Check(genesis)
     with _open(path, check) as store, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         check.check_file(store)
+        total = _count_rows(store)
         for rows in _read_rows(store, check):
             check.check_rows(rows, threads)
+            if on_progress is not None:
+                on_progress(check.vertices, total)
     return check.report()
 
 
@@ -92,6 +99,11 @@ class _Check:
         self._dependants = 0
         self._absent: dict[bytes, None] = {}
         """Damaged vertices and what stands on them."""
+
+    @property
+    def vertices(self) -> int:
+        """Records read so far."""
+        return self._vertices
 
     def report(self) -> CheckReport:
         return CheckReport(
@@ -195,6 +207,13 @@ def _read_rows(store: Store, check: _Check) -> Iterator[list[_Row]]:
         else:
             yield batch
             return
+
+
+def _count_rows(store: Store) -> int:
+    try:
+        return int(store.query("SELECT count(*) FROM vertices").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return 0
 
 
 def _find_next(store: Store, after: int | None) -> int | None:

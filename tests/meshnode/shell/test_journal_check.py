@@ -230,3 +230,9 @@ def test_check_bounds_its_findings(path, monkeypatch):
     report = check_journal(path, BUILDER.genesis)
     assert len(report.findings) == 2
     assert report.findings_dropped == len(BUILDER.vertices) - 2
+
+
+def test_check_tells_how_far_it_is(path):
+    told = []
+    check_journal(path, BUILDER.genesis, on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(BUILDER.vertices), len(BUILDER.vertices))
