@@ -46,6 +46,7 @@ class Inviter:
             Ticket(
                 network=self._network,
                 network_name=setup.genesis.name,
+                suite=setup.genesis.suite,
                 peer=runtime.transport.peer_id,
                 addresses=select_addresses(runtime.transport.addresses),
                 bearer_seed=seed,
@@ -64,13 +65,9 @@ class Inviter:
         )
 
     async def _load_credentials(self) -> tuple[bytes, ...]:
-        """The profiles that lead from a founder to this node; none where it is one itself."""
+        """The profiles that lead from a founder down to this node, its own last."""
         for member in self._runtime.view().members:
-            if member.id != self._runtime.author:
-                continue
-            if member.founder:
-                return ()
-            if member.profiles:
+            if member.id == self._runtime.author and member.profiles:
                 first = member.profiles[0].id
                 wires = await self._runtime.read([first])
                 return (*self._setup.membership.credentials, wires[first])

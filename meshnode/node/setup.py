@@ -117,13 +117,8 @@ async def join_network(
 
     Raises `CommandRejected`, `TransportError` or `DeadlineExceeded`; nothing has changed then.
     """
-    # Tickets do not name the network's suite. Nearly all are hybrid; where the genesis says
-    # otherwise, this node is another author there, and asks again under that name.
-    author = identity.compute_author("hybrid")
+    author = identity.compute_author(ticket.suite)
     admitted = await request_admission(_make_joiner(hub), ticket, author)
-    own = identity.compute_author(admitted.genesis.suite)
-    if own != author:
-        admitted = await request_admission(_make_joiner(hub), ticket, own)
     via = Bootstrap(ticket.peer, ticket.addresses)
     membership = Membership(admitted.inviter, admitted.invitation, admitted.credentials, (via,))
     return home.add_network(admitted.genesis, membership)
