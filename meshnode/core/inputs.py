@@ -43,8 +43,11 @@ class Candidate(msgspec.Struct, frozen=True):
     standing: Standing
 
 
-class Vertices(msgspec.Struct, frozen=True, tag=True):
-    """A checked PUSH (request 0), ITEMS (its request), or CREDENTIALS (request -1)."""
+class Vertices(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """A checked PUSH (request 0), ITEMS (its request), or CREDENTIALS (request -1).
+
+    Tagged like the messages of the wire, whose numbers end before, so that records of inputs decode.
+    """
 
     request: int
     candidates: tuple[Candidate, ...]

@@ -46,7 +46,8 @@ class Hello(_Wire, frozen=True, tag=1):
 class Credentials(_Wire, frozen=True, tag=2):
     """Signed profile vertices from a founder's guest down to the sender, before its PROOF.
 
-    Founders send none: their keys stand in the genesis. The receiver admits them like any vertex.
+    Founders send none: their keys stand in the genesis. The receiver admits them like any vertex,
+    but for those of authors it knows. Several messages where one frame does not hold them.
     """
 
     profiles: tuple[bytes, ...]

@@ -55,6 +55,8 @@ ENDED_AT_ONCE: Final = (
     Offence.SILENT,
 )
 """May be a mistake: the connection ends, the peer may come back."""
+CREDENTIALS_BYTES_MAX: Final = 48_000
+"""Profiles put into one message."""
 EARLY_MAX: Final = 256
 """Messages kept while a PROOF is verified; what is dropped above comes by reconciliation."""
 STRIKE_FORGIVEN_MS: Final = 60_000
@@ -285,8 +287,8 @@ class Peers:
         assert isinstance(outcome, Signed)
         if link.phase is not Phase.HANDSHAKE:
             return
-        if self._credentials:
-            self._outbox.send((link.peer,), Credentials(self._credentials))
+        for part in _split(self._credentials or ()):
+            self._outbox.send((link.peer,), Credentials(part))
         self._outbox.send((link.peer,), Proof(outcome.signature))
         link.proved = True
         self._settle(now_ms, link)
@@ -384,6 +386,19 @@ class Peers:
             elif link.phase is Phase.READY:
                 deadlines.append(min(link.ping_due_ms, link.heard_ms + self._timing.silent_ms))
         return min(deadlines, default=None)
+
+
+def _split(wires: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
+    """Profiles in parts that each fit a frame."""
+    parts: list[list[bytes]] = []
+    size_bytes = 0
+    for wire in wires:
+        size_bytes += len(wire)
+        if not parts or size_bytes > CREDENTIALS_BYTES_MAX:
+            parts.append([])
+            size_bytes = len(wire)
+        parts[-1].append(wire)
+    return [tuple(part) for part in parts]
 
 
 def _is_handshake(message: Checked) -> bool:

@@ -1,0 +1,225 @@
+"""Whatever bytes come: a checked message or a typed refusal, within limits."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dag.errors import (
+    InvalidMessage,
+    InvalidSignature,
+    InvalidVertex,
+    MalformedMessage,
+    MessageTooLarge,
+    Offence,
+    WrongNetwork,
+)
+from dag.genesis import compute_network_id
+from dag.intake import Intake
+from dag.types import Ref
+from dag.vertex import Envelope, decode_signed
+from meshnode.core.admission import FRAME_BYTES_MAX, Admission
+from meshnode.core.inputs import Standing, Vertices
+from meshnode.core.messages import (
+    Advert,
+    Credentials,
+    Digest,
+    Get,
+    GetLast,
+    GetProfiles,
+    Goodbye,
+    Heads,
+    Hello,
+    IHave,
+    Items,
+    ModelAdvert,
+    Ping,
+    Pong,
+    Proof,
+    Push,
+    encode_message,
+)
+from tests.support.dag_builder import DagBuilder, make_genesis, make_person
+
+ID = bytes(32)
+DIGEST = Digest(ID, 3, 2)
+MODEL = ModelAdvert("m", "r", 4_096, False, "echo", "label")
+BIG = 2**63
+
+
+@pytest.fixture(scope="module")
+def builder():
+    return DagBuilder(authors=2).profiles().layer()
+
+
+def make_admission(builder, *, stored=(), verify=True, genesis=None):
+    intake = Intake(genesis or builder.genesis)
+    return Admission(
+        builder.network, builder.suite, intake.authors, lambda i: i in stored, verify=verify
+    )
+
+
+GOOD = [
+    Hello(1, ID, ID, ID, "agent", ("/a",)),
+    Proof(bytes(64)),
+    Goodbye("bye"),
+    DIGEST,
+    Ping(0),
+    Pong(1, DIGEST, 5),
+    IHave((ID,) * 512),
+    Get(1, (ID,) * 64),
+    GetProfiles(1, (ID,)),
+    GetLast(1, ID),
+    Heads((Ref(1, ID), Ref(2, ID)), DIGEST, True),
+    Advert(1, (MODEL,) * 64, 1, 2, 3, False),
+]
+
+
+@pytest.mark.parametrize("message", GOOD, ids=lambda m: type(m).__name__)
+def test_message_within_limits_passes_unchanged(builder, message):
+    assert make_admission(builder).check(encode_message(message)) == message
+
+
+BAD = {
+    "hello-network": (Hello(1, b"x", ID, ID, "a", ()), MalformedMessage),
+    "hello-author": (Hello(1, ID, b"x", ID, "a", ()), MalformedMessage),
+    "hello-nonce": (Hello(1, ID, ID, b"x", "a", ()), MalformedMessage),
+    "hello-version": (Hello(-1, ID, ID, ID, "a", ()), MalformedMessage),
+    "hello-agent": (Hello(1, ID, ID, ID, "a" * 257, ()), MessageTooLarge),
+    "hello-address": (Hello(1, ID, ID, ID, "a", ("a" * 257,)), MessageTooLarge),
+    "hello-addresses": (Hello(1, ID, ID, ID, "a", ("a",) * 9), MessageTooLarge),
+    "proof": (Proof(bytes(4_097)), MessageTooLarge),
+    "goodbye": (Goodbye("x" * 257), MessageTooLarge),
+    "digest": (Digest(b"", 0, 0), MalformedMessage),
+    "digest-count": (Digest(ID, -1, 0), MalformedMessage),
+    "ping": (Ping(-1), MalformedMessage),
+    "pong": (Pong(BIG, DIGEST, 0), MalformedMessage),
+    "pong-digest": (Pong(1, Digest(b"", 0, 0), 0), MalformedMessage),
+    "ihave": (IHave((ID,) * 513), MessageTooLarge),
+    "ihave-id": (IHave((b"x",)), MalformedMessage),
+    "get": (Get(1, (ID,) * 65), MessageTooLarge),
+    "get-request": (Get(-1, ()), MalformedMessage),
+    "get-profiles": (GetProfiles(1, (b"",)), MalformedMessage),
+    "get-last": (GetLast(1, b""), MalformedMessage),
+    "items-request": (Items(0, (), (), 0, True), MalformedMessage),
+    "items-missing": (Items(1, (), (b"",), 0, True), MalformedMessage),
+    "items-pruned": (Items(1, (), (), -1, True), MalformedMessage),
+    "heads": (Heads((Ref(1, ID),) * 65, DIGEST, True), MessageTooLarge),
+    "heads-id": (Heads((Ref(1, b""),), DIGEST, True), MalformedMessage),
+    "heads-lamport": (Heads((Ref(0, ID),), DIGEST, True), MalformedMessage),
+    "heads-order": (Heads((Ref(2, ID), Ref(1, ID)), DIGEST, True), MalformedMessage),
+    "advert-models": (Advert(1, (MODEL,) * 65, 1, 0, 0, False), MessageTooLarge),
+    "advert-slots": (Advert(1, (), -1, 0, 0, False), MalformedMessage),
+    "advert-context": (
+        Advert(1, (ModelAdvert("m", "", -1, False, "", ""),), 1, 0, 0, False),
+        MalformedMessage,
+    ),
+    "advert-text": (
+        Advert(1, (ModelAdvert("m" * 257, "", 1, False, "", ""),), 1, 0, 0, False),
+        MessageTooLarge,
+    ),
+    "credentials": (Credentials((b"",) * 17), MessageTooLarge),
+    "push": (Push((b"",)), MalformedMessage),
+}
+
+
+@pytest.mark.parametrize(("message", "error"), BAD.values(), ids=BAD)
+def test_message_beyond_limits_is_refused(builder, message, error):
+    with pytest.raises(error):
+        make_admission(builder).check(encode_message(message))
+
+
+def test_frame_too_long_is_refused_undecoded(builder):
+    with pytest.raises(MessageTooLarge):
+        make_admission(builder).check(bytes(FRAME_BYTES_MAX + 1))
+
+
+def test_other_form_of_a_message_is_refused(builder):
+    ping = encode_message(Ping(1))
+    assert ping == b"\x92\x06\x01"
+    with pytest.raises(MalformedMessage, match="canonical"):
+        make_admission(builder).check(b"\x92\x06\xcc\x01")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_a_message_or_a_typed_refusal(data):
+    builder = DagBuilder(authors=1)
+    try:
+        message = make_admission(builder).check(data)
+    except InvalidMessage:
+        return
+    if not isinstance(message, Vertices):
+        assert encode_message(message) == data
+
+
+@given(st.data())
+def test_damaged_push_gives_a_typed_refusal_or_the_same_vertex(data):
+    builder = DagBuilder(authors=1).profiles()
+    frame = bytearray(encode_message(Push((builder.vertices[0].wire,))))
+    frame[data.draw(st.integers(0, len(frame) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(InvalidMessage):
+        make_admission(builder).check(bytes(frame))
+
+
+def test_push_of_known_authors_is_verified(builder):
+    wires = tuple(signed.wire for signed in builder.vertices)
+    message = make_admission(builder).check(encode_message(Push(wires)))
+    assert isinstance(message, Vertices)
+    assert message.request == 0
+    assert [c.standing for c in message.candidates] == [Standing.VERIFIED] * 4
+    assert [c.signed.id for c in message.candidates] == [s.id for s in builder.vertices]
+
+
+def test_items_and_credentials_keep_what_they_answer(builder):
+    admission = make_admission(builder)
+    items = admission.check(encode_message(Items(7, (), (ID,), 3, False)))
+    assert items == Vertices(7, (), (ID,), 3, False)
+    wires = (builder.vertices[0].wire,)
+    credentials = admission.check(encode_message(Credentials(wires)))
+    assert isinstance(credentials, Vertices)
+    assert credentials.request == -1
+
+
+def test_stored_vertex_is_not_verified_again(builder):
+    signed = builder.vertices[-1]
+    forged = msgspec.msgpack.encode(
+        Envelope(msgspec.msgpack.decode(signed.wire, type=Envelope).unsigned, bytes(64))
+    )
+    admission = make_admission(builder, stored=(signed.id,))
+    assert admission.check_vertex(forged).standing is Standing.DUPLICATE
+    with pytest.raises(InvalidSignature):
+        make_admission(builder).check_vertex(forged)
+
+
+def test_signatures_are_trusted_only_where_a_benchmark_says_so(builder):
+    signed = builder.vertices[-1]
+    unsigned = msgspec.msgpack.decode(signed.wire, type=Envelope).unsigned
+    forged = msgspec.msgpack.encode(Envelope(unsigned, bytes(64)))
+    candidate = make_admission(builder, verify=False).check_vertex(forged)
+    assert candidate.standing is Standing.VERIFIED
+    assert candidate.signed == decode_signed(forged)
+
+
+def test_unknown_author_is_marked_unless_its_profile_speaks_for_itself(builder):
+    stranger = make_genesis([make_person(9)])
+    admission = make_admission(builder, genesis=stranger)
+    standings = [admission.check_vertex(s.wire).standing for s in builder.vertices]
+    assert standings == [Standing.VERIFIED] * 2 + [Standing.UNKNOWN_AUTHOR] * 2
+
+
+def test_profile_of_another_author_is_refused(builder):
+    other = DagBuilder(authors=2)
+    profile = other.vertex(1, kind=0, body=msgspec.msgpack.encode(other.people[0].profile()))
+    stranger = make_genesis([make_person(9)])
+    with pytest.raises(InvalidVertex):
+        make_admission(builder, genesis=stranger).check_vertex(profile.wire)
+
+
+def test_vertex_of_another_network_is_refused(builder):
+    other = DagBuilder(authors=2, name="other").profiles()
+    with pytest.raises(WrongNetwork) as caught:
+        make_admission(builder).check_vertex(other.vertices[0].wire)
+    assert caught.value.offence is Offence.WRONG_NETWORK
+    assert compute_network_id(other.genesis) != builder.network

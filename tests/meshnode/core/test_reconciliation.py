@@ -1,0 +1,131 @@
+"""Stores that differ become equal, whatever the reason and whoever is ahead."""
+
+from __future__ import annotations
+
+from meshnode.core.messages import Get, Push
+from tests.support.core_net import CoreNet
+
+
+def count(net: CoreNet) -> int:
+    return net.up[0].core.view().vertices
+
+
+def publish_rounds(net: CoreNet, hosts, rounds: int) -> None:
+    for number in range(rounds):
+        for host in hosts:
+            host.publish(b"%d" % number)
+        net.run(20)
+
+
+def test_late_joiner_gets_everything_from_one_peer_once():
+    net = CoreNet(4)
+    early, late = net.hosts[:3], net.hosts[3]
+    net.start(early)
+    net.run(1_000)
+    for number in range(1_000):
+        for host in early:
+            host.publish(b"%d" % number)
+        net.run(2)
+    net.run(2_000)
+    assert net.converged
+    assert count(net) == 3_003
+    before = sum(host.sent.get("Push", 0) for host in early)
+    late.start()
+    took_ms = net.run_until(lambda: net.converged and late.core.view().vertices >= 3_003)
+    assert took_ms < 3_000
+    net.run(3_000)
+    assert net.converged
+    assert net.meshed
+    sent = [host.sent_bytes for host in early]
+    pushes = sum(host.sent.get("Push", 0) for host in early) - before
+    vertices_bytes = sum(len(signed.wire) for signed in late.journal.values())
+    assert pushes < 1.3 * vertices_bytes / 48_000 + 20, sent
+
+
+def test_partition_with_news_on_both_sides_heals():
+    net = CoreNet(4)
+    net.start()
+    net.run(1_000)
+    publish_rounds(net, net.hosts, 5)
+    left, right = net.hosts[:2], net.hosts[2:]
+    net.cut(left, right)
+    publish_rounds(net, left, 40)
+    publish_rounds(net, right, 60)
+    assert not net.converged
+    net.heal()
+    net.run_until(lambda: net.meshed, 20_000)
+    net.run_until(lambda: net.converged, 5_000)
+    assert count(net) == 4 + 20 + 80 + 120
+    gets = sum(host.sent.get(Get.__name__, 0) for host in net.hosts)
+    assert gets < 20
+
+
+def test_deep_chains_without_common_vertex_are_walked():
+    net = CoreNet(2)
+    one, other = net.hosts
+    net.cut([one], [other])
+    net.start()
+    net.run(6_000)
+    publish_rounds(net, [one], 30)
+    publish_rounds(net, [other], 40)
+    net.heal()
+    net.run_until(lambda: net.meshed, 20_000)
+    net.run_until(lambda: net.converged, 10_000)
+    assert count(net) == 72
+
+
+def test_lost_pushes_are_recovered_by_announcement():
+    lost = []
+
+    def drop(_source, target, message):
+        losing = isinstance(message, Push) and target == net.hosts[3].name
+        if losing and len(lost) < 5:
+            lost.append(message)
+            return True
+        return False
+
+    net = CoreNet(4)
+    net.start()
+    net.run(3_000)
+    net.drop = drop
+    for number in range(5):
+        net.hosts[0].publish(b"%d" % number)
+    took_ms = net.run_until(lambda: net.hosts[3].core.view().vertices == 9)
+    assert len(lost) == 5
+    assert 400 <= took_ms < 1_000
+    net.run(3_000)
+    assert net.converged
+    assert not any(host.core.view().offences for host in net.hosts)
+
+
+def test_lost_pushes_are_recovered_by_digest_without_announcements():
+    def drop(_source, target, message):
+        return type(message).__name__ in {"Push", "IHave"} and target == net.hosts[1].name
+
+    net = CoreNet(2)
+    net.start()
+    net.run(3_000)
+    net.drop = drop
+    net.hosts[0].publish()
+    net.run(100)
+    net.drop = None
+    net.run_until(lambda: net.converged, 10_000)
+
+
+def test_steady_news_lead_to_no_exchange_of_heads():
+    net = CoreNet(4, latency_ms=30)
+    net.start()
+    net.run(2_000)
+    before = sum(host.sent.get("Heads", 0) for host in net.hosts)
+    sent = sum(host.sent_bytes for host in net.hosts)
+    held = sum(len(signed.wire) for signed in net.hosts[0].journal.values())
+    for number in range(200):
+        for host in net.hosts:
+            host.publish(bytes(1_000) + b"%d" % number)
+        net.run(50)
+    net.run(2_000)
+    assert net.converged
+    assert sum(host.sent.get("Heads", 0) for host in net.hosts) - before <= 24
+    unique = sum(len(signed.wire) for signed in net.hosts[0].journal.values()) - held
+    total = sum(host.sent_bytes for host in net.hosts) - sent
+    assert total < 1.1 * 3 * unique
