@@ -94,7 +94,8 @@ class FakeNode:
         self.status_view = status
         self.answer = ANSWER
         self.events_queue: asyncio.Queue = asyncio.Queue()
-        self.closed = False
+        self.stopped = asyncio.Event()
+        self.stopped_by = None
 
     def _record(self, name, *args, **options):
         self.calls.append((name, args, options))
@@ -163,8 +164,10 @@ class FakeNode:
         finally:
             self.cancelled.set()
 
-    async def close(self):
-        self.closed = True
+    async def wait_stopped(self):
+        await self.stopped.wait()
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
 
 class FakeHost:
