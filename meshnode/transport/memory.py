@@ -193,6 +193,7 @@ class _Pipe:
         if not data:
             return
         self._owner.session.counters["bytes_sent"] += len(data)
+        self._owner.far.session.counters["bytes_received"] += len(data)
         self._near.written()
         if not self._owner.far.session.feed(self._far, data):
             return

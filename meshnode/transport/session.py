@@ -178,7 +178,6 @@ class Session:
 
     def feed(self, link: FrameLink, data: bytes) -> bool:
         """Bytes arrived for a link; False when they broke the rules."""
-        self.counters["bytes_received"] += len(data)
         try:
             self.counters["frames_received"] += link.feed(data)
         except InvalidMessage as error:

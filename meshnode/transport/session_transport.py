@@ -135,6 +135,10 @@ class SessionTransport:
         if self._sessions.get(session.peer) is session:
             del self._sessions[session.peer]
 
+    @staticmethod
+    def _report(message: str, error: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
     def _keeps(self, old: Session, new: Session) -> bool:
         """Whether a second connection to one peer loses against the first.
 

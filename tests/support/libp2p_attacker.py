@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -32,7 +33,7 @@ async def attacker(addresses: Sequence[str], name: str = "attacker") -> AsyncIte
     assert expected is not None
     stream = await tcp(addresses)
     try:
-        connection = TcpConnection(stream, is_initiator=True)
+        connection = TcpConnection(stream, is_initiator=True, counters=Counter())
         _, guard = await Identity(seed_of(name)).secure(connection, PeerId(expected), LIMITS)
         muxer = guard.muxer
         assert muxer is not None

@@ -133,6 +133,13 @@ def _knows(seen: Recorder, others: set[PeerId]) -> Callable[[], bool]:
     return lambda: {who for _, who in seen.events} >= others
 
 
+async def received(peer: Peer, count: int) -> None:
+    """Let the loop turn until the transport has received that many frames."""
+    async with asyncio.timeout(DEADLINE_S):
+        while peer.transport.counters["frames_received"] < count:  # noqa: ASYNC110 - no callback
+            await asyncio.sleep(0)
+
+
 def seed_of(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 

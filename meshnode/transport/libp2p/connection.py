@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import trio
@@ -70,7 +71,14 @@ class Libp2pConnection:
 
     async def open_stream(self) -> LinkStream:
         """Open a stream beside the channels; called from asyncio."""
-        return await self._guest.run(self._open_stream)
+        opened: list[LinkStream] = []
+        try:
+            await self._guest.run(self._open_stream, opened)
+        except asyncio.CancelledError:
+            for stream in opened:
+                stream.reset()
+            raise
+        return opened[0]
 
     async def run(self, admit: Callable[[Libp2pConnection], Session | None]) -> None:
         """Serve the connection until it ends.
@@ -82,6 +90,7 @@ class Libp2pConnection:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
+                    nursery.start_soon(self._cut_when_cancelled)
                     nursery.start_soon(self._run_muxer)
                     await self._muxer.event_started.wait()
                     nursery.start_soon(self._accept_streams)
@@ -90,9 +99,15 @@ class Libp2pConnection:
         finally:
             if self.session is not None:
                 self.session.lost("connection closed")
-            self._guard.cut()
         if self.session is None and self._failure:
             raise NegotiationFailed(self._failure)
+
+    async def _cut_when_cancelled(self) -> None:
+        """Writes do not hear of a cancellation; closing the socket below them ends them."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._guard.cut()
 
     def _serve(self, nursery: trio.Nursery, session: Session | None) -> None:
         if session is None:
@@ -181,16 +196,16 @@ class Libp2pConnection:
         except BaseLibp2pError:
             self.abort()  # not even a reset can be written
 
-    async def _open_stream(self) -> LinkStream:
+    async def _open_stream(self, opened: list[LinkStream]) -> None:
         session, nursery = self.session, self._nursery
         assert session is not None
         assert nursery is not None
+        stream = await self._propose_stream()
         if self._scope.cancel_called:
             raise StreamReset(f"the connection to {self.peer} has ended")
-        stream = await self._propose_stream()
         link_stream = session.new_stream(abort=_nothing)
         nursery.start_soon(carry, session, link_stream.link, stream, self._guard)
-        return link_stream
+        opened.append(link_stream)
 
     async def _propose_stream(self) -> YamuxStream:
         if len(self._muxer.streams) >= self._limits.muxer_streams:

@@ -15,8 +15,6 @@ from meshnode.transport.libp2p.muxer import GuardedConnection
 from meshnode.transport.libp2p.tcp import TcpConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from meshnode.transport.base import PeerId
     from meshnode.transport.libp2p.host import Identity
     from meshnode.transport.limits import TransportLimits
@@ -36,11 +34,11 @@ class Dialer:
     """Dials for one node."""
 
     def __init__(
-        self, identity: Identity, limits: TransportLimits, count_sent: Callable[[int], None]
+        self, identity: Identity, limits: TransportLimits, counters: dict[str, int]
     ) -> None:
         self._identity = identity
         self._limits = limits
-        self._count_sent = count_sent
+        self._counters = counters
 
     async def dial(self, peer: PeerId, texts: Sequence[str]) -> Dialled:
         """The first authenticated connection; raises `DialFailed` with every address's reason.
@@ -110,7 +108,7 @@ class Dialer:
         stream = await trio.open_tcp_stream(address.host, address.port)
         try:
             set_socket_options(stream)
-            connection = TcpConnection(stream, is_initiator=True, count_sent=self._count_sent)
+            connection = TcpConnection(stream, is_initiator=True, counters=self._counters)
             _, guard = await self._identity.secure(connection, peer, self._limits)
         except BaseException:
             await trio.aclose_forcefully(stream)

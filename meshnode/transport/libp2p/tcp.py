@@ -15,27 +15,25 @@ from libp2p.connection_types import ConnectionType
 from libp2p.io.exceptions import ConnectionClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from multiaddr import Multiaddr
 
 RECEIVE_BYTES = 65_536
 
 
 class TcpConnection(IRawConnection):
-    """An unencrypted connection; `is_initiator` says who dialled."""
+    """An unencrypted connection; `is_initiator` says who dialled, `counters` counts its bytes."""
 
     def __init__(
         self,
         stream: trio.SocketStream,
         *,
         is_initiator: bool,
-        count_sent: Callable[[int], None] | None = None,
+        counters: dict[str, int],
     ) -> None:
         self.is_initiator = is_initiator
         self._stream = stream
         self._buffer = bytearray()
-        self._count_sent = count_sent
+        self._counters = counters
         host, port = stream.socket.getpeername()[:2]
         self._remote = (str(host), int(port))
 
@@ -49,6 +47,7 @@ class TcpConnection(IRawConnection):
                 raise ConnectionClosedError("the TCP connection broke") from error
             if not chunk:
                 break
+            self._counters["bytes_received"] += len(chunk)
             self._buffer += chunk
         size = len(self._buffer) if n is None else n
         data = bytes(self._buffer[:size])
@@ -61,8 +60,7 @@ class TcpConnection(IRawConnection):
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionClosedError("the TCP connection broke") from error
-        if self._count_sent is not None:
-            self._count_sent(len(data))
+        self._counters["bytes_sent"] += len(data)
 
     def cut(self) -> None:
         """Close the socket; whoever waits on it gets an error. Harmless when it is closed."""

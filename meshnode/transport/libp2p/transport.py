@@ -51,7 +51,7 @@ class Libp2pTransport(SessionTransport):
         self._listen = [parse_address(text) for text in listen]
         self._addresses = tuple(announce)
         self._gate = HandshakeGate(self._limits)
-        self._dialer = Dialer(self._identity, self._limits, self._count_sent)
+        self._dialer = Dialer(self._identity, self._limits, self._counters)
         self._dials: dict[PeerId, _PendingDial] = {}
         self._guest: TrioGuest | None = None
         self._nursery: trio.Nursery | None = None
@@ -135,7 +135,7 @@ class Libp2pTransport(SessionTransport):
     async def _accept(self, stream: trio.SocketStream) -> None:
         try:
             set_socket_options(stream)
-            tcp = TcpConnection(stream, is_initiator=False, count_sent=self._count_sent)
+            tcp = TcpConnection(stream, is_initiator=False, counters=self._counters)
         except OSError:
             return  # gone before it was looked at
         place = None if self._is_full() else self._gate.enter(tcp.remote_host)
@@ -256,6 +256,10 @@ class Libp2pTransport(SessionTransport):
         self._connections += 1
         try:
             await connection.run(stand)
+        except TransportError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault ends one connection, never the node
+            self._report(f"the connection to {connection.peer} failed", error)
         finally:
             self._connections -= 1
 
@@ -278,9 +282,6 @@ class Libp2pTransport(SessionTransport):
 
     def _is_full(self) -> bool:
         return self._closing or self._connections >= self._limits.connections
-
-    def _count_sent(self, size: int) -> None:
-        self._counters["bytes_sent"] += size
 
 
 class _PendingDial:

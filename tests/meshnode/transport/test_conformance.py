@@ -11,7 +11,7 @@ from meshnode.errors import DialFailed, PeerGone, StreamReset, TransportError
 from meshnode.transport.base import FRAME_BYTES_MAX, Channel, FrameStream, PeerId
 from meshnode.transport.framing import CHANNEL_WINDOW_BYTES, FRAME_COST_BYTES
 from meshnode.transport.limits import TransportLimits
-from tests.support.transports import DEADLINE_S, Lab, Recorder, connected, frames_of
+from tests.support.transports import DEADLINE_S, Lab, Recorder, connected, frames_of, received
 
 
 @pytest_asyncio.fixture(params=["memory", "libp2p"])
@@ -20,13 +20,6 @@ async def lab(request):
     yield lab
     await lab.close()
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
-
-
-async def received(peer, count):
-    """Let the loop turn until the transport has received that many frames."""
-    async with asyncio.timeout(DEADLINE_S):
-        while peer.transport.counters["frames_received"] < count:  # noqa: ASYNC110 - no callback
-            await asyncio.sleep(0)
 
 
 async def test_dial_announces_the_connection_to_both_sides(lab):

@@ -7,7 +7,6 @@ import pytest
 
 from meshnode.errors import TransportError
 from meshnode.transport.base import PeerId
-from meshnode.transport.libp2p import addresses
 from meshnode.transport.libp2p.addresses import TcpAddress, parse_address
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
@@ -62,6 +61,6 @@ def test_dialable_is_loopback_on_a_machine_without_a_network():
         def connect(self, _address):
             raise OSError("network is unreachable")
 
-    with mock.patch.object(addresses.socket, "socket", Unreachable):
+    with mock.patch.object(socket, "socket", Unreachable):
         text = parse_address("/ip6/::/tcp/0").dialable(7, PeerId(PEER))
     assert text == f"/ip6/::1/tcp/7/p2p/{PEER}"

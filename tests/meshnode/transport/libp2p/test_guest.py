@@ -16,7 +16,7 @@ async def test_users_of_one_loop_share_one_run_and_the_last_ends_it():
     one, other = await TrioGuest.acquire(), await TrioGuest.acquire()
     assert one is other
     await one.release()
-    assert await other.run(trio.sleep, 0) is None
+    await other.run(trio.sleep, 0)
     await other.release()
     again = await TrioGuest.acquire()
     assert again is not one
@@ -41,9 +41,10 @@ async def test_run_returns_results_and_raises_errors():
 
 async def test_run_cancels_the_trio_side_and_waits_for_it():
     steps = []
+    started = asyncio.Event()
 
     async def work():
-        steps.append("started")
+        started.set()
         try:
             await trio.sleep_forever()
         finally:
@@ -53,12 +54,11 @@ async def test_run_cancels_the_trio_side_and_waits_for_it():
 
     guest = await TrioGuest.acquire()
     task = asyncio.create_task(guest.run(work))
-    while not steps:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(started.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert steps == ["started", "cleaned up"]
+    assert steps == ["cleaned up"]
     await guest.release()
 
 
@@ -125,15 +125,14 @@ async def test_a_thread_that_runs_trio_already_is_refused(monkeypatch):
 
 
 async def test_a_task_that_fails_is_reported():
-    reports = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+    loop = asyncio.get_running_loop()
+    reported = loop.create_future()
+    loop.set_exception_handler(lambda _, report: reported.set_result(report))
 
     async def fail():
         raise KeyError("a bug")
 
     guest = await TrioGuest.acquire()
     guest.start_soon(fail)
-    while not reports:
-        await asyncio.sleep(0)
-    assert reports[0]["message"] == "the trio run failed"
+    assert (await asyncio.wait_for(reported, 5))["message"] == "the trio run failed"
     await guest.release()

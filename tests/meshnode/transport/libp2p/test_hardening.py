@@ -7,13 +7,17 @@ import contextlib
 import os
 import socket
 import struct
+from collections import Counter
+from typing import Any
 from unittest import mock
 
 import pytest
 import pytest_asyncio
 import trio
+import trio.testing
 from libp2p.crypto.rsa import create_new_key_pair as create_rsa_key_pair
 from libp2p.peer.id import ID
+from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from meshnode.errors import DialFailed, StreamReset, TransportError
 from meshnode.transport.base import Channel
@@ -21,7 +25,7 @@ from meshnode.transport.framing import FINISH_FRAME, FrameParser, data_header
 from meshnode.transport.libp2p import hardening
 from meshnode.transport.libp2p.guest import TrioGuest
 from meshnode.transport.libp2p.hardening import HandshakeGate, set_socket_options
-from meshnode.transport.libp2p.host import NegotiationFailed, propose
+from meshnode.transport.libp2p.host import Identity, NegotiationFailed, answer, propose
 from meshnode.transport.libp2p.tcp import TcpConnection
 from meshnode.transport.limits import TransportLimits
 from tests.support.libp2p_attacker import (
@@ -31,7 +35,7 @@ from tests.support.libp2p_attacker import (
     tcp,
     write_until_cut_off,
 )
-from tests.support.transports import DEADLINE_S, Lab, connected
+from tests.support.transports import DEADLINE_S, Lab, connected, seed_of
 
 HEADER = struct.Struct("!BBHII")
 DATA, WINDOW_UPDATE, SYN = 0, 1, 1
@@ -153,7 +157,9 @@ async def test_d4_only_noise_is_spoken(scene, protocol):
     async def attack():
         stream = await tcp(scene.addresses)
         async with stream:
-            await propose(TcpConnection(stream, is_initiator=True), protocol, 1_000)
+            await propose(
+                TcpConnection(stream, is_initiator=True, counters=Counter()), protocol, 1_000
+            )
 
     with pytest.raises(Exception, match="not supported"):
         await scene.attack(attack)
@@ -279,12 +285,13 @@ async def test_d7_a_peer_that_does_not_read_gets_whole_messages_and_then_waits(s
             buffer = muxer.stream_buffers[bulk.stream_id]
             # The victim's window is 256 KiB, its credit 1 MiB: the window stops it first.
             with trio.fail_after(10):
-                while len(buffer) + 61_440 <= 256 * 1024:
+                while len(buffer) + 61_440 <= 256 * 1024:  # noqa: ASYNC110 - no event tells
                     await trio.sleep(0.01)
             parser = FrameParser()
             parser.feed(bytes(buffer))
             assert parser.pending_bytes == 0
-            parser, received = FrameParser(), []
+            parser = FrameParser()
+            received: list[bytes] = []
             while len(received) < len(frames):
                 received += [payload for _, payload in parser.feed(await bulk.read(65_536))]
             return received
@@ -345,7 +352,7 @@ async def test_d9_the_kernel_watches_for_dead_peers():
 
 
 async def test_d9_options_of_another_system_are_left_out(scene):
-    with mock.patch.object(hardening.socket, "TCP_USER_TIMEOUT", new=None):
+    with mock.patch.object(socket, "TCP_USER_TIMEOUT", new=None):
         await scene.open()
     await scene.check_honest()
 
@@ -357,7 +364,7 @@ async def test_d10_idle_strangers_of_one_address_do_not_keep_others_out(scene):
     async def attack():
         streams = [await tcp(scene.addresses, "127.0.0.2") for _ in range(100)]
         with trio.fail_after(10):
-            while scene.victim.transport.counters["handshakes_refused"] < 84:
+            while scene.victim.transport.counters["handshakes_refused"] < 84:  # noqa: ASYNC110
                 await trio.sleep(0.01)
         for stream in streams:
             await trio.aclose_forcefully(stream)
@@ -451,8 +458,8 @@ async def test_d14_a_dial_ends_at_its_deadline(scene):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
+        address = f"/ip4/127.0.0.1/tcp/{silent.getsockname()[1]}"
         with pytest.raises(DialFailed, match="no answer within 200 ms"):
-            address = f"/ip4/127.0.0.1/tcp/{silent.getsockname()[1]}"
             await asyncio.wait_for(one.transport.dial(other.peer_id, [address]), DEADLINE_S)
 
 
@@ -487,12 +494,16 @@ async def test_d16_reads_do_not_count_segments():
         def getpeername(self):
             return ("2001:db8::1", 4001)
 
-        async def receive_some(self, _size):
+        async def receive_some(self, max_bytes=None):
             self.left -= 1
             return b"x" if self.left >= 0 else b""
 
     async def read():
-        connection = TcpConnection(OneByteAtATime(), is_initiator=True)
+        stream: Any = OneByteAtATime()
+        connection = TcpConnection(stream, is_initiator=True, counters=Counter())
+        assert connection.get_remote_address() == ("2001:db8::1", 4001)
+        assert connection.get_transport_addresses() == []
+        assert connection.get_connection_type().name == "DIRECT"
         assert connection.remote_multiaddr == "/ip6/2001:db8::1/tcp/4001"
         assert await connection.read() == b"x"
         return len(await connection.read(59_000)), len(await connection.read(5_000))
@@ -655,18 +666,97 @@ async def test_a_finish_on_one_channel_hangs_up(scene):
     assert "the peer hung up" in scene.victim.seen.reasons.values()
 
 
+async def ask_and_be_reset(scene):
+    stream = await scene.honest.transport.open_stream(scene.victim.id)
+    await stream.send(bytes(20_000))
+    await stream.receive()
+
+
 async def test_streams_opened_and_reset_leave_room_for_more(scene):
     await scene.open()
 
-    async def leave(stream):
+    async def leave(_stream):
         return
 
     scene.victim.seen.serving = leave
     for _ in range(150):
-        stream = await scene.honest.transport.open_stream(scene.victim.id)
-        await stream.send(bytes(20_000))
         with pytest.raises(StreamReset):
-            await stream.receive()
+            await ask_and_be_reset(scene)
+    await scene.check_honest()
+
+
+async def test_streams_beyond_the_muxers_places_are_refused_here(scene):
+    await scene.open()
+    few = await scene.lab.start("few", TransportLimits(muxer_streams=4))
+    await few.dial(scene.victim)
+    scene.victim.seen.serving = hold
+    stream = await few.transport.open_stream(scene.victim.id)
+    with pytest.raises(StreamReset, match="4 streams"):
+        await few.transport.open_stream(scene.victim.id)
+    stream.reset()
+
+
+async def hold(stream):
+    await stream.receive()
+
+
+async def test_an_acceptor_that_speaks_other_protocols_is_not_connected(scene):
+    await scene.open()
+
+    async def listen(task_status):
+        async def serve(stream):
+            tcp_connection = TcpConnection(stream, is_initiator=False, counters=Counter())
+            identity = Identity(seed_of("odd"))
+            _, guard = await identity.secure(tcp_connection, None, TransportLimits())
+            assert guard.muxer is not None
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(guard.muxer.start)
+                with contextlib.suppress(Exception):
+                    while True:
+                        stream = await guard.muxer.accept_stream()
+                        await answer(stream, ["/something/else"], 1_000)
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(trio.serve_tcp, serve, 0)
+            task_status.set_result(listeners[0].socket.getsockname()[1])
+            await stop.wait()
+            nursery.cancel_scope.cancel()
+
+    stop = trio.Event()
+    port = asyncio.get_running_loop().create_future()
+    listening = asyncio.create_task(scene.attack(listen, port))
+    odd = Identity(seed_of("odd")).peer_id
+    address = f"/ip4/127.0.0.1/tcp/{await port}"
+    with pytest.raises(DialFailed, match="does not speak"):
+        await scene.honest.transport.dial(odd, [address])
+    stop.set()
+    await listening
+    await scene.check_honest()
+
+
+async def test_a_fault_of_the_library_ends_one_connection(scene):
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+    await scene.open()
+    late = await scene.lab.start("late")
+    with (
+        mock.patch.object(Yamux, "accept_stream", side_effect=ValueError("a bug")),
+        pytest.raises(DialFailed),
+    ):
+        await late.dial(scene.victim)
+    assert reports
+    await scene.check_honest()
+
+
+async def test_a_muxer_that_fails_ends_one_connection(scene):
+    await scene.open()
+    late = await scene.lab.start("late")
+    with (
+        mock.patch.object(Yamux, "handle_incoming", side_effect=ValueError("a bug")),
+        pytest.raises(DialFailed),
+    ):
+        await late.dial(scene.victim)
     await scene.check_honest()
 
 

@@ -35,7 +35,8 @@ async def test_a_stock_host_dials_and_exchanges_frames():
                 for protocol, channel in CHANNEL_PROTOCOLS.items()
             }
             await streams[Channel.CONTROL].write(data_header(b"hello") + b"hello")
-            parser, frames = FrameParser(), []
+            parser = FrameParser()
+            frames: list[tuple[FrameKind, bytes]] = []
             with trio.fail_after(DEADLINE_S):
                 while not frames:
                     frames = parser.feed(await streams[Channel.RPC].read(1_000))
