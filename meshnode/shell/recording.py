@@ -115,6 +115,7 @@ class DigestFrame(_Frame, frozen=True, tag=5):
     digest: bytes
 
 
+InputRecord = MessageFrame | VerticesFrame | InputFrame
 Frame = Header | StoredWire | StartFrame | MessageFrame | VerticesFrame | InputFrame | DigestFrame
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -125,7 +126,7 @@ _input_decoder: Final[
 ] = msgspec.msgpack.Decoder(Rejected | Connected | Disconnected | Submitted | Completed | Ticked)
 
 
-def encode_input(entry: Input) -> Frame:
+def encode_input(entry: Input) -> InputRecord:
     """An input as a frame of a recording."""
     if not isinstance(entry, Received):
         return InputFrame(_encoder.encode(entry))
@@ -143,7 +144,7 @@ def encode_input(entry: Input) -> Frame:
     )
 
 
-def decode_input(frame: MessageFrame | VerticesFrame | InputFrame) -> Input:
+def decode_input(frame: InputRecord) -> Input:
     """The input a frame holds."""
     if isinstance(frame, InputFrame):
         return _input_decoder.decode(frame.body)

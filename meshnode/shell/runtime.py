@@ -10,6 +10,7 @@ from meshnode.core.commands import Publish
 from meshnode.core.events import PeerReady
 from meshnode.core.inputs import Rejected
 from meshnode.errors import DeadlineExceeded
+from meshnode.shell.pacing import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,7 @@ class Runtime:
         self._runner = runner
         self._hub = hub
         self._journal = journal
+        self._pace = Pace(transport, node.get_ready_peers)
         self._stopped = asyncio.Event()
 
     # --- saying and doing ------------------------------------------------------------------------
@@ -78,8 +80,10 @@ class Runtime:
     ) -> SignedVertex:
         """Author a vertex; it is durable when this returns.
 
-        Raises `CommandRejected`, `DeadlineExceeded`, or the failure that stopped the node.
+        Waits a moment while most peers have more on the way to them than they take. Raises
+        `CommandRejected`, `DeadlineExceeded`, or the failure that stopped the node.
         """
+        await self._pace.wait()
         return await self._runner.publish(Publish(kind, body, knowledge), timeout_ms=timeout_ms)
 
     async def submit(self, command: Command) -> None:

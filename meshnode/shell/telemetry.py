@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from typing import Final
+from typing import Final, TypedDict
 
 OFFENDERS_MAX: Final = 256
 """Peers whose offences are counted one by one; the one quiet for longest is dropped first."""
 _LAG_PERIOD_S: Final = 0.5
+
+
+class Snapshot(TypedDict):
+    """Everything counted so far, as plain values."""
+
+    counters: dict[str, int]
+    offences: dict[str, int]
+    offences_by_peer: dict[str, dict[str, int]]
+    loop_lag_ms: int
+    loop_lag_max_ms: int
 
 
 class Telemetry:
@@ -41,7 +51,7 @@ class Telemetry:
         """End measuring."""
         self._lag.stop()
 
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> Snapshot:
         """Everything counted so far, as plain values."""
         return {
             "counters": dict(sorted(self._counts.items())),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,12 @@ async def bench(tmp_path):
 
 
 class Bench:
-    pass
+    journal: Any
+    pool: Any
+    transport: Any
+    telemetry: Any
+    applicant: Any
+    applier: Any
 
 
 def send(nonce, *to):

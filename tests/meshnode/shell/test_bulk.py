@@ -21,6 +21,7 @@ BUILDER = DagBuilder(authors=3).profiles()
 for number in range(60):
     BUILDER.layer(body=bytes([number]) * (50 + 251 * number))
 IDS = tuple(signed.id for signed in BUILDER.vertices)
+FAILURES: list[BaseException] = []
 decoder = msgspec.msgpack.Decoder(Message)
 
 
@@ -34,9 +35,8 @@ async def journal(tmp_path):
 
 @pytest.fixture
 async def bulk(journal):
-    failures = []
-    sender = BulkSender(FakeTransport(), journal, Telemetry(), failures.append)
-    sender.failures = failures
+    sender = BulkSender(FakeTransport(), journal, Telemetry(), FAILURES.append)
+    FAILURES.clear()
     yield sender
     await sender.close()
 
@@ -120,7 +120,7 @@ async def test_bulk_forgets_a_peer_that_is_gone(bulk):
     bulk.submit(SendStored("a", 0, IDS[:1]))
     await idle(bulk)
     assert len(sent(bulk, "a")) == 1
-    assert bulk.failures == []
+    assert FAILURES == []
 
 
 async def test_bulk_reports_a_journal_that_fails(bulk, monkeypatch):
@@ -129,5 +129,5 @@ async def test_bulk_reports_a_journal_that_fails(bulk, monkeypatch):
 
     monkeypatch.setattr(bulk._journal, "read", refuse)
     bulk.submit(SendStored("a", 0, IDS))
-    await wait_until(lambda: bulk.failures)
-    assert isinstance(bulk.failures[0], StorageError)
+    await wait_until(lambda: FAILURES)
+    assert isinstance(FAILURES[0], StorageError)

@@ -8,6 +8,7 @@ from dag.errors import Offence
 from meshnode.core.admission import Admission
 from meshnode.core.inputs import Connected, Disconnected, Received, Rejected, Vertices
 from meshnode.core.messages import Ping, Push, encode_message
+from meshnode.shell.bulk import BulkSender
 from meshnode.shell.gate import Gate
 from meshnode.shell.inbox import Inbox
 from meshnode.shell.telemetry import Telemetry
@@ -25,7 +26,7 @@ class Authors:
         return next((p.keys for p in BUILDER.people if p.author == author), None)
 
 
-class Bulk:
+class Bulk(BulkSender):
     def __init__(self):
         self.dropped = []
 

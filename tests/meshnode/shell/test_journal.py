@@ -132,6 +132,7 @@ def test_journal_keeps_every_acknowledged_record_when_killed(tmp_path):
     for attempt in range(5):
         command = [sys.executable, "-c", APPENDER, str(tmp_path), NETWORK.hex(), str(acknowledged)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
             for _ in range(10 + 7 * attempt):
                 acknowledged = int(child.stdout.readline()) + 1
             child.send_signal(signal.SIGKILL)

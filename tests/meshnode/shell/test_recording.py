@@ -122,6 +122,7 @@ async def test_replay_says_where_it_diverges(tmp_path, monkeypatch):
     changed = await asyncio.to_thread(change_body, path)
     report = await asyncio.to_thread(replay, changed)
     assert not report.ok
+    assert report.diverged_after is not None
     assert 5 < report.diverged_after <= report.inputs
 
 

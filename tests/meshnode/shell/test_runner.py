@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from dag.types import Kind
 from meshnode.core.commands import Leave, Publish
-from meshnode.core.effects import Emit, Persist, StoreValue
+from meshnode.core.effects import Effect, Emit, Persist, StoreValue
 from meshnode.core.events import Alone, Published
-from meshnode.core.inputs import Completed, Disconnected, Signed, Submitted, Ticked
+from meshnode.core.inputs import Completed, Disconnected, Input, Signed, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, StorageError
 from meshnode.shell.clock import ManualClock
 from meshnode.shell.crash import FILE_NAME, CrashFile
 from meshnode.shell.inbox import Inbox
-from meshnode.shell.recording import Frame, decode_input
+from meshnode.shell.recording import InputRecord, decode_input
 from meshnode.shell.runner import Runner
 from meshnode.shell.subscriptions import EventHub
 from meshnode.shell.telemetry import Telemetry
@@ -30,7 +32,7 @@ class Core:
     def __init__(self):
         self.inputs = []
         self.next_wakeup = None
-        self.answer = lambda entry: []
+        self.answer: Callable[[Input], list[Effect]] = lambda entry: []
 
     def start(self, now_ms):
         self.inputs.append(("start", now_ms))
@@ -46,7 +48,7 @@ class Applier:
         self.batches = []
         self.jobs = 0
         self.failure = None
-        self.runner = None
+        self.runner: Any = None
 
     async def apply(self, effects):
         self.batches.append(list(effects))
@@ -57,9 +59,15 @@ class Applier:
                 self.runner.on_event(effect.event)
 
 
+def stand_in(fake) -> Any:
+    return fake
+
+
 class Bench:
     def __init__(self, folder):
-        self.core, self.applier, self.clock = Core(), Applier(), ManualClock(1_000)
+        self.core = stand_in(Core())
+        self.applier = stand_in(Applier())
+        self.clock = ManualClock(1_000)
         self.inbox, self.hub, self.telemetry = Inbox(8), EventHub(), Telemetry()
         self.crash_path = folder / FILE_NAME
         self.runner = Runner(
@@ -94,12 +102,15 @@ async def test_runner_starts_the_core_and_hands_it_what_comes_in_one_batch(bench
 
 
 async def test_runner_ticks_when_the_deadline_of_the_core_is_due(bench):
-    bench.core.answer = lambda entry: setattr(bench.core, "next_wakeup", None) or []
     bench.core.next_wakeup = 1_005
     await bench.inbox.put([lambda now: Disconnected(now, "a", "")])
-    bench.core.answer = lambda entry: []
     await wait_until(lambda: len(bench.core.inputs) == 2)
-    bench.core.answer = lambda entry: setattr(bench.core, "next_wakeup", None) or []
+
+    def forget(entry):
+        bench.core.next_wakeup = None
+        return []
+
+    bench.core.answer = forget
     bench.clock.advance(5)
     await wait_until(lambda: len(bench.core.inputs) == 3)
     assert bench.core.inputs[-1] == Ticked(1_005)
@@ -200,9 +211,12 @@ async def test_a_bug_in_the_core_stops_the_node_and_leaves_the_last_inputs(bench
     await bench.task
     assert isinstance(bench.runner.failure, AssertionError)
     data = await asyncio.to_thread(bench.crash_path.read_bytes)
-    text, frames = msgspec.msgpack.decode(data, type=tuple[str, list[Frame]])
+    text, frames = msgspec.msgpack.decode(data, type=tuple[str, list[InputRecord]])
     assert "invariant broken" in text
-    assert [decode_input(frame).peer for frame in frames] == ["first", "last"]
+    assert [decode_input(frame) for frame in frames] == [
+        Disconnected(1_000, "first", ""),
+        Disconnected(1_000, "last", ""),
+    ]
     with pytest.raises(CommandRejected, match="has stopped"):
         await bench.runner.submit(Leave("x"))
 
