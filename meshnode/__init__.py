@@ -1,0 +1,137 @@
+"""meshnode: a peer-to-peer mesh that shares reasoning capacity.
+
+    import meshnode
+
+    async with meshnode.open_node() as node:
+        answer = await node.ask("What is the capital of France?")
+        print(answer.text, answer.vertex)
+
+`open_node` runs a node inside this process, `connect` reaches the one that `meshnode up` started;
+both have the same methods. `meshnode.sync.Node` is the blocking form, for notebooks and scripts,
+and `meshnode.testing.mesh` starts several nodes at once. Everything here is loaded when it is first
+used; the other packages are importable, but internal before 1.0.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshnode.client import RemoteNode, connect
+    from meshnode.config import NodeConfig
+    from meshnode.engines.base import Engine, EngineError, EngineFault, ModelInfo
+    from meshnode.errors import (
+        AnswerInterrupted,
+        CommandRejected,
+        ConfigError,
+        DeadlineExceeded,
+        InvalidMessage,
+        MeshError,
+        NoDaemon,
+        NodeClosed,
+        NoPeerServes,
+        StorageError,
+        TransportError,
+    )
+    from meshnode.node import NodeHandle, open_node
+    from meshnode.views import (
+        Answer,
+        Delta,
+        Finished,
+        HeadsInfo,
+        NodeEvent,
+        NodeStatus,
+        PeerInfo,
+        Started,
+        StreamItem,
+        VertexDetail,
+        VertexInfo,
+    )
+
+    __version__: str
+
+__all__ = [
+    "Answer",
+    "AnswerInterrupted",
+    "CommandRejected",
+    "ConfigError",
+    "DeadlineExceeded",
+    "Delta",
+    "Engine",
+    "EngineError",
+    "EngineFault",
+    "Finished",
+    "HeadsInfo",
+    "InvalidMessage",
+    "MeshError",
+    "ModelInfo",
+    "NoDaemon",
+    "NoPeerServes",
+    "NodeClosed",
+    "NodeConfig",
+    "NodeEvent",
+    "NodeHandle",
+    "NodeStatus",
+    "PeerInfo",
+    "RemoteNode",
+    "Started",
+    "StorageError",
+    "StreamItem",
+    "TransportError",
+    "VertexDetail",
+    "VertexInfo",
+    "__version__",
+    "connect",
+    "open_node",
+]
+
+_MODULES = {
+    "meshnode.client": ("RemoteNode", "connect"),
+    "meshnode.config": ("NodeConfig",),
+    "meshnode.engines.base": ("Engine", "EngineError", "EngineFault", "ModelInfo"),
+    "meshnode.errors": (
+        "AnswerInterrupted",
+        "CommandRejected",
+        "ConfigError",
+        "DeadlineExceeded",
+        "InvalidMessage",
+        "MeshError",
+        "NoDaemon",
+        "NoPeerServes",
+        "NodeClosed",
+        "StorageError",
+        "TransportError",
+    ),
+    "meshnode.node": ("NodeHandle", "open_node"),
+    "meshnode.views": (
+        "Answer",
+        "Delta",
+        "Finished",
+        "HeadsInfo",
+        "NodeEvent",
+        "NodeStatus",
+        "PeerInfo",
+        "Started",
+        "StreamItem",
+        "VertexDetail",
+        "VertexInfo",
+    ),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used."""
+    if name == "__version__":
+        value: object = metadata.version("meshnode")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'meshnode' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

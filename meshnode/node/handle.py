@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 
 ASK_TIMEOUT_MS: Final = 120_000
 INVITE_EXPIRES_IN_MS: Final = 24 * 3_600_000
+YOUNG_MS: Final = 10_000
+SETTLE_MS: Final = 1_500
+"""A question to a node younger than `YOUNG_MS` waits this long for its peers' adverts."""
 DRAIN_MS: Final = 2_000
 """Answers under way may take this long to end when the node closes."""
 VERTICES_MAX: Final = 1_000
@@ -94,6 +97,11 @@ class NodeHandle:
     def name(self) -> str:
         """How people call this node."""
         return self._setup.name
+
+    @property
+    def peer_id(self) -> str:
+        """This node's transport id."""
+        return self._runtime.transport.peer_id
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -240,7 +248,7 @@ class NodeHandle:
             temperature: As the model understands it.
             extra: Further fields of the request, passed on as they are.
         """
-        self._require_runtime()
+        await self._settle(model)
         known = await self._lookup.find_vertices(knowledge)
         request: dict[str, Any] = {**(extra or {}), "messages": _make_messages(prompt, known)}
         if max_tokens is not None:
@@ -326,6 +334,14 @@ class NodeHandle:
         self._router.set_answers(AnswerServer(desk, self._port))
 
     # --- inside ----------------------------------------------------------------------------------
+
+    async def _settle(self, model: str) -> None:
+        """Right after its start a node has yet to hear what others serve: give them a moment."""
+        runtime = self._require_runtime()
+        if self._desk is not None and self._desk.make_replica().find_model(model) is not None:
+            return
+        if runtime.now_ms() - self._started_ms < YOUNG_MS and len(runtime.view().members) > 1:
+            await self._port.settle(timeout_ms=SETTLE_MS)
 
     def _require_runtime(self) -> Runtime:
         if self._closed:

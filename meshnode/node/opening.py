@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from meshnode.config import NodeConfig
-from meshnode.core.commands import Connect
+from meshnode.core.commands import Connect, Serve
 from meshnode.core.settings import Timing
 from meshnode.engines.base import Engine
 from meshnode.errors import CommandRejected, ConfigError, DeadlineExceeded, TransportError
@@ -112,6 +112,8 @@ async def start_node(
     runtime = await _open_on_some_port(setup, config, node_stack, hub, timing or Timing())
     handle = NodeHandle(setup, config, runtime, node_stack)
     stack.push_async_callback(handle.close)
+    # Nothing is served yet, and saying so spares peers the wait for an advert.
+    await runtime.submit(Serve((), slots=0, running=0, queued=0, draining=False))
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))
     chosen = engine if engine is not None else await asyncio.to_thread(_create_engine, config)

@@ -87,6 +87,23 @@ class RuntimePort:
                 wires = await self._runtime.read([vertex_id])
         return decode_signed(wires[vertex_id]) if vertex_id in wires else None
 
+    async def settle(self, *, timeout_ms: int) -> None:
+        """Wait, within bounds, until every ready peer has said what it serves."""
+        async with self._runtime.events() as events:
+            try:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    if self._has_settled():
+                        return
+                    async for _ in events:
+                        if self._has_settled():
+                            return
+            except (TimeoutError, SubscriberLagged):
+                return  # whoever stays silent serves nothing
+
+    def _has_settled(self) -> bool:
+        peers = self._runtime.view().peers
+        return bool(peers) and all(peer.advert is not None for peer in peers)
+
     async def advertise(self, serve: Serve) -> None:
         """Tell peers what this node serves."""
         try:

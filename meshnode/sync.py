@@ -1,0 +1,221 @@
+"""A node for code that is not asynchronous: scripts, notebooks, debuggers.
+
+    with meshnode.sync.Node() as node:
+        print(node.ask("What is the capital of France?").text)
+
+Each `Node` has an event loop of its own in one background thread, so it also works where a loop
+runs already, as in Jupyter. Ctrl-C cancels the call in progress, and the work of whoever answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from meshnode.client import connect as connect_remote
+from meshnode.errors import NodeClosed
+from meshnode.node import open_node
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+    from types import TracebackType
+
+    from meshnode.views import (
+        Answer,
+        HeadsInfo,
+        NodeEvent,
+        NodeStatus,
+        PeerInfo,
+        StreamItem,
+        VertexDetail,
+        VertexInfo,
+    )
+
+    Opener = Callable[[], AbstractAsyncContextManager[Any]]
+
+T = TypeVar("T")
+_END: Any = object()
+
+
+class Node:
+    """The blocking form of `NodeHandle`: the same methods with the same arguments."""
+
+    def __init__(self, *args: Any, _opener: Opener | None = None, **options: Any) -> None:
+        """Open a node, with the arguments of `meshnode.open_node`."""
+        self._worker = _Worker(_opener or partial(open_node, *args, **options))
+        self._handle = self._worker.start()
+        # Ends a node that was forgotten. At the end of the interpreter it is too late for that:
+        # no thread takes work any more, so the node ends like a killed one, which loses nothing.
+        self._finalizer = weakref.finalize(self, self._worker.stop)
+        self._finalizer.atexit = False
+
+    @classmethod
+    def connect(cls, home: str | Path | None = None) -> Self:
+        """The node that `meshnode up` started, as `meshnode.connect` finds it."""
+        return cls(_opener=partial(connect_remote, home))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the node, or drop the connection to it. Harmless twice."""
+        self._finalizer()
+
+    def status(self) -> NodeStatus:
+        """The node at a glance."""
+        status: NodeStatus = self._worker.run(self._handle.status())
+        return status
+
+    def peers(self) -> list[PeerInfo]:
+        """The other members."""
+        peers: list[PeerInfo] = self._worker.run(self._handle.peers())
+        return peers
+
+    def heads(self) -> HeadsInfo:
+        """What the store amounts to."""
+        heads: HeadsInfo = self._worker.run(self._handle.heads())
+        return heads
+
+    def vertices(self, **options: Any) -> list[VertexInfo]:
+        """The newest vertices."""
+        vertices: list[VertexInfo] = self._worker.run(self._handle.vertices(**options))
+        return vertices
+
+    def vertex(self, vertex_id: str) -> VertexDetail:
+        """One vertex, by its id or the beginning of it."""
+        vertex: VertexDetail = self._worker.run(self._handle.vertex(vertex_id))
+        return vertex
+
+    def ask(self, prompt: Any, **options: Any) -> Answer:
+        """Ask the mesh and wait for the whole answer."""
+        answer: Answer = self._worker.run(self._handle.ask(prompt, **options))
+        return answer
+
+    def publish(self, content: str | bytes, **options: Any) -> VertexInfo:
+        """Share a note with the mesh."""
+        vertex: VertexInfo = self._worker.run(self._handle.publish(content, **options))
+        return vertex
+
+    def invite(self, **options: Any) -> str:
+        """A ticket for somebody else."""
+        ticket: str = self._worker.run(self._handle.invite(**options))
+        return ticket
+
+    def stream(self, prompt: Any, **options: Any) -> Generator[StreamItem, None, None]:
+        """Ask the mesh and take the answer as it comes; leaving the loop stops the work."""
+        return self._iterate(lambda: self._handle.stream(prompt, **options))
+
+    def events(self) -> Generator[NodeEvent, None, None]:
+        """What happens from now on; blocks while nothing does."""
+        return self._iterate(self._handle.events)
+
+    def _iterate(self, start: Callable[[], AsyncIterator[T]]) -> Generator[T, None, None]:
+        items: Any = start()
+        try:
+            while (item := self._worker.run(_take_next(items))) is not _END:
+                yield item
+        finally:
+            if self._finalizer.alive:
+                self._worker.run(items.aclose())
+
+
+async def _take_next(items: AsyncIterator[T]) -> T:
+    async for item in items:
+        return item
+    return _END  # type: ignore[no-any-return]  # a mark that no item equals
+
+
+class _Worker:
+    """The background thread: opens, serves calls, closes."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._loop = asyncio.new_event_loop()
+        self._opened: Future[Any] = Future()
+        self._main: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._live, name="meshnode", daemon=True)
+
+    def start(self) -> Any:
+        """Open the node; returns its handle, or raises what kept it from opening."""
+        self._thread.start()
+        try:
+            return self._opened.result()
+        except BaseException:
+            self._call(self._cancel_main)
+            self._thread.join()
+            raise
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do some work in the loop and wait for it; an interrupt cancels it."""
+        if not self._thread.is_alive():
+            work.close()
+            raise NodeClosed("this node was closed", hint="open another one")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Close the node and end the thread."""
+        # Collecting garbage may end a forgotten node inside its own thread: that cannot wait.
+        if self._thread.is_alive():
+            self._call(self._stopping.set)
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            return  # the loop has ended in this very moment, which is what was wanted
+
+    def _cancel_main(self) -> None:
+        if self._main is not None:
+            self._main.cancel()
+
+    def _live(self) -> None:
+        loop = self._loop
+        try:
+            self._main = loop.create_task(self._open_and_wait())
+            loop.run_until_complete(asyncio.wait({self._main}))
+            loop.run_until_complete(_end_tasks())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+    async def _open_and_wait(self) -> None:
+        try:
+            async with self._opener() as handle:
+                self._opened.set_result(handle)
+                await self._stopping.wait()
+        except BaseException as error:
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)
+
+
+async def _end_tasks() -> None:
+    """Cancel calls that are still waiting; their callers get `CancelledError`."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
