@@ -115,7 +115,8 @@ async def _start(options: RuntimeOptions, stack: AsyncExitStack) -> Runtime:
     settings = make_settings(options, keys)
     seed = os.urandom(SEED_BYTES)
     recorder = await _open_recorder(options, settings, seed, recovered, stack)
-    node = _make_node(settings, seed, recovered)
+    # A long history takes a while; the loop may have other nodes to run meanwhile.
+    node = await asyncio.to_thread(_make_node, settings, seed, recovered)
     runtime = parts.run(node, settings, recorder)
     stack.push_async_callback(parts.stop)
     await parts.wait_started()

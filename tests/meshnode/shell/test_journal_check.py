@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import struct
 
 import pytest
 
@@ -15,6 +16,7 @@ from meshnode.shell import journal_check
 from meshnode.shell.journal_check import check_journal
 from meshnode.shell.lockfile import LockFile
 from meshnode.shell.store import FILE_NAME, Store
+from meshnode.shell.wal import mend_log
 from tests.support.dag_builder import DagBuilder
 
 BUILDER = DagBuilder(authors=3).profiles().layer(body=b"y" * 6_000).layer(body=b"x" * 300)
@@ -210,6 +212,70 @@ def test_check_steps_over_records_that_cannot_be_read(path):
     report = check_journal(path, BUILDER.genesis)
     assert not report.ok
     assert report.vertices >= 3
+
+
+@pytest.mark.parametrize("table", ["vertices", "sqlite_autoindex_vertices_1", "meta"])
+def test_check_reports_a_destroyed_page_of_any_table(path, table):
+    connection = sqlite3.connect(path)
+    query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+    (root,) = connection.execute(query, (table,)).fetchone()
+    connection.close()
+    data = path.read_bytes()
+    path.write_bytes(data[: (root - 1) * 4_096] + b"\xff" * 4_096 + data[root * 4_096 :])
+    report = check_journal(path, BUILDER.genesis)
+    assert not report.ok
+    assert "damaged" in " ".join(finding.problem for finding in report.findings)
+
+
+def test_check_names_a_record_it_cannot_read_and_reads_the_rest(path, monkeypatch):
+    query = Store.query
+
+    def fail_at_three(self, sql, *parameters):
+        rows = query(self, sql, *parameters)
+        return stumble(rows) if "wire" in sql and parameters == (0,) else rows
+
+    def stumble(rows):
+        yield from (next(rows) for _ in range(2))
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(Store, "query", fail_at_three)
+    report = check_journal(path, BUILDER.genesis)
+    assert report.findings[0].vertex == BUILDER.vertices[2].id.hex()
+    assert "record 3 cannot be read" in report.findings[0].problem
+    assert report.vertices == len(BUILDER.vertices) - 1
+
+
+@pytest.mark.parametrize("log", [b"", b"short"])
+def test_check_ignores_a_log_without_a_frame(path, log):
+    path.with_name(f"{FILE_NAME}-wal").write_bytes(log)
+    assert check_journal(path, BUILDER.genesis).ok
+
+
+def test_check_leaves_frames_of_an_earlier_round_alone(tmp_path):
+    path = copy_unfolded(tmp_path)
+    log = path.with_name(f"{FILE_NAME}-wal")
+    data = log.read_bytes()
+    frame = bytearray(data[-4_120:])
+    frame[8:16] = b"old salt"
+    log.write_bytes(data + frame)
+    assert check_journal(path, BUILDER.genesis).ok
+
+
+def test_check_walks_a_log_of_the_other_byte_order():
+    log = struct.pack(">8I", 0x377F0683, 3_007_000, 512, 0, 1, 2, 3, 4)
+    head = struct.pack(">4I", 1, 1, 1, 2)
+    content = head[:8] + bytes(512)
+    sums = [3, 4]
+    for start in range(0, len(content), 8):
+        even, odd = struct.unpack(">2I", content[start : start + 8])
+        sums[0] = (sums[0] + even + sums[1]) % 2**32
+        sums[1] = (sums[1] + odd + sums[0]) % 2**32
+    whole = log + head + struct.pack(">2I", *sums) + bytes(512)
+    assert mend_log(whole) == (whole, [])
+    broken = whole[:-1] + b"\x01"
+    mended, damaged = mend_log(broken)
+    assert damaged == [1]
+    assert mend_log(mended) == (mended, [])
 
 
 @pytest.mark.parametrize("damage", [b"", b"SQLite format 3\x00" + b"\xff" * 5_000, b"x" * 9_000])

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from dag.errors import Offence
+from dag.genesis import compute_network_id
 from dag.types import Kind
 from meshnode.core.admission import Admission
+from meshnode.core.commands import Connect
 from meshnode.core.effects import StoreVertex
 from meshnode.core.events import OffenceSeen, PeerLost, VertexAdmitted
 from meshnode.core.messages import Ping, encode_message
@@ -21,6 +27,8 @@ from meshnode.transport.base import Channel
 from meshnode.transport.memory import MemoryNetwork
 from tests.support.dag_builder import DagBuilder
 from tests.support.runtimes import connect, make_options, open_mesh, wait_equal, wait_until
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +189,67 @@ async def publish_with_a_bug(options, monkeypatch):
         monkeypatch.setattr(node._node, "handle", fail)
         with pytest.raises(AssertionError, match="invariant"):
             await node.publish(Kind.NOTE, b"x")
+
+
+async def test_a_journal_that_cannot_be_read_back_stops_the_node(tmp_path, monkeypatch):
+    with pytest.raises(StorageError, match="read refused"):
+        await answer_from_a_failing_disk(tmp_path, monkeypatch)
+
+
+async def answer_from_a_failing_disk(folder, monkeypatch):
+    network = MemoryNetwork()
+    timing = Timing(last_answer_ms=50)
+    async with open_runtime(make_options(0, 2, folder, network, timing=timing)) as sick:
+        await sick.publish(Kind.NOTE, b"x")
+
+        async def refuse(ids):
+            raise StorageError("the read refused")
+
+        monkeypatch.setattr(sick._journal, "read", refuse)
+        async with open_runtime(make_options(1, 2, folder, network)) as sound:
+            await sound.submit(Connect(sick.transport.peer_id, sick.transport.addresses))
+            with pytest.raises(StorageError, match="read refused"):
+                await sick.wait_stopped()
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from dag.types import Kind
+from meshnode.shell.lifecycle import open_runtime
+from meshnode.transport.memory import MemoryNetwork
+from tests.support.runtimes import make_options
+
+async def main():
+    async with open_runtime(make_options(0, 1, Path(sys.argv[1]), MemoryNetwork())) as node:
+        while True:
+            publishing = (node.publish(Kind.NOTE, bytes(500)) for _ in range(8))
+            for signed in await asyncio.gather(*publishing):
+                print(signed.vertex.seq, signed.id.hex(), flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_killed_node_keeps_what_it_acknowledged_and_never_forks(tmp_path):
+    acknowledged: dict[int, str] = {}
+    for life in range(4):
+        command = [sys.executable, "-c", KILLED, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                seq, vertex_id = line.split()
+                assert acknowledged.setdefault(int(seq), vertex_id) == vertex_id, "a fork"
+                if len(acknowledged) >= 30 * (life + 1):
+                    child.send_signal(signal.SIGKILL)
+    options = make_options(0, 1, tmp_path, MemoryNetwork())
+    report = check_journal(options.directory / "journal.db", options.genesis)
+    assert report.ok
+    store = Store.open(options.directory, compute_network_id(options.genesis))
+    stored = {v.vertex.seq: v.id.hex() for v in store.load().vertices}
+    store.close()
+    assert len(stored) == report.vertices
+    assert stored.items() >= acknowledged.items()
 
 
 async def test_a_damaged_journal_is_not_opened(tmp_path):

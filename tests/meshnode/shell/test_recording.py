@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +133,16 @@ def change_body(path):
     changed = path.with_suffix(".changed")
     changed.write_bytes(data.replace(b"\xc4\x0217", b"\xc4\x0218", 1))
     return changed
+
+
+async def test_replay_does_not_depend_on_the_hashes_of_a_process(tmp_path):
+    path = await record_alone(tmp_path)
+    for seed in ("1", "2"):
+        code = f"from pathlib import Path; from meshnode.shell.replay import replay; assert replay(Path({str(path)!r})).ok"
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, env={**os.environ, "PYTHONHASHSEED": seed}
+        )
+        assert await child.wait() == 0
 
 
 async def test_replay_of_a_torn_recording_goes_as_far_as_it_goes(tmp_path):
