@@ -357,7 +357,7 @@ async def _read_lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes,
 def _decode(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise MalformedMessage(
             "the node's answer is not JSON", hint="does another program use its port?"
         ) from None

@@ -68,7 +68,7 @@ def parse_api_address(text: str, *, origin: str = "") -> tuple[str, int]:
         not separator
         or not host
         or (":" in host and not bracketed)
-        or not (port.isascii() and port.isdecimal())
+        or not (port.isascii() and port.isdecimal() and len(port) <= 5)
         or int(port) > 65_535
     ):
         where = f" (from {origin})" if origin else ""

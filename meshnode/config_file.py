@@ -31,6 +31,7 @@ _LIST_KEYS: Final = ("listen", "advertise")
 _PATH_KEYS: Final = ("record", "passphrase_file")
 
 _Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Path = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Multiaddr = Annotated[str, Field(max_length=256, pattern=r"^/[a-z0-9]+/")]
 
 
@@ -50,8 +51,8 @@ class _Layer(BaseModel):
     share: Literal["full", "digest"] | None = None
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None
-    record: str | None = None
-    passphrase_file: str | None = None
+    record: _Path | None = None
+    passphrase_file: _Path | None = None
     host_binding: bool | None = None
 
 
@@ -96,7 +97,7 @@ def load_config(
         origins.update(dict.fromkeys(layer, origin))
     if "api" in values:
         parse_api_address(values["api"], origin=origins["api"])
-    return LoadedConfig(NodeConfig(home=path, **_convert(values)), origins)
+    return LoadedConfig(NodeConfig(home=path, **_convert(values, origins)), origins)
 
 
 def resolve_engine_options(
@@ -117,14 +118,14 @@ def _read_file_layer(path: Path) -> tuple[dict[str, Any], str]:
             raise ConfigError(
                 f"{path} is larger than {CONFIG_BYTES_MAX} bytes", hint="it holds settings only"
             )
-        values = tomllib.loads(data.decode())
+        values = _parse_toml(data.decode())
     except FileNotFoundError:
         return {}, str(path)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror}", hint="check who owns it"
         ) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}", hint="correct that line") from None
     return _check_layer(values, str(path), strict=True), str(path)
 
@@ -197,9 +198,17 @@ def _parse_options(text: str, variable: str) -> dict[str, Any]:
 def parse_option_value(text: str) -> object:
     """An engine option as typed on a command line: a TOML number or boolean, else text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return _parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    """Raises `ValueError`, also for what is nested too deeply for the parser."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _refuse_typing_error(variable: str, known: list[str]) -> None:
@@ -214,15 +223,25 @@ def _suggest(key: str) -> str:
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(_Layer.model_fields)}"
 
 
-def _convert(values: dict[str, Any]) -> dict[str, Any]:
+def _convert(values: dict[str, Any], origins: Mapping[str, str]) -> dict[str, Any]:
     converted = dict(values)
     for key in _LIST_KEYS:
         if key in converted:
             converted[key] = tuple(converted[key])
     for key in _PATH_KEYS:
         if key in converted:
-            converted[key] = Path(converted[key]).expanduser().absolute()
+            converted[key] = _locate(converted[key], key, origins[key])
     return converted
+
+
+def _locate(text: str, key: str, origin: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(
+            f"{key} (from {origin}) names the home of a user who does not exist",
+            hint="write the whole path",
+        ) from None
 
 
 def _resolve_secret(reference: object, environ: Mapping[str, str]) -> Secret:

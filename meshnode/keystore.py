@@ -189,7 +189,7 @@ def _decrypt(path: Path, record: _Encrypted, passphrase: Secret, floor: KdfCost)
         ) from None
     try:
         return msgspec.msgpack.decode(data, type=_Content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise _damaged(path) from None
 
 
@@ -212,7 +212,7 @@ def _read_record(path: Path) -> _Encrypted | _Unencrypted:
         raise KeystoreError(f"{path} is not there", hint="`meshnode init` makes one")
     try:
         return msgspec.json.decode(data, type=_Encrypted | _Unencrypted)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         # The decoder's own words may quote what the file holds.
         raise _damaged(path) from None
 

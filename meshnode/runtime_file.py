@@ -83,7 +83,7 @@ def _read(path: Path) -> RuntimeRecord | None:
         return None
     try:
         return msgspec.json.decode(data, type=RuntimeRecord)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise StorageError(
             f"{path} is damaged", hint="stop the node if one runs, and remove the file"
         ) from None

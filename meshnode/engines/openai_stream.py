@@ -132,7 +132,7 @@ def decode_object(data: bytes | str, backend: str) -> dict[str, Any]:
     """A JSON object. Raises `EngineError` for anything else."""
     try:
         value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise malformed(backend, "not JSON") from None
     if not isinstance(value, dict):
         raise malformed(backend, "not a JSON object")

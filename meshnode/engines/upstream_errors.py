@@ -177,7 +177,7 @@ def _decode(body: bytes) -> Any:
     """The body as JSON, or as text, or as the name of what it is."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         text = body.decode(errors="replace").strip()
         return "an HTML page" if text[:1] == "<" else text
 

@@ -113,5 +113,7 @@ async def _describe_holder(api: str) -> str:
         KeyError,
         TypeError,
         ValueError,
+        OverflowError,
+        RecursionError,
     ):
         return "another program"

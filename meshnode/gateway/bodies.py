@@ -85,7 +85,8 @@ class InviteBody(Body, frozen=True):
     """Whom to let in."""
 
     uses: _Count = 1
-    expires_in_ms: Annotated[int, msgspec.Meta(ge=1, le=366 * DAY_MS)] = INVITE_EXPIRES_IN_MS
+    expires_in_ms: Annotated[int, msgspec.Meta(ge=0, le=366 * DAY_MS)] = INVITE_EXPIRES_IN_MS
+    """0 for never."""
     role: Literal["peer", "validator"] = "peer"
 
 
@@ -108,7 +109,7 @@ async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
     data = await request.read()
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedMessage(f"the body cannot be used: {error}") from None
 
 

@@ -289,5 +289,5 @@ def read_frames(path: Path) -> Iterator[Frame]:
                 yield _frame_decoder.decode(body)
     except OSError as error:
         raise StorageError(f"cannot read the recording {path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} is not a recording: {error}") from error

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.inputs import Input, Submitted
 from meshnode.core.node import Node
@@ -61,8 +63,14 @@ def replay(path: Path) -> ReplayReport:
         )
     try:
         return _replay(header, frames)
-    except InvalidMessage as error:
+    except (InvalidMessage, msgspec.DecodeError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} is damaged: {error}") from error
+    except (AssertionError, LookupError) as error:
+        # Inputs that cannot follow each other run into the core's own checks.
+        raise StorageError(
+            f"{path} tells of a life that cannot be: {error}",
+            hint=f"it is damaged, or meshnode {header.version} had a bug: replay it there",
+        ) from error
 
 
 def _replay(header: Header, frames: Iterator[Frame]) -> ReplayReport:

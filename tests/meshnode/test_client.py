@@ -202,11 +202,12 @@ async def test_node_that_breaks_the_connection_is_no_daemon(tmp_path, scene):
 
 async def test_answers_of_another_program_are_refused(host, node, monkeypatch):
     async def not_json(response):
-        return client._decode(b"<html>")
+        return client._decode(body)
 
     monkeypatch.setattr(client, "_read_json", not_json)
-    with pytest.raises(MalformedMessage, match="not JSON"):
-        await node.status()
+    for body in (b"<html>", b'"\xff"', b"[" * 100_000):  # noqa: B007 - read by `not_json`
+        with pytest.raises(MalformedMessage, match="not JSON"):
+            await node.status()
 
     async def no_ticket(response):
         return {}

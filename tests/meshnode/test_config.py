@@ -82,6 +82,8 @@ def test_flags_take_tuples_and_paths(tmp_path):
         ('share = "all"', "share .*'full' or 'digest'"),
         ("api_insecure = 1", "api_insecure .*boolean"),
         ("name = ", "is not TOML"),
+        ('record = "~no-such-user/x"', "record .*config.toml.*user who does not exist"),
+        ('record = "a\\u0000"', "record .*config.toml.*pattern"),
         ('api = "7077"', "api = '7077' .*config.toml.* is not HOST:PORT"),
     ],
 )
@@ -96,6 +98,9 @@ def test_unusable_files_are_named(write, tmp_path):
     (tmp_path / "config.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="is not TOML"):
         load_config(tmp_path, environ={})
+    for text in ("a = " + "[" * 3_000, "a = " + "1" * 5_000):
+        with pytest.raises(ConfigError, match="is not TOML"):
+            load_config(write(text), environ={})
     (tmp_path / "folder" / "config.toml").mkdir(parents=True)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path / "folder", environ={})
@@ -139,7 +144,9 @@ def test_api_address_reads_back(text):
     assert format_api_address(*parse_api_address(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "7077", ":7077", "::1:7077", "h:70777", "h:x", "h:", "[]:1"])
+@pytest.mark.parametrize(
+    "text", ["", "7077", ":7077", "::1:7077", "h:70777", "h:" + "1" * 5_000, "h:x", "h:", "[]:1"]
+)
 def test_api_address_of_another_form_is_refused(text):
     with pytest.raises(ConfigError, match="HOST:PORT"):
         parse_api_address(text)

@@ -110,6 +110,13 @@ def test_file_of_another_form_is_refused(encrypted, change):
         open_fast(encrypted)
 
 
+@pytest.mark.parametrize("data", [b'{"mode": "\xff', b'{"x":' + b"[" * 4_000])
+def test_file_that_upsets_its_parser_is_refused(encrypted, data):
+    encrypted.write_bytes(data)
+    with pytest.raises(KeystoreError, match="not a key store this version can read"):
+        open_fast(encrypted)
+
+
 def test_seed_of_a_wrong_length_is_refused(path):
     create_key_store(path, seed=SEED, created_ms=7, passphrase=None)
     edit(path, seed="00")

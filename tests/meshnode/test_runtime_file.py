@@ -87,7 +87,8 @@ def test_token_is_not_shown(record):
     assert "canary" not in str(record)
 
 
-def test_damaged_record_is_named(path):
-    write_private(path, b"{}")
+@pytest.mark.parametrize("data", [b"{}", b'{"api": "\xff', b'{"x":' + b"[" * 4_000])
+def test_damaged_record_is_named(path, data):
+    write_private(path, data)
     with pytest.raises(StorageError, match="damaged"):
         find_runtime(path)

@@ -107,8 +107,9 @@ def test_message_is_one_short_line_without_keys():
     assert len(error.message) < 400
 
 
-def test_deeply_nested_body_is_read_as_text():
-    assert error_of(500, b"[" * 60_000).fault is EngineFault.INTERNAL
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'"\xff"'])
+def test_body_that_upsets_its_parser_is_read_as_text(body):
+    assert error_of(500, body).fault is EngineFault.INTERNAL
 
 
 @pytest.mark.parametrize(

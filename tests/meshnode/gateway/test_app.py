@@ -167,6 +167,7 @@ async def test_question_is_passed_on_whole(host, http):
         "{",
         "[]",
         "[" * 100_000,
+        b'{"prompt": "\xff"}',
     ],
 )
 async def test_unusable_questions_are_refused(http, body):
@@ -301,6 +302,8 @@ async def test_taken_address_names_the_node_that_holds_it(gateway):
         b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"program":"x"}',
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n?",
         b"SSH-2.0\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n" + b"[" * 4_096,
+        b'HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n{"program":"meshnode","since_ms":1e18,"a":1}',
     ],
 )
 async def test_taken_address_of_another_program_is_named(answer):

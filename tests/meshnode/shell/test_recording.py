@@ -34,7 +34,14 @@ from meshnode.core.recovered import Recovered
 from meshnode.errors import CommandRejected, StorageError
 from meshnode.shell import recording as recording_module
 from meshnode.shell.lifecycle import open_runtime
-from meshnode.shell.recording import Recorder, decode_input, encode_input, read_frames
+from meshnode.shell.recording import (
+    InputFrame,
+    MessageFrame,
+    Recorder,
+    decode_input,
+    encode_input,
+    read_frames,
+)
 from meshnode.shell.replay import replay
 from meshnode.transport.memory import MemoryNetwork
 from tests.support.dag_builder import DagBuilder, make_person
@@ -200,6 +207,28 @@ async def test_replay_refuses_a_recording_of_another_format_or_order(tmp_path):
         await asyncio.to_thread(replay, await rewrite(path, [frames[0]]))
     with pytest.raises(StorageError, match="starts once"):
         await asyncio.to_thread(replay, await rewrite(path, [*frames[:3], frames[0]]))
+
+
+async def test_replay_names_what_is_damaged_inside_a_frame(tmp_path):
+    path = await record_alone(tmp_path)
+    frames = await asyncio.to_thread(lambda: list(read_frames(path)))
+    for bad in (
+        InputFrame(b"\xff"),
+        MessageFrame(1, "a", b"\xa1\xff"),
+        InputFrame(b"\x91" * 3_000),
+    ):
+        with pytest.raises(StorageError, match="is damaged"):
+            await asyncio.to_thread(replay, await rewrite(path, [*frames, bad]))
+    with pytest.raises(StorageError, match="is not a recording"):
+        await asyncio.to_thread(replay, await rewrite(path, [[0, 1, b"\xa1\xff"]]))
+
+
+async def test_replay_names_a_life_that_cannot_be(tmp_path):
+    path = await record_alone(tmp_path)
+    frames = await asyncio.to_thread(lambda: list(read_frames(path)))
+    twice = encode_input(Connected(2**50, "a", inbound=True, address="x"))
+    with pytest.raises(StorageError, match="a life that cannot be"):
+        await asyncio.to_thread(replay, await rewrite(path, [*frames, twice, twice]))
 
 
 async def rewrite(path, frames):
