@@ -48,6 +48,8 @@ class ModelView(View):
     revision: str = ""
     context_tokens: int | None = None
     tools: bool = False
+    size_bytes: int | None = None
+    """Size of its weights, where they are this node's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ A command returns its exit code; an error is one line on stderr, and never a tra
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
 import sys
@@ -206,7 +207,7 @@ def run(arguments: Sequence[str]) -> int:
     except MeshError as error:
         print_error(error.message, error.hint)
         return exits.get_exit_code(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return exits.INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain again at its end.

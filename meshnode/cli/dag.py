@@ -34,7 +34,7 @@ from meshnode.views import make_list_document
 if TYPE_CHECKING:
     from meshnode.views import VertexDetail, VertexInfo
 
-LOG_COLUMNS: Final = ("id", ">lamport", "kind", "author", "time", ">size", "what")
+LOG_COLUMNS: Final = ("id", ">depth", "kind", "author", "time", ">size", "*what")
 _LIMIT_MAX: Final = 10_000
 _LONG_FIELDS: Final = ("answer", "content")
 _TIMES: Final = ("queued_ms", "first_token_ms", "total_ms")

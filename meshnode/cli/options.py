@@ -19,6 +19,23 @@ WatchOption = Annotated[
     bool,
     Parameter(name="--watch", negative="", show_default=False, help="Repeat until Ctrl-C."),
 ]
+NameOption = Annotated[str | None, Parameter(name="--name", help="How people call this node.")]
+NetworkNameOption = Annotated[
+    str | None, Parameter(name="--network-name", help="Name of a network founded here.")
+]
+PassphraseFileOption = Annotated[
+    Path | None,
+    Parameter(name="--passphrase-file", help="File that holds the passphrase of the node's key."),
+]
+ForegroundOption = Annotated[
+    bool,
+    Parameter(
+        name=("--foreground", "-f"),
+        negative="",
+        show_default=False,
+        help="Stay in this terminal, for services and containers.",
+    ),
+]
 TimeoutOption = Annotated[
     int,
     Parameter(

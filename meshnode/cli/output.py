@@ -13,13 +13,15 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from rich.console import Console
     from rich.table import Table
 
 WIDTH_MAX: Final = 80
 """Tables fit this many columns, however wide the terminal is."""
+_COLUMN_GAP: Final = 2
+_FLEXIBLE_MIN: Final = 8
 _HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _JOINERS: Final = "\u200c\u200d"
 """Some scripts and emoji are written with them, and they cannot move a cursor."""
@@ -98,28 +100,46 @@ def make_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """A plain table to stdout, at most `WIDTH_MAX` wide."""
-    table = make_table(columns)
-    for row in rows:
-        table.add_row(*(clean_line(cell) for cell in row))
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table to stdout, at most `WIDTH_MAX` wide.
+
+    A column named '>x' is aligned right; the one named '*x' gives way when the others need room.
+    """
+    cells = [[clean_line(cell) for cell in row] for row in rows]
     console = make_console()
-    console.print(table, width=min(console.width, WIDTH_MAX))
+    table = _make_table(columns, cells, width=min(console.width, WIDTH_MAX))
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
 
 
-def make_table(columns: Iterable[str]) -> Table:
-    """An empty table in the one style of this program; a leading '>' aligns a column right."""
+def _make_table(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        right = column.startswith(">")
+    names = [column.lstrip(">*") for column in columns]
+    widths = [
+        max(len(name), *(len(row[number]) for row in cells)) for number, name in enumerate(names)
+    ]
+    others = sum(
+        wide for column, wide in zip(columns, widths, strict=True) if not column.startswith("*")
+    )
+    room = max(_FLEXIBLE_MIN, width - others - _COLUMN_GAP * (len(columns) - 1))
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, _COLUMN_GAP - 1, 0, 0),  # the box draws one more blank
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+    )
+    for column, name, wide in zip(columns, names, widths, strict=True):
+        flexible = column.startswith("*")
         table.add_column(
-            column.removeprefix(">"),
-            justify="right" if right else "left",
+            name,
+            justify="right" if column.startswith(">") else "left",
             no_wrap=True,
             overflow="ellipsis",
+            width=min(wide, room) if flexible else wide,
         )
     return table
 

@@ -15,7 +15,7 @@ from meshnode.views import make_list_document
 if TYPE_CHECKING:
     from meshnode.views import PeerInfo
 
-COLUMNS = ("name", "id", "state", ">rtt", "models", ">load", "address")
+COLUMNS = ("name", "id", "state", ">rtt", "*models", ">load", "address")
 
 
 async def peers(

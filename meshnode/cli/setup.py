@@ -1,0 +1,90 @@
+"""What `init`, `up`, `join` and `identity` make when it is missing; each says so in one line."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from meshnode.cli.formats import format_id
+from meshnode.cli.output import clean_line, is_interactive, note
+from meshnode.config_file import load_config
+from meshnode.errors import CommandRejected, KeystoreError
+from meshnode.passphrase import choose_passphrase
+from meshnode.runtime_file import find_runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meshnode.config import NodeConfig
+    from meshnode.home import Home, Identity, NetworkFolder
+    from meshnode.secret import Secret
+
+
+def load_settings(home: Path | None, **flags: object) -> NodeConfig:
+    """The settings a command works with: defaults, file, environment, then its own flags."""
+    return load_config(home, {key: value for key, value in flags.items() if value != ()}).config
+
+
+def get_now_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def refuse_while_running(home: Home, what: str) -> None:
+    """Raise `CommandRejected` where a node runs for this home."""
+    record = find_runtime(home.runtime_path)
+    if record is not None:
+        raise CommandRejected(
+            f"{what} while a node runs for {home.path} (pid {record.pid}, at {record.api})",
+            hint="`meshnode status` talks to it; `meshnode down` stops it",
+        )
+
+
+def choose_key_passphrase(home: Home, config: NodeConfig) -> Secret | None:
+    """The passphrase for this home's key store, asked for where a person is there to answer."""
+    choice = choose_passphrase(
+        home.key_mode,
+        file=config.passphrase_file,
+        environ=os.environ,
+        prompt=_ask_passphrase if is_interactive() else None,
+    )
+    if choice.warning:
+        note(f"warning: {choice.warning}")
+    return choice.passphrase
+
+
+def prepare_identity(home: Home, passphrase: Secret | None) -> Identity:
+    """Open the key store, or make one and say so."""
+    fresh = home.key_mode is None
+    identity = home.ensure_identity(passphrase, now_ms=get_now_ms())
+    if fresh:
+        note(f"made a new identity in {home.key_path} ({identity.mode})")
+    return identity
+
+
+def prepare_network(home: Home, identity: Identity, config: NodeConfig) -> NetworkFolder:
+    """The home's network, or a new one, and say so."""
+    from meshnode.node.setup import choose_name, found_network
+
+    network = home.get_current_network()
+    if network is not None:
+        return network
+    name = choose_name(config, identity)
+    network = found_network(home, identity, config, name=name, now_ms=get_now_ms())
+    genesis = network.genesis
+    note(
+        f"founded network {clean_line(genesis.name)} ({format_id(network.network.hex())}, "
+        f"{genesis.suite}), with this node as its only member"
+    )
+    return network
+
+
+def _ask_passphrase(question: str) -> str:
+    """Ask without echo; a new passphrase is asked for twice."""
+    text = getpass.getpass(question, stream=sys.stderr)
+    if text and question.startswith("Choose") and getpass.getpass("Again: ") != text:
+        raise KeystoreError("the two passphrases differ", hint="try again")
+    return text

@@ -1,0 +1,128 @@
+"""`meshnode up`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from meshnode.cli.exits import OK
+from meshnode.cli.options import (
+    ForegroundOption,
+    HomeOption,
+    JsonOption,
+    NameOption,
+    NetworkNameOption,
+    PassphraseFileOption,
+    ShareOption,
+)
+from meshnode.cli.output import print_json
+from meshnode.cli.setup import (
+    choose_key_passphrase,
+    load_settings,
+    prepare_identity,
+    prepare_network,
+    refuse_while_running,
+)
+from meshnode.cli.starting import run_in_foreground, start_in_background
+from meshnode.config_file import parse_option_value
+from meshnode.errors import ConfigError
+from meshnode.home import open_home
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class NodeOptions:
+    """Options of a node that is started, shared by `up` and `join`."""
+
+    name: NameOption = None
+    engine: Annotated[
+        str | None,
+        Parameter(help="What answers here: auto, embedded, echo, openai_compatible or none."),
+    ] = None
+    model: Annotated[str | None, Parameter(help="The engine's model, where it has several.")] = None
+    engine_option: Annotated[
+        tuple[str, ...], Parameter(help="NAME=VALUE for the engine; may be repeated.", negative="")
+    ] = ()
+    api: Annotated[
+        str | None, Parameter(help="HOST:PORT of the local HTTP interface; port 0 is any.")
+    ] = None
+    api_insecure: Annotated[
+        bool,
+        Parameter(
+            help="Let that interface listen beyond this machine.", negative="", show_default=False
+        ),
+    ] = False
+    listen: Annotated[
+        tuple[str, ...],
+        Parameter(help="Multiaddr to listen on; may be repeated.", negative=""),
+    ] = ()
+    advertise: Annotated[
+        tuple[str, ...],
+        Parameter(help="Multiaddr others should dial; may be repeated.", negative=""),
+    ] = ()
+    share: ShareOption = None
+    record: Annotated[
+        Path | None, Parameter(help="Record every input to this file, for `meshnode replay`.")
+    ] = None
+    passphrase_file: PassphraseFileOption = None
+
+    def make_flags(self) -> dict[str, Any]:
+        """The settings these options set, by key; None for those left out."""
+        return {
+            "name": self.name,
+            "engine": self.engine,
+            "engine_options": self._make_engine_options(),
+            "api": self.api,
+            "api_insecure": self.api_insecure or None,
+            "listen": self.listen or None,
+            "advertise": self.advertise or None,
+            "share": self.share,
+            "record": self.record,
+            "passphrase_file": self.passphrase_file,
+        }
+
+    def _make_engine_options(self) -> dict[str, object] | None:
+        options: dict[str, object] = {} if self.model is None else {"model": self.model}
+        for text in self.engine_option:
+            name, separator, value = text.partition("=")
+            if not separator or not name:
+                raise ConfigError(
+                    "--engine-option takes NAME=VALUE", hint="for example --engine-option slots=2"
+                )
+            options[name] = parse_option_value(value)
+        return options or None
+
+
+DEFAULTS = NodeOptions()
+
+
+async def up(
+    *,
+    options: NodeOptions = DEFAULTS,
+    network_name: NetworkNameOption = None,
+    suite: Annotated[
+        Literal["hybrid", "ed25519"] | None,
+        Parameter(help="Signatures of a network founded here."),
+    ] = None,
+    foreground: ForegroundOption = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Start this machine's node; what is missing is made, and said."""
+    flags = options.make_flags() | {"network_name": network_name, "suite": suite}
+    config = load_settings(home, **flags)
+    assert config.home is not None, "settings always name a home"
+    opened = open_home(config.home, check=config.host_binding)
+    refuse_while_running(opened, "a second node cannot start")
+    passphrase = choose_key_passphrase(opened, config)
+    prepare_network(opened, prepare_identity(opened, passphrase), config)
+    if foreground:
+        await run_in_foreground(config, passphrase=passphrase)
+        return OK
+    status = await start_in_background(config, flags, passphrase=passphrase, quiet=json)
+    if json:
+        print_json(status.to_json())
+    return OK
