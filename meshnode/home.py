@@ -5,7 +5,7 @@
     current                   the network this home takes part in, as 16 hex digits
     port                      the port that addresses in tickets name
     host                      digest of the machine this folder belongs to
-    node.lock                 held by the one process that runs this node
+    node.lock, daemon.lock    held by the one process that runs this node, and its daemon
     runtime.json              how to reach that process (see `meshnode.runtime_file`)
     logs/                     what detached nodes write
     networks/<hex16>/         genesis.bin, membership.bin, invitations.bin, journal.db
@@ -300,9 +300,12 @@ class Home:
     # --- one process -------------------------------------------------------------------------
 
     @contextmanager
-    def lock(self, *, now_ms: int) -> Iterator[None]:
-        """Hold this home for one process. Raises `ConfigError` naming who holds it."""
-        path = self.path / "node.lock"
+    def lock(self, *, now_ms: int, name: str = "node") -> Iterator[None]:
+        """Hold this home for one process. Raises `ConfigError` naming who holds it.
+
+        A daemon holds the lock of its own `name` before it opens its node and after it closed it.
+        """
+        path = self.path / f"{name}.lock"
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

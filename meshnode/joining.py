@@ -244,10 +244,8 @@ async def join_home(
     """
     check_may_leave(home, ticket)
     if transport is None:
-        from meshnode.transport.libp2p.transport import Libp2pTransport
-
-        # A key for the occasion: the node's own connects right afterwards, as a member.
-        transport = Libp2pTransport(os.urandom(32))
+        # In a thread, because loading the library takes seconds.
+        transport = await asyncio.to_thread(_make_transport)
     author = await asyncio.to_thread(identity.compute_author, ticket.suite)
     admitted = await request_admission(transport, ticket, author)
     if admitted.genesis.kind != kind:
@@ -263,6 +261,13 @@ async def join_home(
         (Bootstrap(ticket.peer, ticket.addresses),),
     )
     return home.add_network(admitted.genesis, membership)
+
+
+def _make_transport() -> Transport:
+    from meshnode.transport.libp2p.transport import Libp2pTransport
+
+    # A key for the occasion: the node's own connects right afterwards, as a member.
+    return Libp2pTransport(os.urandom(32))
 
 
 def check_may_leave(home: Home, ticket: Ticket) -> None:

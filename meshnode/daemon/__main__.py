@@ -27,7 +27,10 @@ REQUEST_BYTES_MAX: Final = 1_000_000
 
 
 def main() -> int:
-    """Run one node; 0 when it was told to stop, 1 when it failed."""
+    """Run one node; 0 when it was told to stop, 1 when it failed, 2 for wrong use."""
+    if len(sys.argv) != 3 or not sys.argv[1].isdecimal():
+        sys.stderr.write("meshnode: error: this program is started by `meshnode up`\n")
+        return 2
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -45,7 +45,16 @@ class OwnNode(MeshNode, Protocol):
         """Until the node stops by itself. Raises why it did."""
 
 
-OpenNode = Callable[["NodeConfig"], AbstractAsyncContextManager[OwnNode]]
+OnPhase = Callable[[str, str], None]
+
+
+class OpenNode(Protocol):
+    """Opens a node, by default `meshnode.node.open_node`."""
+
+    def __call__(
+        self, config: NodeConfig, *, ticket: str | None, on_phase: OnPhase
+    ) -> AbstractAsyncContextManager[OwnNode]:
+        """A node of the home's current network; with a ticket, one that just joined it."""
 
 
 class PhaseListener(Protocol):
@@ -94,7 +103,7 @@ class Daemon:
         self._node: OwnNode | None = None
         self._ready = asyncio.Event()
         self._leave = asyncio.Event()
-        self._reopen = False
+        self._moved_with: str | None = None
         self._joining = asyncio.Lock()
 
     # --- what HTTP asks ----------------------------------------------------------------------
@@ -129,7 +138,7 @@ class Daemon:
         async with self._joining:
             self.get_node()
             await self._join_home(ticket)
-            self._reopen = True
+            self._moved_with = ticket
             self._ready.clear()
             self._leave.set()
             await _wait_first(self._ready, self._stop)
@@ -145,7 +154,7 @@ class Daemon:
         self._home = home = await asyncio.to_thread(
             open_home, config.home, check=config.host_binding
         )
-        with home.lock(now_ms=now_ms), self._catch_signals():
+        with home.lock(now_ms=now_ms, name="daemon"), self._catch_signals():
             async with self._serve_http(home, now_ms):
                 try:
                     await self._keep_node(ticket)
@@ -177,10 +186,11 @@ class Daemon:
 
     async def _keep_node(self, ticket: str | None) -> None:
         """Open the node, and again after it joined another network, until told to stop."""
+        joined = False
         while True:
-            self._reopen = False
+            self._moved_with = None
             self._leave.clear()
-            keeper = asyncio.create_task(self._run_node(ticket), name="node")
+            keeper = asyncio.create_task(self._run_node(ticket, joined=joined), name="node")
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
             try:
                 await asyncio.wait({keeper, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,17 +205,17 @@ class Daemon:
                 await asyncio.wait({keeper, stopping})
             if not keeper.cancelled():
                 keeper.result()
-            if not self._reopen or self._stop.is_set():
+            if self._moved_with is None or self._stop.is_set():
                 return
-            ticket = None
+            ticket, joined = self._moved_with, True
 
-    async def _run_node(self, ticket: str | None) -> None:
-        if ticket is not None:
+    async def _run_node(self, ticket: str | None, *, joined: bool) -> None:
+        if ticket is not None and not joined:
             self._enter("joining", "asking the inviter to be let in")
             await self._join_home(ticket)
-        self._enter("loading", f"opening the node and its engine '{self._config.engine}'")
         try:
-            async with self._open_node(self._config) as node:
+            opening = self._open_node(self._config, ticket=ticket, on_phase=self._enter)
+            async with opening as node:
                 self._node = node
                 self._enter("ready", "ready")
                 self._ready.set()
@@ -279,7 +289,17 @@ async def _wait_first(*events: asyncio.Event) -> None:
         await asyncio.wait(tasks)
 
 
-def _open_real_node(config: NodeConfig) -> AbstractAsyncContextManager[OwnNode]:
+@asynccontextmanager
+async def _open_real_node(
+    config: NodeConfig, *, ticket: str | None, on_phase: OnPhase
+) -> AsyncIterator[OwnNode]:
     from meshnode.node import open_node
 
-    return open_node(config)
+    def report(name: str, detail: str) -> None:
+        if name != "ready":  # the daemon itself says so, when the node can be asked for
+            on_phase(name, detail)
+
+    # The home is a member already; with the ticket, opening waits for the inviter's connection.
+    opening = open_node(config, passphrase=config.passphrase, ticket=ticket, on_phase=report)
+    async with opening as node:
+        yield node

@@ -7,6 +7,7 @@ from typing import Any, Final
 from dag.errors import InvalidMessage
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import (
+    AnswerInterrupted,
     CommandRejected,
     ConfigError,
     CorruptJournal,
@@ -16,6 +17,7 @@ from meshnode.errors import (
     MalformedMessage,
     MeshError,
     NoDaemon,
+    NodeClosed,
     NoPeerServes,
     PeerGone,
     StorageError,
@@ -27,6 +29,8 @@ from meshnode.gateway.port import NotReady
 # The first that fits; most special first.
 _STATUS: Final[tuple[tuple[type[MeshError], int], ...]] = (
     (NotReady, 503),
+    (NodeClosed, 503),
+    (AnswerInterrupted, 502),
     (NoPeerServes, 503),
     (DeadlineExceeded, 504),
     (InvalidMessage, 400),
@@ -55,6 +59,7 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
         KeystoreError,
         MalformedMessage,
         NoDaemon,
+        NodeClosed,
         NoPeerServes,
         NotReady,
         PeerGone,
@@ -85,6 +90,8 @@ def make_problem(error: MeshError) -> dict[str, Any]:
     if isinstance(error, EngineError):
         problem["fault"] = error.fault.value
         problem["retry_after_ms"] = error.retry_after_ms
+    if isinstance(error, AnswerInterrupted):
+        problem["text"] = error.text
     return {"error": problem}
 
 
@@ -96,6 +103,8 @@ def read_problem(data: object) -> MeshError:
     message, hint = problem["message"], str(problem.get("hint") or "")
     if problem.get("code") == EngineError.code:
         return _read_engine_error(problem, message, hint)
+    if problem.get("code") == AnswerInterrupted.code:
+        return AnswerInterrupted(message, text=str(problem.get("text") or ""), hint=hint)
     return _CLASSES.get(str(problem.get("code")), MeshError)(message, hint=hint)
 
 

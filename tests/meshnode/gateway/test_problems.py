@@ -6,6 +6,7 @@ import pytest
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import (
+    AnswerInterrupted,
     ConfigError,
     DeadlineExceeded,
     DialFailed,
@@ -14,6 +15,7 @@ from meshnode.errors import (
     MalformedMessage,
     MeshError,
     NoDaemon,
+    NodeClosed,
     NoPeerServes,
 )
 from meshnode.gateway.port import NotReady
@@ -30,6 +32,7 @@ from meshnode.gateway.problems import get_http_status, make_problem, read_proble
         (KeystoreError, 500),
         (MalformedMessage, 400),
         (NoDaemon, 400),
+        (NodeClosed, 503),
         (NoPeerServes, 503),
         (NotReady, 503),
     ],
@@ -48,6 +51,14 @@ def test_engine_error_keeps_its_fault():
     )
     assert isinstance(back, EngineError)
     assert (back.fault, back.retry_after_ms, back.hint) == (EngineFault.OVERLOADED, 5, "wait")
+
+
+def test_interrupted_answer_keeps_its_text():
+    error = AnswerInterrupted("the peer is gone", text="so far", hint="ask again")
+    back = read_problem(make_problem(error))
+    assert isinstance(back, AnswerInterrupted)
+    assert (back.message, back.text, back.hint) == ("the peer is gone", "so far", "ask again")
+    assert get_http_status(error) == 502
 
 
 @pytest.mark.parametrize(
