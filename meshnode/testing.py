@@ -192,8 +192,18 @@ async def _wait_until_ready(nodes: Sequence[NodeHandle], timeout_ms: int) -> Non
 
 
 async def _find_agreement(nodes: Sequence[NodeHandle]) -> str:
-    digests = list(dict.fromkeys([(await node.heads()).digest for node in nodes]))
-    return digests[0] if len(digests) == 1 else ""
+    """The heads' digest, where all nodes have the same and have stored what it covers."""
+    heads = [await node.heads() for node in nodes]
+    digests = list(dict.fromkeys(each.digest for each in heads))
+    if len(digests) > 1:
+        return ""
+    for node, each in zip(nodes, heads, strict=True):
+        for head in each.heads:
+            try:
+                await node.vertex(head.id)
+            except CommandRejected:
+                return ""  # admitted, and on its way to the disk: an event follows
+    return digests[0]
 
 
 async def _wait_for(

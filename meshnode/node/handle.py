@@ -340,7 +340,8 @@ class NodeHandle:
         runtime = self._require_runtime()
         if self._desk is not None and self._desk.make_replica().find_model(model) is not None:
             return
-        if runtime.now_ms() - self._started_ms < YOUNG_MS and len(runtime.view().members) > 1:
+        others = any(member.id != runtime.author for member in runtime.view().members)
+        if others and runtime.now_ms() - self._started_ms < YOUNG_MS:
             await self._port.settle(timeout_ms=SETTLE_MS)
 
     def _require_runtime(self) -> Runtime:

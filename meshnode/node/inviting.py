@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dag.genesis import compute_network_id, encode_genesis
 from meshnode.errors import CommandRejected
@@ -14,6 +14,9 @@ from meshnode.ticket import Ticket, encode_ticket, select_addresses
 if TYPE_CHECKING:
     from meshnode.node.setup import NodeSetup
     from meshnode.shell.runtime import Runtime
+
+PROFILE_MS: Final = 5_000
+"""A node that was just opened publishes its profile within this, or nobody can join yet."""
 
 
 class Inviter:
@@ -66,11 +69,20 @@ class Inviter:
 
     async def _load_credentials(self) -> tuple[bytes, ...]:
         """The profiles that lead from a founder down to this node, its own last."""
+        try:
+            async with self._runtime.events() as events, asyncio.timeout(PROFILE_MS / 1000):
+                while not (own := await self._read_own_profile()):
+                    await anext(events)
+        except (TimeoutError, StopAsyncIteration):
+            raise CommandRejected(
+                "this node has not published its own profile yet", hint="try again in a moment"
+            ) from None
+        return (*self._setup.membership.credentials, own)
+
+    async def _read_own_profile(self) -> bytes:
+        """Its signed bytes, empty while it is not stored."""
         for member in self._runtime.view().members:
             if member.id == self._runtime.author and member.profiles:
                 first = member.profiles[0].id
-                wires = await self._runtime.read([first])
-                return (*self._setup.membership.credentials, wires[first])
-        raise CommandRejected(
-            "this node has not published its own profile yet", hint="try again in a moment"
-        )
+                return (await self._runtime.read([first])).get(first, b"")
+        return b""

@@ -203,6 +203,7 @@ def show_engine(desk: Desk) -> EngineView:
                 revision=model.revision,
                 context_tokens=model.context_tokens or None,
                 tools=model.tools,
+                size_bytes=model.size_bytes or None,
             )
             for model in desk.models
         ),

@@ -1,0 +1,87 @@
+"""From the node's own records to the ones people read."""
+
+from __future__ import annotations
+
+import pytest
+
+from dag import bodies
+from dag.bodies import Evidence, Note, Result
+from dag.canonical import encode
+from dag.errors import Offence
+from dag.types import Kind
+from meshnode.core import events
+from meshnode.core.messages import ModelAdvert
+from meshnode.node.presenting import (
+    make_knowledge_text,
+    parse_kind,
+    show_detail,
+    show_event,
+    show_vertex,
+)
+from tests.support.serving_net import make_vertex
+
+AUTHOR = b"\xaa" * 32
+ADVERT = ModelAdvert("m", "r", 0, tools=False, engine="e", label="l")
+
+
+def make_result(answer: str) -> bytes:
+    return encode(Result(b"d", AUTHOR, "m", "", "e", answer, b"d", 6, "stop", 1, 2, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("event", "type_name"),
+    [
+        (events.PeerReady("p", AUTHOR, "n"), "peer_joined"),
+        (events.PeerLost("p", AUTHOR, "gone"), "peer_left"),
+        (events.PeerServes("p", AUTHOR, (ADVERT,), 1, 0, 0, draining=False), "peer_serving"),
+        (events.ForkSeen(AUTHOR, 0, 1, b"1", b"2"), "fork_found"),
+        (events.OffenceSeen("p", Offence.MALFORMED, "d"), "offence_counted"),
+        (events.Alone((("a", "refused"),)), "no_peers"),
+        (events.VertexAdmitted(make_vertex(AUTHOR), ""), "vertex_seen"),
+    ],
+)
+def test_event_is_shown(event, type_name):
+    shown = show_event(event, {})
+    assert shown is not None
+    assert shown.type == type_name
+    assert type(shown).from_json(shown.to_json()) == shown
+
+
+def test_event_of_no_concern_is_left_out():
+    assert show_event(events.Published(1, make_vertex(AUTHOR)), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "summary"),
+    [
+        (Kind.RESULT, make_result("because"), "m: because"),
+        (Kind.RESULT, make_result(""), "m: (6 bytes, digest only)"),
+        (Kind.NOTE, encode(Note("text/plain", "", b"x" * 500)), f"{'x' * 99}…"),
+        (
+            Kind.EVIDENCE,
+            encode(Evidence(bodies.Testimony(b"1", b"2", b""), bodies.Testimony(b"3", b"4", b""))),
+            "two vertices of one author in one place",
+        ),
+        (Kind.NOTE, b"\x00", ""),
+        (99, b"\x00", ""),
+    ],
+)
+def test_vertex_is_summarised(kind, body, summary):
+    signed = make_vertex(AUTHOR, kind, body)
+    assert show_vertex(signed, {AUTHOR: "a"}).summary == summary
+    detail = show_detail(signed, {})
+    assert (detail.body is None) == (not summary)
+    assert detail.vertex.author_name == "aaaaaaaa"
+    assert type(detail).from_json(detail.to_json()) == detail
+
+
+def test_knowledge_is_text_only():
+    note = make_vertex(AUTHOR, Kind.NOTE, encode(Note("text/plain", "", b"fact")))
+    picture = make_vertex(AUTHOR, Kind.NOTE, encode(Note("image/png", "", b"fact")))
+    assert make_knowledge_text(note) == "fact"
+    assert make_knowledge_text(picture) == ""
+
+
+def test_kind_is_read_by_name():
+    assert parse_kind("result") == Kind.RESULT
+    assert parse_kind("opaque-42") == 42
