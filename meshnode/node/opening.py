@@ -167,7 +167,7 @@ async def _prepare(
     name = choose_name(config, identity)
     network = await asyncio.to_thread(home.get_current_network)
     if invitation is not None and (network is None or network.network != invitation.network):
-        network = await join_network(home, identity, invitation, hub)
+        network = await join_network(home, identity, invitation, kind=config.kind, hub=hub)
     if network is None:
         network = await asyncio.to_thread(
             partial(found_network, home, identity, config, name=name, now_ms=now_ms)

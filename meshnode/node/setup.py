@@ -13,8 +13,8 @@ from dag.genesis import Genesis
 from dag.identity import derive_public_keys
 from dag.keys import SecretKeys
 from meshnode.errors import CommandRejected
-from meshnode.home import Bootstrap, Home, Identity, Membership, NetworkFolder
-from meshnode.joining import request_admission
+from meshnode.home import Home, Identity, Membership, NetworkFolder
+from meshnode.joining import join_home
 from meshnode.passphrase import PassphraseChoice, choose_passphrase
 from meshnode.ticket import Ticket
 from meshnode.transport.peer_id import peer_id_from_public_key
@@ -76,10 +76,11 @@ def open_identity(
     home: Home, config: NodeConfig, passphrase: Secret | None, *, now_ms: int
 ) -> tuple[Identity, PassphraseChoice]:
     """Open the home's key store, or make one. Blocks while it derives the key."""
+    given = passphrase or config.passphrase
     choice = (
         choose_passphrase(home.key_mode, file=config.passphrase_file, environ={}, prompt=None)
-        if passphrase is None
-        else PassphraseChoice(passphrase)
+        if given is None
+        else PassphraseChoice(given)
     )
     return home.ensure_identity(choice.passphrase, now_ms=now_ms), choice
 
@@ -111,19 +112,17 @@ def found_network(
 
 
 async def join_network(
-    home: Home, identity: Identity, ticket: Ticket, hub: MemoryNetwork | None
+    home: Home,
+    identity: Identity,
+    ticket: Ticket,
+    *,
+    kind: str,
+    hub: MemoryNetwork | None,
 ) -> NetworkFolder:
     """Ask to be let in, and make the ticket's network the current one.
 
     Raises `CommandRejected`, `TransportError` or `DeadlineExceeded`; nothing has changed then.
     """
-    author = identity.compute_author(ticket.suite)
-    admitted = await request_admission(_make_joiner(hub), ticket, author)
-    via = Bootstrap(ticket.peer, ticket.addresses)
-    membership = Membership(admitted.inviter, admitted.invitation, admitted.credentials, (via,))
-    return home.add_network(admitted.genesis, membership)
-
-
-def _make_joiner(hub: MemoryNetwork | None) -> Transport:
-    """A transport for one question, under a key nobody will see again."""
-    return make_transport(hub, os.urandom(32), listen=("/ip4/127.0.0.1/tcp/0",))
+    # A key for the occasion: the node's own connects right afterwards, as a member.
+    transport = None if hub is None else make_transport(hub, os.urandom(32), listen=())
+    return await join_home(home, identity, ticket, kind=kind, transport=transport)
