@@ -8,7 +8,7 @@ moment old only sends a vertex the longer way, by the core's own look-up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
 
@@ -184,6 +184,8 @@ def _check_limits(
             _check_count("proof", len(message.signature), SIGNATURE_BYTES_MAX)
         case Goodbye():
             _check_texts(message.reason)
+        case _:
+            assert_never(message)
 
 
 def _check_count(what: str, count: int, count_max: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from dag.errors import Offence
 from dag.types import LANES
@@ -50,6 +50,8 @@ class Answers:
                 self._on_get_profiles(peer, message)
             case GetLast():
                 self._on_get_last(peer, message)
+            case _:
+                assert_never(message)
 
     def _on_get(self, peer: str, message: Get) -> None:
         held = []

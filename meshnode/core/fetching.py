@@ -73,6 +73,11 @@ class Fetching:
                 want.due_ms = due_ms
                 heapq.heappush(self._due, (due_ms, vertex_id))
 
+    def is_asked(self, peer: str, vertex_id: bytes) -> bool:
+        """Whether an id is being fetched from a peer."""
+        want = self._wants.get(vertex_id)
+        return want is not None and want.asked == peer
+
     def tick(self, now_ms: int) -> None:
         """Ask for what is due."""
         while self._due and self._due[0][0] <= now_ms:

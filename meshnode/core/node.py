@@ -152,6 +152,10 @@ class Node:
         """Whether a vertex is stored; safe to call from any thread."""
         return self._store.is_stored(vertex_id)
 
+    def get_ready_peers(self) -> tuple[str, ...]:
+        """Transport ids of ready connections."""
+        return self._peers.ready_names
+
     # --- inputs ---------------------------------------------------------------------------------
 
     def handle(self, entry: Input) -> list[Effect]:
@@ -310,10 +314,9 @@ class Node:
                 self._reconciliation.on_heads(now_ms, link.peer, message)
             case Get() | GetProfiles() | GetLast():
                 self._answers.on_question(now_ms, link.peer, message)
-            case Advert():
-                self._adverts.on_advert(link, message)
             case _:
-                raise AssertionError(f"{message} belongs to the connection")
+                assert isinstance(message, Advert), "the handshake and PING end at the connection"
+                self._adverts.on_advert(link, message)
 
     def _on_vertices(self, now_ms: int, link: Link, message: Vertices) -> None:
         asked = message.request != 0
@@ -398,8 +401,8 @@ class Node:
 
     def _on_profile(self, now_ms: int, signed: VerifiedVertex) -> None:
         record = self._intake.authors.get(signed.vertex.author)
-        if record is not None:
-            self._membership.learn_member(now_ms, record)
+        assert record is not None, "an admitted profile is in the registry"
+        self._membership.learn_member(now_ms, record)
         if is_first_profile(signed.vertex):
             self._wants.release(signed.vertex.author)
 
@@ -407,10 +410,18 @@ class Node:
         """An author's first fork is stored."""
         self._forks.on_fork(now_ms, fork)
 
-    def on_missing(self, now_ms: int, source: str, missing: tuple[Ref, ...]) -> None:
-        """A vertex waits for parents: its sender must hold them."""
+    def on_missing(
+        self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
+    ) -> None:
+        """A vertex waits for parents: its sender must hold them.
+
+        Parents of a pushed vertex are most likely on their way from their own authors. Those of one
+        that was fetched are not: there the walk goes on at once.
+        """
         if self._peers.is_ready(source):
-            self._fetching.want(source, [ref.id for ref in missing], now_ms)
+            fetched = self._fetching.is_asked(source, signed.id)
+            wait_ms = 0 if fetched else self._settings.timing.pull_after_ms
+            self._fetching.want(source, [ref.id for ref in missing], now_ms + wait_ms)
 
     def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
         """A vertex waits for its author's profile: its sender must hold it."""

@@ -183,8 +183,7 @@ class Peers:
 
     def close(self, now_ms: int, link: Link, reason: str) -> None:
         """End a connection."""
-        if link.phase is Phase.CLOSED:
-            return
+        assert link.phase is not Phase.CLOSED, "a connection is ended once"
         if link.phase is Phase.READY:
             self._lose(now_ms, link, reason)
         link.phase = Phase.CLOSED

@@ -127,11 +127,9 @@ class Reconciliation:
 
     def note_progress(self, now_ms: int, peer: str) -> None:
         """A peer sent something new."""
-        side = self._sides.get(peer)
-        if side is not None:
-            side.rounds = 0
-            if self._session == peer:
-                self._progress_ms = now_ms
+        self._sides[peer].rounds = 0
+        if self._session == peer:
+            self._progress_ms = now_ms
 
     def on_digest(self, now_ms: int, peer: str, digest: Digest) -> None:
         """Take a peer's digest, and act at once on a fresh connection."""

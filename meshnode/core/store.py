@@ -30,7 +30,9 @@ class StoreHost(Protocol):
     def on_fork(self, now_ms: int, fork: Fork) -> None:
         """An author's first fork is stored."""
 
-    def on_missing(self, now_ms: int, source: str, missing: tuple[Ref, ...]) -> None:
+    def on_missing(
+        self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
+    ) -> None:
         """A vertex waits for parents that nothing here holds."""
 
     def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
@@ -93,7 +95,7 @@ class Store:
             case Admitted():
                 self._admit(now_ms, source, outcome)
             case Quarantined(missing=missing):
-                self._host.on_missing(now_ms, source, missing)
+                self._host.on_missing(now_ms, source, signed, missing)
             case UnknownAuthor():
                 self._host.on_unknown(source, signed)
             case _:

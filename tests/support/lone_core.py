@@ -31,6 +31,7 @@ from meshnode.core.effects import (
     Send,
     SignProof,
     SignVertex,
+    StoreValue,
     StoreVertex,
     Verify,
 )
@@ -131,8 +132,8 @@ class LoneCore:
                 self.jobs.append(effect)
             case Persist(record=StoreVertex() as record):
                 self.journal[record.id] = decode_signed(record.wire)
-            case Persist(record=record):
-                self.values[record.key] = record.value
+            case Persist(record=StoreValue() as value):
+                self.values[value.key] = value.value
             case Send(message=Hello() as hello):
                 self.nonces[effect.to[0]] = hello.nonce
             case _:
@@ -190,6 +191,9 @@ class LoneCore:
     def shown(self) -> dict[str, Any]:
         view = self.node.view()
         return {name: getattr(view, name) for name in view.__slots__ if name != "members"}
+
+    def ticked(self) -> Ticked:
+        return Ticked(self.now_ms)
 
     def tick(self, after_ms: int) -> list[Effect]:
         self.now_ms += after_ms

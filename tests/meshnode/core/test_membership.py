@@ -46,7 +46,7 @@ def test_failed_dials_back_off_with_jitter_up_to_a_minute():
         assert not dials(lone.tick(0))
         fail(lone, dial)
         start_ms = lone.now_ms
-        found = []
+        found: list[Dial] = []
         while not found:
             assert lone.node.next_wakeup is not None
             found = dials(lone.tick(max(0, lone.node.next_wakeup - lone.now_ms)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dag.canonical import encode
@@ -40,7 +42,7 @@ def test_publication_is_durable_before_anyone_hears_of_it():
     peer = lone.greet()
     lone.receive(peer, lone.vertices(request=1))
     effects = lone.publish()
-    order = [
+    order: list[Any] = [
         effect.event if isinstance(effect, Emit) else effect
         for effect in effects
         if not isinstance(effect, RunJob)
@@ -298,3 +300,45 @@ def test_answer_in_parts_opens_at_its_last():
     assert lone.node.view().speech == "waiting"
     lone.receive(peer, lone.vertices(request=1))
     assert lone.node.view().speech == "open"
+
+
+def test_node_that_forked_alone_stays_silent_after_a_restart():
+    builder = DagBuilder(authors=1).profiles()
+    lone = solo()
+    lone.publish(b"mine")
+    mine = own_chain(lone)[-1]
+    builder.network = lone.network
+    twin = builder.twin(mine)
+    lone.journal[twin.id] = twin
+    lone.restart()
+    assert lone.node.view().speech == "forked"
+    assert lone.node.next_wakeup is None
+
+
+def test_profile_update_that_a_fork_stops_is_nobodys_loss():
+    builder = DagBuilder(authors=2).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(request=1))
+    lone.publish(b"mine")
+    twin = builder.twin(own_chain(lone)[-1])
+    lone.disconnect(peer)
+    lone.restart(profile=encode(lone.person.profile(addresses=("/new",))))
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(request=1), finish=False)
+    lone.receive(peer, lone.vertices(twin), finish=False)
+    lone.finish_jobs()
+    assert lone.node.view().speech == "forked"
+    assert not [event for event in lone.events if isinstance(event, PublishFailed)]
+
+
+def test_opening_before_the_first_profile_is_signed_waits_for_it():
+    net = CoreNet(
+        1, job_ms=7_000, founders=1, genesis=make_genesis([make_person(0), make_person(1)])
+    )
+    net.start()
+    net.run(6_000)
+    assert net.hosts[0].core.view().speech == "open"
+    assert net.hosts[0].core.view().vertices == 0
+    net.run(2_000)
+    assert net.hosts[0].core.view().vertices == 1

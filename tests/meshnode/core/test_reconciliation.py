@@ -75,7 +75,7 @@ def test_deep_chains_without_common_vertex_are_walked():
 
 
 def test_lost_pushes_are_recovered_by_announcement():
-    lost = []
+    lost: list[Push] = []
 
     def drop(_source, target, message):
         losing = isinstance(message, Push) and target == net.hosts[3].name

@@ -1,0 +1,52 @@
+"""Drafts stand on drafts; withdrawn ones leave no trace."""
+
+from __future__ import annotations
+
+from dag.intake import Intake
+from dag.types import Kind
+from meshnode.core.chain import Chain, Publication
+from meshnode.core.effects import RunJob
+from meshnode.core.inputs import Signed
+from meshnode.core.outbox import Outbox
+from tests.support.dag_builder import START_MS, DagBuilder
+
+
+def make():
+    builder = DagBuilder(authors=2).profiles()
+    intake = Intake(builder.genesis)
+    for signed in builder.vertices:
+        intake.offer(START_MS, "", signed)
+    outbox = Outbox()
+    sealed = []
+    chain = Chain(
+        builder.network,
+        builder.people[0].author,
+        intake,
+        outbox,
+        lambda _now_ms, publication, signed: sealed.append((publication.token, signed)),
+    )
+    return builder, chain, outbox, sealed
+
+
+def test_drafts_are_sealed_in_order_of_their_seq():
+    builder, chain, outbox, sealed = make()
+    for token in range(3):
+        chain.build(START_MS, Publication(token, Kind.NOTE, b"x"))
+    jobs = [effect.job for effect in outbox.take() if isinstance(effect, RunJob)]
+    for job in reversed(jobs):
+        assert sealed == [] or job == jobs[0]
+        outbox.complete(START_MS, job, Signed(b"s" * 64))
+    assert [token for token, _ in sealed] == [0, 1, 2]
+    refs = [signed.ref for _, signed in sealed]
+    assert sealed[0][1].vertex.parents == (builder.vertices[0].ref, builder.vertices[1].ref)
+    assert [signed.vertex.parents[0] for _, signed in sealed[1:]] == refs[:-1]
+    assert len(chain) == 0
+
+
+def test_withdrawn_drafts_are_not_sealed_when_their_signatures_come():
+    _, chain, outbox, sealed = make()
+    chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))
+    (job,) = [effect.job for effect in outbox.take() if isinstance(effect, RunJob)]
+    assert [publication.token for publication in chain.withdraw()] == [1]
+    outbox.complete(START_MS, job, Signed(b"s" * 64))
+    assert sealed == []

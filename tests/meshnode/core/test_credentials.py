@@ -1,0 +1,59 @@
+"""At the door only profiles are looked at, and only those that are news."""
+
+from __future__ import annotations
+
+from dag.canonical import encode
+from dag.errors import Offence
+from meshnode.core.effects import Hangup, Penalise
+from tests.support.dag_builder import DagBuilder
+from tests.support.lone_core import LoneCore
+
+
+def at_the_door(builder):
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.connect()
+    lone.receive(peer, lone.hello(peer))
+    return lone, peer
+
+
+def offences(effects):
+    return [effect.offence for effect in effects if isinstance(effect, Penalise)]
+
+
+def test_other_vertices_are_out_of_turn():
+    builder = DagBuilder(authors=2).profiles().layer()
+    lone, peer = at_the_door(builder)
+    effects = lone.receive(peer, lone.vertices(builder.vertices[-1], request=-1))
+    assert offences(effects) == [Offence.OUT_OF_TURN]
+    assert not lone.node.is_stored(builder.vertices[-1].id)
+
+
+def test_too_many_are_a_flood():
+    builder = DagBuilder(authors=2).profiles()
+    lone, peer = at_the_door(builder)
+    message = lone.vertices(*[builder.vertices[1]] * 9, request=-1)
+    assert offences(lone.receive(peer, message)) == []
+    assert offences(lone.receive(peer, message)) == [Offence.FLOOD]
+
+
+def test_second_first_profile_of_a_known_author_is_passed_over():
+    builder = DagBuilder(authors=2).profiles()
+    lone, peer = at_the_door(builder)
+    twin = builder.twin(builder.vertices[1], body=builder.vertices[1].vertex.body)
+    lone.receive(peer, lone.vertices(builder.vertices[1], twin, request=-1))
+    assert lone.node.is_stored(builder.vertices[1].id)
+    assert not lone.node.is_stored(twin.id)
+
+
+def test_profile_without_invitation_ends_the_connection():
+    builder = DagBuilder(authors=2).profiles()
+    guest = builder.join(0)
+    stranger = DagBuilder(authors=4)
+    stranger.network = builder.network
+    refused = stranger.vertex(3, kind=0, body=encode(stranger.people[3].profile()))
+    lone, peer = at_the_door(builder)
+    message = lone.vertices(refused, builder.vertices[guest], request=-1)
+    effects = lone.receive(peer, message)
+    assert offences(effects) == [Offence.BAD_VERTEX]
+    assert any(isinstance(effect, Hangup) for effect in effects)
+    assert not lone.node.is_stored(builder.vertices[guest].id)

@@ -1,0 +1,49 @@
+"""Questions end once; late answers are heard, unasked ones are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from dag.errors import Offence
+from meshnode.core.inputs import Vertices
+from tests.support.fetch_bench import Bench, ids
+
+
+def test_peer_that_never_answers_in_time_is_charged_in_the_end():
+    bench = Bench()
+    for step in range(40):
+        bench.fetching.want("a", ids(1, step), step * 2_000)
+        bench.fetching.tick(step * 2_000)
+        bench.requests.tick((step + 1) * 2_000)
+    assert bench.offences == [("a", Offence.NOT_SERVED)] * 8
+
+
+@pytest.mark.parametrize("peer", ["b", "a"])
+def test_answers_to_others_questions_are_unasked(peer):
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 0)
+    bench.fetching.tick(0)
+    bench.gets()
+    number = bench.last if peer == "b" else 99
+    assert not bench.requests.is_asked(1, peer, Vertices(number, ()))
+    assert bench.offences == [(peer, Offence.UNASKED)]
+
+
+def test_late_answer_ends_the_debt_at_its_last_part():
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 0)
+    bench.fetching.tick(0)
+    bench.gets()
+    bench.requests.tick(2_000)
+    for last in (False, True):
+        message = Vertices(bench.last, (), (), 0, last)
+        assert bench.requests.is_asked(2_100, "a", message)
+        bench.requests.answer(2_100, message)
+    assert not bench.requests.is_asked(2_200, "a", Vertices(bench.last, ()))
+
+
+def test_questions_are_counted_by_peer():
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 0)
+    bench.fetching.tick(0)
+    assert (bench.requests.count("a"), bench.requests.count("b")) == (1, 0)

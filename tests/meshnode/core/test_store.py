@@ -1,0 +1,98 @@
+"""Around the intake: who is charged, what is fetched, what waits for its time."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshnode.core.events import VertexAdmitted
+from meshnode.core.messages import Get
+from tests.support.dag_builder import START_MS, DagBuilder
+from tests.support.lone_core import LoneCore
+
+
+def make():
+    builder = DagBuilder(authors=2).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(builder.vertices[1], request=1))
+    return builder, lone, peer
+
+
+def test_missing_parents_are_asked_of_the_sender():
+    builder, lone, peer = make()
+    notes = [builder.vertex(1, body=b"%d" % n, parents=()) for n in range(3)]
+    assert not lone.sent(lone.receive(peer, lone.vertices(notes[2])), Get)
+    (get,) = lone.sent(lone.tick(400), Get)
+    assert get.ids == (notes[1].id,)
+    assert lone.node.view().quarantined == 1
+    effects = lone.receive(peer, lone.vertices(notes[1], request=get.request))
+    (get,) = lone.sent(effects, Get)
+    assert get.ids == (notes[0].id,)
+    lone.receive(peer, lone.vertices(notes[0], request=get.request))
+    assert all(lone.node.is_stored(note.id) for note in notes)
+    admitted = [e.signed.id for e in lone.events if isinstance(e, VertexAdmitted)]
+    assert admitted[-3:] == [note.id for note in notes]
+
+
+def test_vertex_of_the_future_enters_when_its_time_has_come():
+    builder, lone, peer = make()
+    early = builder.vertex(1, time_ms=START_MS + 130_000, parents=())
+    lone.receive(peer, lone.vertices(early))
+    assert lone.node.view().held == 1
+    assert not lone.node.is_stored(early.id)
+    lone.tick(9_000)
+    assert not lone.node.is_stored(early.id)
+    lone.tick(1_000)
+    assert lone.node.is_stored(early.id)
+
+
+def test_held_vertex_whose_parents_are_missing_then_is_let_go():
+    builder, lone, peer = make()
+    missing = builder.vertex(1, parents=())
+    early = builder.vertex(1, time_ms=START_MS + 130_000, parents=())
+    lone.receive(peer, lone.vertices(early))
+    lone.tick(9_999)
+    lone.tick(1)
+    assert not lone.node.is_stored(early.id)
+    del missing
+
+
+def test_everybody_who_sent_what_turns_out_invalid_is_charged():
+    builder, lone, peer = make()
+    parent = builder.vertex(1, parents=())
+    good = builder.vertex(1, parents=())
+    lie = msgspec.structs.replace(
+        good.vertex,
+        lamport=9,
+        parents=(msgspec.structs.replace(parent.ref, lamport=8),),
+    )
+    bad = builder.sign(1, lie)
+    lone.receive(peer, lone.vertices(bad))
+    assert lone.node.view().quarantined == 1
+    lone.receive(peer, lone.vertices(parent))
+    assert lone.node.view().offences == {"bad_vertex": 1}
+    assert lone.node.view().peers == ()
+
+
+def test_expired_quarantine_is_forgotten():
+    builder, lone, peer = make()
+    builder.vertex(1, parents=())
+    orphan = builder.vertex(1, parents=())
+    lone.receive(peer, lone.vertices(orphan))
+    lone.disconnect(peer)
+    assert lone.node.view().quarantined == 1
+    lone.tick(30_000)
+    assert lone.node.view().quarantined == 0
+    assert lone.node.view().quarantined_bytes == 0
+
+
+def test_parents_of_a_guests_profile_are_not_asked_for_at_the_door():
+    builder = DagBuilder(authors=2).profiles()
+    guest = builder.join(1)
+    person = builder.people[guest]
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.connect(person)
+    lone.receive(peer, lone.hello(peer))
+    effects = lone.receive(peer, lone.vertices(builder.vertices[-1], request=-1))
+    assert effects == []
+    assert lone.node.view().quarantined == 1
