@@ -322,6 +322,7 @@ class Node:
         asked = message.request != 0
         if asked and not self._requests.is_asked(now_ms, link.peer, message):
             return
+        self._requests.note_progress(now_ms, link.peer)
         for candidate in message.candidates:
             if link.phase is Phase.READY:
                 self._take(now_ms, link.peer, candidate)
@@ -383,11 +384,11 @@ class Node:
         self._reconciliation.drop_peer(link.peer)
         self._membership.lost(now_ms)
 
-    def on_admitted(self, now_ms: int, signed: VerifiedVertex, source: str) -> None:
+    def on_admitted(self, now_ms: int, signed: VerifiedVertex, *, made_here: bool) -> None:
         """A vertex is stored."""
         vertex = signed.vertex
         self._reconciliation.changed(now_ms)
-        if not source and vertex.author == self._settings.author:
+        if made_here:
             self._publishing.note_own(signed)
             self._dissemination.push(signed)
         else:

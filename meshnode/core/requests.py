@@ -80,6 +80,12 @@ class Requests:
             del late[message.request]
         return True
 
+    def note_progress(self, now_ms: int, peer: str) -> None:
+        """A peer sends vertices: answers to it may be queued behind them, so deadlines move."""
+        for request in self._open.values():
+            if request.peer == peer:
+                request.deadline_ms = now_ms + self._get_ms
+
     def answer(self, now_ms: int, message: Vertices) -> None:
         """Hand an answer on, after its vertices were offered."""
         request = self._open.get(message.request)
@@ -87,7 +93,6 @@ class Requests:
             return
         for candidate in message.candidates:
             request.ids.pop(candidate.signed.id, None)
-        request.deadline_ms = now_ms + self._get_ms
         request.on_answer(now_ms, request, message)
         if message.last:
             self._open.pop(request.number, None)

@@ -24,8 +24,8 @@ class StoreHost(Protocol):
     def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
         """A peer broke a rule."""
 
-    def on_admitted(self, now_ms: int, signed: VerifiedVertex, source: str) -> None:
-        """A vertex is stored; `source` is empty for own ones."""
+    def on_admitted(self, now_ms: int, signed: VerifiedVertex, *, made_here: bool) -> None:
+        """A vertex is stored, and was just made here or came from somewhere."""
 
     def on_fork(self, now_ms: int, fork: Fork) -> None:
         """An author's first fork is stored."""
@@ -77,7 +77,7 @@ class Store:
         """Store a vertex this node has made; that it is valid is this node's own business."""
         outcome = self._intake.offer(now_ms, "", signed)
         assert isinstance(outcome, Admitted), "an own vertex stands on what is stored"
-        self._apply(now_ms, "", signed, outcome)
+        self._admit(now_ms, "", outcome, made_here=signed.id)
 
     def expire(self, now_ms: int) -> None:
         """Let go what waited too long, and take in what was held until now."""
@@ -101,11 +101,13 @@ class Store:
             case _:
                 pass
 
-    def _admit(self, now_ms: int, source: str, admitted: Admitted) -> None:
+    def _admit(
+        self, now_ms: int, source: str, admitted: Admitted, *, made_here: bytes = b""
+    ) -> None:
         for signed in admitted.vertices:
             self._outbox.persist(StoreVertex(signed.id, signed.wire))
             self._outbox.emit(VertexAdmitted(signed, source))
-            self._host.on_admitted(now_ms, signed, source)
+            self._host.on_admitted(now_ms, signed, made_here=signed.id == made_here)
         for fork in admitted.forks:
             self._host.on_fork(now_ms, fork)
 

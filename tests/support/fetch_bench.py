@@ -43,6 +43,7 @@ class Bench:
         candidates = tuple(Candidate(item, Standing.VERIFIED) for item in signed)
         message = Vertices(number or self.last, candidates, missing, 0, last)
         assert self.requests.is_asked(now_ms, peer, message)
+        self.requests.note_progress(now_ms, peer)
         self.stored.update((item.id, item) for item in signed)
         self.requests.answer(now_ms, message)
 

@@ -346,6 +346,8 @@ def test_no_message_makes_a_node_raise(steps):
     for step in steps:
         if isinstance(step, int):
             lone.tick(step)
+            wakeup_ms = lone.node.next_wakeup
+            assert wakeup_ms is None or wakeup_ms > lone.now_ms
         elif step == "again":
             lone.disconnect(peer)
             peer = lone.connect(transport=peer + "x")
@@ -353,7 +355,6 @@ def test_no_message_makes_a_node_raise(steps):
             lone.prove(peer)
         else:
             lone.receive(peer, step)
-        assert lone.node.next_wakeup is None or lone.node.next_wakeup > 0
     view = lone.node.view()
     assert view.vertices == len(lone.journal)
     for signed in lone.journal.values():

@@ -342,3 +342,20 @@ def test_opening_before_the_first_profile_is_signed_waits_for_it():
     assert net.hosts[0].core.view().vertices == 0
     net.run(2_000)
     assert net.hosts[0].core.view().vertices == 1
+
+
+def test_own_vertex_of_a_later_time_does_not_pass_for_one_just_made():
+    builder = DagBuilder(authors=2).profiles()
+    late = builder.vertex(0, parents=(), time_ms=builder.vertices[0].vertex.time_ms + 125_000)
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(request=1))
+    lone.receive(peer, lone.vertices(late))
+    lone.tick(4_999)
+    lone.handle(lone.command(Publish(3, b"new"), 5), finish=False)
+    lone.now_ms += 1
+    effects = lone.handle(lone.ticked(), finish=False)
+    assert not lone.sent(effects, Push)
+    lone.finish_jobs()
+    assert [s.vertex.body for s in own_chain(lone)[1:]] == [b"note", b"new"]
+    assert not lone.node.view().forks

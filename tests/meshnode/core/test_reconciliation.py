@@ -66,12 +66,12 @@ def test_deep_chains_without_common_vertex_are_walked():
     net.cut([one], [other])
     net.start()
     net.run(6_000)
-    publish_rounds(net, [one], 30)
-    publish_rounds(net, [other], 40)
+    publish_rounds(net, [one], 300)
+    publish_rounds(net, [other], 400)
     net.heal()
     net.run_until(lambda: net.meshed, 20_000)
-    net.run_until(lambda: net.converged, 10_000)
-    assert count(net) == 72
+    net.run_until(lambda: net.converged, 20_000)
+    assert count(net) == 702
 
 
 def test_lost_pushes_are_recovered_by_announcement():

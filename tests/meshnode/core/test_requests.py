@@ -47,3 +47,15 @@ def test_questions_are_counted_by_peer():
     bench.fetching.want("a", ids(1), 0)
     bench.fetching.tick(0)
     assert (bench.requests.count("a"), bench.requests.count("b")) == (1, 0)
+
+
+def test_answers_queued_behind_other_vertices_are_not_late():
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 0)
+    bench.fetching.want("b", ids(1, 7), 0)
+    bench.fetching.tick(0)
+    bench.requests.note_progress(1_500, "a")
+    bench.requests.tick(2_000)
+    assert (bench.requests.count("a"), bench.requests.count("b")) == (1, 0)
+    bench.requests.tick(3_500)
+    assert bench.requests.count("a") == 0
