@@ -77,6 +77,7 @@ class NodeHandle:
         self._runtime = runtime
         self._stack = stack
         self._closed = False
+        self._ended = asyncio.Event()
         self._desk: Desk | None = None
         self._started_ms = runtime.now_ms()
         self._port = RuntimePort(runtime, name=setup.name, share=config.share)
@@ -316,13 +317,17 @@ class NodeHandle:
     async def close(self) -> None:
         """Stop the node; leaving the block of `open_node` does the same. Harmless twice."""
         if self._closed:
+            await self._ended.wait()
             return
         self._closed = True
         try:
             if self._desk is not None:
                 await self._desk.drain(timeout_ms=DRAIN_MS)
         finally:
-            await self._stack.aclose()
+            try:
+                await self._stack.aclose()
+            finally:
+                self._ended.set()
 
     async def start_engine(self, engine: Engine) -> None:
         """Serve with this engine; called once, when the node is opened."""

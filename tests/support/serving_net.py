@@ -284,3 +284,6 @@ async def read_raw(stream) -> list:
     while (data := await stream.receive()) is not None:
         frames.append(protocol.decode_answer_frame(data))
     return frames
+
+
+GOOD_ASK = protocol.encode_frame(make_ask())

@@ -10,7 +10,14 @@ import pytest
 
 import meshnode
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.errors import CommandRejected, ConfigError, KeystoreError, NodeClosed
+from meshnode.errors import (
+    CommandRejected,
+    ConfigError,
+    KeystoreError,
+    MeshError,
+    NodeClosed,
+    StorageError,
+)
 from meshnode.node import open_node
 from meshnode.node import opening as opening_module
 from meshnode.testing import wait_for_equal_heads
@@ -200,3 +207,23 @@ async def test_close_lets_answers_under_way_end():
         engine.gate.set()
         assert (await asking).text == "done"
         await closing
+
+
+async def test_everybody_who_closes_waits_for_the_end():
+    async with open_memory() as node:
+        await asyncio.gather(node.close(), node.close())
+        assert node._ended.is_set()
+
+
+async def test_failure_of_the_store_ends_the_node_and_is_raised():
+    async def live() -> None:
+        async with open_memory() as node:
+            node._runtime._runner.on_failure(StorageError("the disk is full"))
+            for use in (node.wait_stopped, lambda: node.publish("too late")):
+                with pytest.raises(MeshError):
+                    await use()
+            with pytest.raises(StorageError):
+                await anext(node.events())
+
+    with pytest.raises(StorageError, match="disk is full"):
+        await live()

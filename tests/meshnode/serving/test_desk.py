@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dag.bodies import RESULT_DECODER
 from meshnode.engines.base import EngineError
 from meshnode.errors import (
     AnswerInterrupted,
@@ -19,6 +20,7 @@ from tests.support.serving_net import (
     REQUEST,
     ScriptedEngine,
     answer,
+    gated,
     serving_net,
 )
 
@@ -91,3 +93,25 @@ async def test_engine_that_does_not_stop_does_not_hold_the_asker(monkeypatch):
                 await anext(items)
         assert node.desk.running == 0
         release.set()
+
+
+async def test_desk_knows_the_revision_of_its_own_models_only():
+    engine = ScriptedEngine()
+    async with serving_net() as net:
+        node = await net.add("solo", engine)
+        engine._model = "renamed"
+        await answer(node)
+    body = RESULT_DECODER.decode(node.published[0].vertex.body)
+    assert (body.model, body.model_revision) == ("renamed", "")
+
+
+async def test_desk_does_not_wait_for_answers_longer_than_it_is_told():
+    async with serving_net() as net:
+        engine = gated()
+        node = await net.add("solo", engine)
+        asking = asyncio.create_task(answer(node))
+        await engine.entered.wait()
+        await node.desk.drain(timeout_ms=1)
+        assert node.desk.running == 1
+        engine.gate.set()
+        assert (await asking).text == "done"
