@@ -38,8 +38,9 @@ class NodeConfig:
     """HOST:PORT of the local HTTP interface; port 0 picks a free one."""
     api_insecure: bool = False
     """Whether the HTTP interface may listen beyond this machine, unencrypted."""
-    engine: str = "auto"
-    """Registered name of what answers questions here; 'none' to serve nothing."""
+    engine: str | None = None
+    """Registered name of what answers questions here; 'none' to serve nothing. None: 'auto' on a
+    node that founded its mesh, 'none' on a guest's, because taking part is voluntary."""
     engine_options: Mapping[str, object] = field(default_factory=dict)
     """Options of that engine. A key is a reference: 'env:NAME' or 'file:PATH'."""
     share: Share | None = None

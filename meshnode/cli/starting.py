@@ -101,7 +101,7 @@ def describe_engine(status: NodeStatus) -> str:
     """Engine, model and size; a model is called what its engine calls it, never more."""
     engine = status.engine
     if engine is None:
-        return "none, this node only asks"
+        return "none, this node only asks; `--engine auto` lets it answer too"
     models = [
         f"{model.label or model.id}"
         f"{'' if model.size_bytes is None else f' ({format_size(model.size_bytes)})'}"

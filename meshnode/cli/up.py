@@ -40,7 +40,10 @@ class NodeOptions:
     name: NameOption = None
     engine: Annotated[
         str | None,
-        Parameter(help="What answers here: auto, embedded, echo, openai_compatible or none."),
+        Parameter(
+            help="What answers here: auto, embedded, echo, openai_compatible or none. Without it, "
+            "auto on a node that founds its mesh and none on one that joins."
+        ),
     ] = None
     model: Annotated[str | None, Parameter(help="The engine's model, where it has several.")] = None
     engine_option: Annotated[

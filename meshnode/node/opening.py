@@ -38,7 +38,7 @@ from meshnode.shell.lifecycle import RuntimeOptions, open_runtime
 from meshnode.ticket import decode_ticket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from meshnode.shell.runtime import Runtime
     from meshnode.transport.memory import MemoryNetwork
@@ -116,7 +116,10 @@ async def start_node(
     await runtime.submit(Serve((), slots=0, running=0, queued=0, draining=False))
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))
-    chosen = engine if engine is not None else await asyncio.to_thread(_create_engine, config)
+    name = config.engine or ("none" if setup.membership.inviter else "auto")
+    chosen = engine
+    if chosen is None:
+        chosen = await asyncio.to_thread(_create_engine, name, config.engine_options)
     if chosen is not None:
         on_phase("loading", f"loading engine {chosen.name}")
         await handle.start_engine(chosen)
@@ -141,13 +144,13 @@ def _say_nothing(phase: str, detail: str) -> None:
     """Libraries keep quiet unless asked."""
 
 
-def _create_engine(config: NodeConfig) -> Engine | None:
-    """The configured engine; in a thread, because importing one may take a second."""
-    if config.engine == "none":
+def _create_engine(name: str, options: Mapping[str, object]) -> Engine | None:
+    """An engine by its name; in a thread, because importing one may take a second."""
+    if name == "none":
         return None
     from meshnode.engines.registry import create_engine
 
-    return create_engine(config.engine, config.engine_options)
+    return create_engine(name, options)
 
 
 async def _prepare(
