@@ -17,6 +17,8 @@ PYTHON_PAGES = [
     page for page in PAGES if any(block.language == "python" for block in read_blocks(page))
 ]
 
+FILE_PAGES = [page for page in PAGES if any(block.file_name for block in read_blocks(page))]
+
 
 @pytest.fixture(scope="module")
 def running_node(tmp_path_factory):
@@ -42,12 +44,9 @@ async def test_python_blocks_print_what_their_page_shows(page, running_node, tmp
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", FILE_PAGES, ids=lambda page: page.stem)
 def test_test_files_of_a_page_pass_when_copied(page, tmp_path):
-    files = [block for block in read_blocks(page) if block.file_name]
-    if not files:
-        pytest.skip("this page shows no test files")
-    for block in files:
+    for block in [block for block in read_blocks(page) if block.file_name]:
         (tmp_path / block.file_name).write_text(block.text, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
