@@ -3,7 +3,7 @@
     DIGEST     what I hold, in 48 bytes; regularly, in every PONG, and at once on a new connection
     HEADS      sent by whoever seems to be behind; answered with HEADS
     PUSH       whoever receives HEADS sends what lies above the heads it knows and below its own
-    GET        where not one of the heads is known, they are fetched, and their parents after them
+    GET        where that leads to nothing, the heads are fetched, and their parents after them
 
 Stores are ancestor-closed, so knowing one vertex of the other side means knowing that it holds all
 below; HEADS therefore carries, beside the heads, a few vertices at ever wider distances below. That
@@ -34,6 +34,9 @@ WALK_AFTER_ROUNDS: Final = 2
 """Fruitless exchanges with a peer after which its heads are fetched one by one."""
 HISTORY_STEPS: Final = 8
 """Into how many steps the time is cut that a push is given to arrive."""
+WALK_AT_ONCE_MAX: Final = 64
+"""A store of so few vertices is fetched at once where nothing in common is known. Of a larger one
+the other side sends what is missing, if it knows but one vertex of this side."""
 PATIENCE_MS: Final = 10_000
 """Whoever is ahead waits this long for the other side to ask."""
 
@@ -77,7 +80,8 @@ class Reconciliation:
         self._sides: dict[str, _Side] = {}
         self._session = ""
         """The peer this node is catching up from."""
-        self._progress_ms = 0
+        self._stalled_ms = 0
+        """When the exchange counts as at its end, unless more comes."""
         self._refs: tuple[Ref, ...] = ()
         self._digest = Digest(compute_heads_digest(()), 0, 0)
         self._stale = True
@@ -129,7 +133,7 @@ class Reconciliation:
         """A peer sent something new."""
         self._sides[peer].rounds = 0
         if self._session == peer:
-            self._progress_ms = now_ms
+            self._stalled_ms = now_ms + self._timing.get_ms
 
     def on_digest(self, now_ms: int, peer: str, digest: Digest) -> None:
         """Take a peer's digest, and act at once on a fresh connection."""
@@ -155,7 +159,8 @@ class Reconciliation:
             self._outbox.send((peer,), self._make_heads(reply=False))
         if known or not message.heads:
             self._send_missing(now_ms, peer, side, known, fresh=fresh)
-        if unknown and (not known or side.rounds >= WALK_AFTER_ROUNDS):
+        small = not known and message.digest.count <= WALK_AT_ONCE_MAX
+        if unknown and (small or side.rounds >= WALK_AFTER_ROUNDS):
             self._fetching.want(peer, unknown, now_ms)
         self.on_digest(now_ms, peer, message.digest)
 
@@ -203,7 +208,7 @@ class Reconciliation:
         """Compare, ask, and tell, as far as it is due."""
         self._tell(now_ms)
         if self._session:
-            if now_ms - self._progress_ms < self._timing.unequal_ms:
+            if now_ms < self._stalled_ms:
                 return
             self._session = ""
         candidates = [
@@ -219,7 +224,7 @@ class Reconciliation:
         side.asked_ms = now_ms
         side.rounds += 1
         self._session = peer
-        self._progress_ms = now_ms
+        self._stalled_ms = now_ms + self._timing.unequal_ms
         self._outbox.send((peer,), self._make_heads(reply=True))
 
     def _is_due(self, now_ms: int, side: _Side) -> bool:
@@ -256,7 +261,7 @@ class Reconciliation:
         """When `tick` has something to do."""
         deadlines = [due_ms for due_ms in (self._get_tell_due(),) if due_ms is not None]
         if self._session:
-            deadlines.append(self._progress_ms + self._timing.unequal_ms)
+            deadlines.append(self._stalled_ms)
         else:
             for side in self._sides.values():
                 due_ms = self._get_due(side)
