@@ -57,7 +57,7 @@ class Stage:
     @asynccontextmanager
     async def _open_node(self, config, *, ticket, on_phase):
         self.tickets.append(ticket)
-        on_phase("loading", f"loading engine {config.engine or "auto"}")
+        on_phase("loading", f"loading engine {config.engine or 'auto'}")
         await self.loading.wait()
         if self.fails is not None:
             raise self.fails
