@@ -14,6 +14,7 @@ import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -98,9 +99,10 @@ def make_fixture(nodes: int = 3, **options: Any) -> Any:
 
     In `conftest.py`: `three_nodes = make_fixture(3)`. A test then takes `three_nodes`.
     """
-    import pytest_asyncio
+    # The plugin belongs to whoever writes tests; nodes themselves do not depend on it.
+    fixture = import_module("pytest_asyncio").fixture
 
-    @pytest_asyncio.fixture
+    @fixture  # type: ignore[untyped-decorator]
     async def running_mesh() -> AsyncIterator[list[NodeHandle]]:
         async with mesh(nodes, **options) as handles:
             yield handles

@@ -325,3 +325,34 @@ async def test_stream_begins_with_who_answers():
         first = await anext(items)
     assert isinstance(first, Started)
     assert (first.name, first.engine, first.model) == ("node-1", "echo", "echo")
+
+
+async def test_long_question_and_cancellation_over_libp2p():
+    engine = ScriptedEngine(["x" * 100_000] * 5)
+    async with open_mesh(2, engine=[engine, None], transport="libp2p") as nodes:
+        answer = await nodes[1].ask("y" * 1_500_000)
+        assert (len(answer.text), answer.share, answer.verified) == (500_000, "digest", True)
+        engine.script = ["first", engine.gate]
+        engine.stopped.clear()
+        async with aclosing(nodes[1].stream("hi")) as items:
+            assert isinstance(await anext(items), Started)
+        async with asyncio.timeout(1):
+            await engine.stopped.wait()
+        await until(lambda: nodes[0]._desk.running == 0)
+
+
+async def test_peer_that_dies_over_libp2p_is_replaced_before_its_first_token():
+    engine = gated()
+    async with open_mesh(3, engine=[engine, None, None], transport="libp2p") as nodes:
+        asking = asyncio.create_task(nodes[2].ask("hi"))
+        await engine.entered.wait()
+        await nodes[1].start_engine(ScriptedEngine(["taken over"]))
+        await until(
+            lambda: any(
+                peer.name == "node-2" and peer.models
+                for peer in nodes[2]._port.list_serving_peers()
+            )
+        )
+        nodes[0]._runtime.transport.hang_up(nodes[2].peer_id, reason="gone")
+        answer = await asking
+    assert answer.text == "taken over"
