@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from dag.vertex import SignedVertex
 from meshnode.core.commands import Command, Leave, Publish
-from meshnode.core.events import Event, Published, VertexAdmitted
+from meshnode.core.events import Event, Published, PublishFailed, VertexAdmitted
 from meshnode.core.inputs import Completed, Input, Outcome, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, MeshError
 
@@ -137,6 +137,10 @@ class Runner:
             request = self._requests.get(event.token)
             if request is not None and not request.done.done():
                 request.done.set_result(event.signed)
+        elif isinstance(event, PublishFailed):
+            request = self._requests.get(event.token)
+            if request is not None and not request.done.done():
+                request.done.set_exception(CommandRejected(event.reason))
         elif isinstance(event, VertexAdmitted):
             self._telemetry.count("vertices_admitted")
         self._hub.publish(event)

@@ -10,7 +10,7 @@ import pytest
 from dag.types import Kind
 from meshnode.core.commands import Leave, Publish
 from meshnode.core.effects import Effect, Emit, Persist, StoreValue
-from meshnode.core.events import Alone, Published
+from meshnode.core.events import Alone, Published, PublishFailed
 from meshnode.core.inputs import Completed, Disconnected, Input, Signed, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, StorageError
 from meshnode.shell.clock import ManualClock
@@ -141,6 +141,12 @@ async def test_publish_returns_when_the_vertex_is_durable(bench):
     bench.runner.on_receipt(4, Signed(b""))
     assert await publishing == SIGNED
     assert bench.core.inputs[-1] == Completed(1_000, 4, Signed(b""))
+
+
+async def test_publish_raises_when_the_core_gives_the_publication_up(bench):
+    bench.core.answer = lambda entry: [Emit(PublishFailed(entry.token, "the keys are in use"))]
+    with pytest.raises(CommandRejected, match="the keys are in use"):
+        await bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=5_000)
 
 
 async def test_publish_gives_up_after_its_time(bench):
