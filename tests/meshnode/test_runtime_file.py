@@ -65,7 +65,11 @@ def test_recycled_pid_is_another_process(path, record):
     assert find_runtime(path) is None
 
 
-@pytest.mark.parametrize(("pid", "running"), [(os.getpid(), True), (2**62, False), (0, False)])
+@pytest.mark.parametrize(
+    ("pid", "running"),
+    [(os.getpid(), True), (2**62, False), (0, False)],
+    ids=["own", "impossible", "zero"],
+)
 def test_process_is_looked_up_by_signal_without_proc(path, record, monkeypatch, pid, running):
     monkeypatch.setattr(runtime_file, "_read_start_ticks", lambda pid: None)
     write_runtime(path, msgspec.structs.replace(record, pid=pid))
