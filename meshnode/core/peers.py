@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from dag.errors import Offence
 from dag.identity import PublicKeys
 from meshnode.core.admission import CREDENTIALS_REQUEST
-from meshnode.core.bans import Bans
+from meshnode.core.bans import Bans, name_author
 from meshnode.core.effects import Hangup, Penalise, SignProof, Verify, VerifyItem
 from meshnode.core.events import OffenceSeen, PeerLost, PeerReady
 from meshnode.core.inputs import Checked, Checks, Outcome, Signed, Vertices
@@ -211,6 +211,8 @@ class Peers:
         self._outbox.emit(OffenceSeen(peer, offence, detail))
         if banned:
             self._bans.add(peer, now_ms + ban_ms)
+            if link.verified:
+                self._bans.add(name_author(link.author), now_ms + ban_ms)
         if banned or offence in ENDED_AT_ONCE:
             self.close(now_ms, link, f"{offence.value}: {detail}")
 
@@ -267,6 +269,8 @@ class Peers:
             self.close(now_ms, link, reason)
         elif hello.author == self._settings.author:
             self.close(now_ms, link, "it is this node, or another with its keys")
+        elif banned_ms := self._bans.get_until(now_ms, name_author(hello.author)):
+            self.close(now_ms, link, f"its author is banned for {banned_ms - now_ms} ms more")
         else:
             link.hello = hello
             self._prove(link)

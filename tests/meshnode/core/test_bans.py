@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.core.bans import BANS_MAX, Bans
+from meshnode.core.bans import BANS_MAX, Bans, name_author
 from meshnode.core.effects import Persist, StoreValue
 from meshnode.core.outbox import Outbox
 
@@ -24,6 +24,15 @@ def test_bans_are_stored_and_read_back():
     assert isinstance(effect, Persist)
     assert isinstance(effect.record, StoreValue)
     assert Bans(Outbox(), effect.record.value).get_until(1, "a") == 100
+
+
+def test_bans_of_passing_keys_do_not_push_out_those_of_authors():
+    bans = Bans(Outbox(), b"")
+    author = name_author(bytes(32))
+    bans.add(author, 1)
+    for number in range(BANS_MAX + 1):
+        bans.add(f"p{number}", 1_000)
+    assert bans.get_until(0, author) == 1
 
 
 def test_ban_that_ends_first_makes_room():

@@ -101,6 +101,26 @@ def test_wrong_proof_bans():
     assert not [e for e in lone.connect_raw(peer) if isinstance(e, Hangup)]
 
 
+def test_a_banned_author_does_not_come_back_under_another_transport():
+    lone = LoneCore()
+    peer = lone.greet()
+    lone.reject(peer, Offence.MALFORMED, "noise")
+    lone.disconnect(peer)
+    lone.greet(transport="other", ready=False)
+    assert "its author is banned" in lone.hangups[-1].reason
+    lone.disconnect("other")
+    lone.now_ms += lone.settings.timing.ban_ms
+    lone.greet(transport="other")
+
+
+def test_who_plays_an_author_does_not_get_it_banned():
+    lone = LoneCore()
+    peer = lone.connect(transport="mallory")
+    lone.receive(peer, lone.hello(peer))
+    lone.reject(peer, Offence.MALFORMED, "noise")
+    lone.greet()
+
+
 def test_bans_survive_a_restart():
     lone = LoneCore()
     peer = lone.connect()
