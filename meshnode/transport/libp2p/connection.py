@@ -172,6 +172,8 @@ class Libp2pConnection:
         try:
             protocol = await answer(stream, _PROTOCOLS, self._limits.handshake_ms)
         except Exception:  # noqa: BLE001 - the library's errors on hostile input are not enumerable
+            if self.session is not None:
+                self.session.counters["streams_refused"] += 1
             await self._refuse(stream)
             return
         channel = CHANNEL_PROTOCOLS.get(protocol)

@@ -17,6 +17,7 @@ import trio
 import trio.testing
 from libp2p.crypto.rsa import create_new_key_pair as create_rsa_key_pair
 from libp2p.peer.id import ID
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from meshnode.errors import DialFailed, StreamReset, TransportError
@@ -112,6 +113,22 @@ async def test_d1_malformed_streams_do_not_reach_other_connections(scene, closin
 
     await scene.attack(attack)
     await scene.check_honest()
+
+
+async def test_d1_a_malformed_stream_is_counted_as_refused(scene):
+    await scene.open()
+
+    async def attack():
+        async with attacker(scene.addresses) as muxer:
+            await channels(muxer)
+            stream = await muxer.open_stream()
+            await stream.write(b"\x02\xff\n")
+            with contextlib.suppress(MuxedStreamError):
+                while await stream.read(100):
+                    pass
+
+    await scene.attack(attack)
+    assert scene.victim.transport.counters["streams_refused"] == 1
 
 
 async def test_d2_a_failing_stream_handler_resets_its_stream_only(scene):
