@@ -7,7 +7,8 @@ venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
 bin := $(venv)/bin
 # A terminal sees progress, a log does not.
 quiet := $(shell test -t 2 || echo --quiet)
-sync := $(uv) sync $(quiet) --frozen --extra local
+# Compiled once here, so that no command pays for it at every start.
+sync = $(uv) sync $(quiet) --frozen --extra local --compile-bytecode $(1) && $(bin)/python -m compileall -q $(packages)
 # The versions for which every dependency has wheels; uv finds one of them, or fetches it.
 export UV_PYTHON ?= >=3.11,<3.14
 unexport VIRTUAL_ENV
@@ -22,38 +23,38 @@ help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything a developer needs into .venv
-	@$(sync)
+	@$(call sync)
 
 demo: ## Run a mesh of real processes: make demo ARGS='--nodes 4 --exit'
-	@$(sync) --no-dev --inexact
+	@$(call sync,--no-dev --inexact)
 	@$(bin)/meshnode demo $(ARGS)
 
 test: ## Run the whole test suite: make test ARGS='-k dag'
-	@$(sync)
+	@$(call sync)
 	@$(bin)/python -m pytest $(WORKERS) $(ARGS)
 
 check: ## Check format, lint, types and import contracts
-	@$(sync)
+	@$(call sync)
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy
 	$(bin)/lint-imports
 
 cov: ## Run the suite under coverage and hold it to its gates
-	@$(sync)
+	@$(call sync)
 	@$(bin)/python -m tests.tidy.coverage_gate $(WORKERS) $(ARGS)
 
 fmt: ## Format the code and apply safe fixes
-	@$(sync)
+	@$(call sync)
 	@$(bin)/ruff format .
 	@$(bin)/ruff check --fix .
 
 bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARGS='--json'
-	@$(sync)
+	@$(call sync)
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(bin)/python "$$script" $(ARGS); done
 
 docs: ## Write the reference of all packages to site/
-	@$(sync) --group docs --inexact
+	@$(call sync,--group docs --inexact)
 	@# Its warnings are about types it cannot link, such as those imported for annotations only.
 	@$(bin)/python -W ignore -m pdoc --docformat google --output-directory site $(packages)
 	@echo "open site/index.html"
