@@ -14,14 +14,13 @@ import resource
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
 ANSWER_S = 120.0
@@ -113,7 +112,7 @@ class Peer(Protocol):
     """One peer as a worker runs it, in whichever event loop it lives."""
 
     @property
-    def address(self) -> Any:  # noqa: ANN401 - whatever its own kind connects to
+    def address(self) -> Any:
         """What others connect to."""
 
     async def connect(self, addresses: Sequence[Any]) -> None:
@@ -129,20 +128,21 @@ class Peer(Protocol):
         """Seconds of CPU the signature work of one message costs in all peers together."""
 
 
-async def serve(peer: Peer, pipe: Connection, receive: Callable[[], Awaitable[Any]]) -> None:
-    """Do what the parent asks until it asks no more."""
-    pipe.send(peer.address)
-    while (command := await receive()) is not None:
+async def serve(peer: Peer, pipe: Connection, in_thread: Callable[..., Awaitable[Any]]) -> None:
+    """Do what the parent asks until it asks no more; the peer's event loop never waits for it."""
+    await in_thread(pipe.send, peer.address)
+    while (command := await in_thread(pipe.recv)) is not None:
+        answer: object = "connected"
         match command:
             case Load():
-                pipe.send(await peer.run(command))
+                answer = await peer.run(command)
             case "sample":
-                pipe.send(peer.sample())
+                answer = peer.sample()
             case "calibrate":
-                pipe.send(await peer.calibrate())
+                answer = await peer.calibrate()
             case addresses:
                 await peer.connect(addresses)
-                pipe.send("connected")
+        await in_thread(pipe.send, answer)
 
 
 class Workers:
@@ -203,20 +203,11 @@ class Workers:
         return answers
 
 
-def _end(process: Any, pipe: Connection) -> None:  # noqa: ANN401 - of the spawn context
-    with suppress_broken_pipe():
+def _end(process: Any, pipe: Connection) -> None:
+    with suppress(OSError):  # a worker that has ended cannot be told to
         pipe.send(None)
     pipe.close()
     process.join(20)
     if process.is_alive():
         process.kill()
         process.join()
-
-
-@contextmanager
-def suppress_broken_pipe() -> Iterator[None]:
-    """A worker that has ended cannot be told to."""
-    try:
-        yield
-    except (BrokenPipeError, OSError):
-        pass

@@ -14,6 +14,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -152,11 +153,12 @@ def _difference(
 
 
 def _count(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, int]:
-    names = sorted({name for sample in after for name in sample.counters})
-    return {
-        name: int(_difference(before, after, lambda sample, name=name: sample.counters.get(name, 0)))
-        for name in names
-    }
+    counts: Counter[str] = Counter()
+    for sample in after:
+        counts.update(sample.counters)
+    for sample in before:
+        counts.subtract(sample.counters)
+    return {name: count for name, count in sorted(counts.items()) if count}
 
 
 def start_mesh(settings: Settings, folder: Path, *, verify: bool) -> Workers:
@@ -192,7 +194,9 @@ def start_gossipsub(settings: Settings, _folder: Path, *, verify: bool) -> Worke
     )
 
 
-def measure(settings: Settings, systems: Sequence[str], verify: Sequence[bool]) -> Iterator[Figures]:
+def measure(
+    settings: Settings, systems: Sequence[str], verify: Sequence[bool]
+) -> Iterator[Figures]:
     """Every system under every load; gossipsub gets a quarter of the messages, it is slow."""
     starters = {"mesh": start_mesh, "gossipsub": start_gossipsub}
     for verified in verify:
@@ -222,9 +226,7 @@ def compare(figures: Sequence[Figures]) -> Iterator[dict[str, object]]:
             yield _target(name, item.rate_per_s / other.rate_per_s, RATE_TARGETS[verify])
 
 
-def _target(
-    name: str, value: float, target: float, *, at_most: bool = False
-) -> dict[str, object]:
+def _target(name: str, value: float, target: float, *, at_most: bool = False) -> dict[str, object]:
     met = value <= target if at_most else value >= target
     return {"target": name, "ratio": round(value, 3), "bound": target, "met": met}
 

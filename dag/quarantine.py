@@ -2,8 +2,9 @@
 
 The ordinary part is charged to the peer a vertex came from. The reserved part takes the blocks of
 committee members and their ancestors, charged to that member, so that no flood of other vertices
-can keep a block from being completed. Where a bound is passed, the oldest vertex of whoever holds
-most goes; whoever needs it fetches it again.
+can keep a block from being completed. Where a bound is passed, the vertex of highest lamport of
+whoever holds most goes, for it is the furthest from being completed; whoever needs it fetches it
+again. A lamport that claims too little favours a vertex over others of its own sender only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from dag.types import Ref
 
 SOURCES_MAX: Final = 8
 """Peers remembered as having sent one waiting vertex."""
-# OrderedDict where the oldest is taken often: a plain dict walks over the gaps its deletions left.
 
 
 class QuarantineLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class QuarantineLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     peer_count_max: int = 256
     peer_bytes_max: int = 1_500_000
-    author_count_max: int = 64
+    author_count_max: int = 256
     count_max: int = 4_096
     bytes_max: int = 24_000_000
     member_count_max: int = 2_048
@@ -77,13 +77,16 @@ class Waiting:
 
 
 class _Share:
-    """What one owner holds, oldest first."""
+    """What one owner holds."""
 
-    __slots__ = ("ids", "size_bytes")
+    __slots__ = ("refs", "size_bytes")
 
     def __init__(self) -> None:
-        self.ids: OrderedDict[bytes, None] = OrderedDict()
+        self.refs: dict[bytes, Ref] = {}
         self.size_bytes = 0
+
+    def find_highest(self) -> bytes:
+        return max(self.refs.values()).id
 
 
 class _Part:
@@ -96,32 +99,32 @@ class _Part:
         self.count = 0
         self.size_bytes = 0
 
-    def add(self, owner: str | bytes, vertex_id: bytes, size_bytes: int) -> None:
+    def add(self, owner: str | bytes, waiting: Waiting) -> None:
         share = self._shares.setdefault(owner, _Share())
-        share.ids[vertex_id] = None
-        share.size_bytes += size_bytes
+        share.refs[waiting.id] = waiting.signed.ref
+        share.size_bytes += waiting.size_bytes
         self.count += 1
-        self.size_bytes += size_bytes
+        self.size_bytes += waiting.size_bytes
 
-    def remove(self, owner: str | bytes, vertex_id: bytes, size_bytes: int) -> None:
+    def remove(self, owner: str | bytes, waiting: Waiting) -> None:
         share = self._shares[owner]
-        del share.ids[vertex_id]
-        share.size_bytes -= size_bytes
+        del share.refs[waiting.id]
+        share.size_bytes -= waiting.size_bytes
         self.count -= 1
-        self.size_bytes -= size_bytes
-        if not share.ids:
+        self.size_bytes -= waiting.size_bytes
+        if not share.refs:
             del self._shares[owner]
 
     def find_excess(self, owner: str | bytes) -> bytes | None:
         """The next vertex to go after `owner` took something, None within bounds."""
         share = self._shares.get(owner)
         if share is not None and (
-            len(share.ids) > self._owner_count_max or share.size_bytes > self._owner_bytes_max
+            len(share.refs) > self._owner_count_max or share.size_bytes > self._owner_bytes_max
         ):
-            return next(iter(share.ids))
+            return share.find_highest()
         if self.count > self._count_max or self.size_bytes > self._bytes_max:
             largest = max(self._shares.values(), key=lambda share: share.size_bytes)
-            return next(iter(largest.ids))
+            return largest.find_highest()
         return None
 
 
@@ -132,7 +135,7 @@ class Quarantine:
         self._limits = limits
         self._waiting: OrderedDict[bytes, Waiting] = OrderedDict()
         self._waiters: dict[bytes, dict[bytes, None]] = {}
-        self._by_author: dict[bytes, dict[bytes, None]] = {}
+        self._by_author: dict[bytes, dict[bytes, Ref]] = {}
         self._ordinary = _Part(
             (limits.peer_count_max, limits.peer_bytes_max), (limits.count_max, limits.bytes_max)
         )
@@ -201,16 +204,17 @@ class Quarantine:
 
     def _charge(self, waiting: Waiting) -> None:
         if waiting.member is not None:
-            self._reserved.add(waiting.member, waiting.id, waiting.size_bytes)
+            self._reserved.add(waiting.member, waiting)
             return
-        self._ordinary.add(waiting.sources[0], waiting.id, waiting.size_bytes)
-        self._by_author.setdefault(waiting.signed.vertex.author, {})[waiting.id] = None
+        self._ordinary.add(waiting.sources[0], waiting)
+        by_author = self._by_author.setdefault(waiting.signed.vertex.author, {})
+        by_author[waiting.id] = waiting.signed.ref
 
     def _discharge(self, waiting: Waiting) -> None:
         if waiting.member is not None:
-            self._reserved.remove(waiting.member, waiting.id, waiting.size_bytes)
+            self._reserved.remove(waiting.member, waiting)
             return
-        self._ordinary.remove(waiting.sources[0], waiting.id, waiting.size_bytes)
+        self._ordinary.remove(waiting.sources[0], waiting)
         author = waiting.signed.vertex.author
         del self._by_author[author][waiting.id]
         if not self._by_author[author]:
@@ -233,9 +237,9 @@ class Quarantine:
             while (excess := self._reserved.find_excess(waiting.member)) is not None:
                 self.remove(excess)
             return
-        author = waiting.signed.vertex.author
-        if len(self._by_author[author]) > self._limits.author_count_max:
-            self.remove(next(iter(self._by_author[author])))
+        by_author = self._by_author[waiting.signed.vertex.author]
+        if len(by_author) > self._limits.author_count_max:
+            self.remove(max(by_author.values()).id)
         while (excess := self._ordinary.find_excess(waiting.sources[0])) is not None:
             self.remove(excess)
 

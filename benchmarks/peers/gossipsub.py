@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 import trio
 from libp2p import new_host
@@ -153,13 +152,13 @@ class GossipPeer:
     async def _publish(self) -> bytes:
         data = bytes(self._config.message_bytes)
         await self.pubsub.publish(TOPIC, data)
-        origin: bytes = self.host.get_id().to_bytes()
-        return origin + self.pubsub.counter.to_bytes(8, "big")
+        return bytes(self.host.get_id().to_bytes()) + self.pubsub.counter.to_bytes(8, "big")
 
     async def _wait_for_room(self, window: int) -> None:
         await trio.lowlevel.checkpoint()
-        while any(len(queue) >= window for queue in self.pubsub.peer_queues.values()):
-            await trio.sleep(0.001)  # noqa: ASYNC110 - the queue tells nobody that it has room
+        # The queue tells nobody that it has room again.
+        while any(len(queue) >= window for queue in self.pubsub.peer_queues.values()):  # noqa: ASYNC110
+            await trio.sleep(0.001)
 
     def sample(self) -> Sample:
         """Counters of this process."""
@@ -188,10 +187,6 @@ class GossipPeer:
 
 async def _main(pipe: Connection, config: GossipConfig) -> None:
     peer = GossipPeer(config)
-
-    async def receive() -> Any:  # noqa: ANN401 - commands of several types
-        return await trio.to_thread.run_sync(pipe.recv)
-
     async with (
         peer.host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
         background_trio_service(peer.pubsub),
@@ -201,7 +196,7 @@ async def _main(pipe: Connection, config: GossipConfig) -> None:
         await peer.pubsub.wait_until_ready()
         subscription = await peer.pubsub.subscribe(TOPIC)
         nursery.start_soon(peer.collect, subscription)
-        await serve(peer, pipe, receive)
+        await serve(peer, pipe, trio.to_thread.run_sync)
         nursery.cancel_scope.cancel()
 
 

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from dag.crypto import sign_suite, verify_suite
+from benchmarks._harness import Load, Report, Sample, cpu_s, serve
+from dag.crypto import get_signature_bytes, sign_suite, verify_suite
 from dag.genesis import Suite
 from dag.types import Kind
 from meshnode.core.commands import Connect
 from meshnode.core.events import VertexAdmitted
 from meshnode.shell.lifecycle import RuntimeOptions, open_runtime
 from meshnode.shell.runtime import Runtime
-from benchmarks._harness import Load, Report, Sample, cpu_s, serve
 from tests.support.dag_builder import Person, make_genesis, make_person
 
 CALIBRATIONS = 100
@@ -49,7 +48,7 @@ class MeshPeer:
         self._config = config
         self._runtime = runtime
         self._person = person
-        self._body_bytes = config.vertex_bytes - OVERHEAD_BYTES - _get_signature_bytes(config)
+        self._body_bytes = config.vertex_bytes - OVERHEAD_BYTES - get_signature_bytes(config.suite)
         self._held: dict[bytes, float] = {}
         self._sizes: dict[bytes, int] = {}
         self._reported = 0
@@ -134,20 +133,13 @@ class MeshPeer:
         """One signature of the suite, and a verification by every other peer."""
         suite, person, message = self._config.suite, self._person, secrets.token_bytes(64)
         begin = time.thread_time()
-        for _ in range(CALIBRATIONS):
-            signature = sign_suite(suite, person.secrets, message)
+        signatures = [sign_suite(suite, person.secrets, message) for _ in range(CALIBRATIONS)]
         sign_s = time.thread_time() - begin
         begin = time.thread_time()
-        for _ in range(CALIBRATIONS):
+        for signature in signatures:
             assert verify_suite(suite, person.keys, message, signature)
         verify_s = time.thread_time() - begin
         return (sign_s + (self._config.peers - 1) * verify_s) / CALIBRATIONS
-
-
-def _get_signature_bytes(config: MeshConfig) -> int:
-    from dag.crypto import get_signature_bytes
-
-    return get_signature_bytes(config.suite)
 
 
 async def _main(pipe: Connection, config: MeshConfig) -> None:
@@ -165,12 +157,8 @@ async def _main(pipe: Connection, config: MeshConfig) -> None:
     )
     async with open_runtime(options) as runtime:
         peer = MeshPeer(config, runtime, person)
-
-        async def receive() -> Any:  # noqa: ANN401 - commands of several types
-            return await asyncio.to_thread(pipe.recv)
-
         collector = asyncio.create_task(peer.collect())
-        await serve(peer, pipe, receive)
+        await serve(peer, pipe, asyncio.to_thread)
         collector.cancel()
 
 

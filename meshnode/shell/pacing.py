@@ -1,9 +1,11 @@
-"""Publications wait for the network while it has more to carry than it can.
+"""Publications wait while a peer has more on its way to it than it takes.
 
-Without this a node that publishes faster than its peers take fills its queues, then drops what no
-longer fits, and reconciliation sends all of it once more, which slows everybody further. The
-majority of the peers sets the pace, so that a few slow or hostile ones cannot; and nobody can hold
-a publication for longer than a bound, after which it goes its way through the journal.
+Without this a node that publishes faster than its peers admit fills their queues. Vertices then
+reach a peer seconds apart from the parents they stand on, fill its quarantine, are dropped and
+fetched again, which slows everybody further. So the slowest peer sets the pace, but only for a
+moment: whoever stays behind for longer than `PATIENCE_S` has no say for `IGNORED_S`, so that a
+hostile or broken peer costs a publisher a small share of its time. What such a peer misses
+reconciliation brings it later.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 
     from meshnode.transport.base import Transport
 
-QUEUED_BYTES_MAX: Final = 256 * 1024
-"""A peer for which more than this is queued is behind: as much again is on its way to it."""
+QUEUED_BYTES_MAX: Final = 128 * 1024
+"""A peer for which more than this is queued is behind; some more is on the wire already."""
 PATIENCE_S: Final = 1.0
-"""A jam that lasts longer than this holds nobody any more."""
+IGNORED_S: Final = 10.0
 _REST_S: Final = 0.002
 
 
@@ -32,29 +34,37 @@ class Pace:
         self._transport = transport
         self._get_peers = get_peers
         self._turn = asyncio.Lock()
-        self._jammed_s: float | None = None
-        """Since when the majority is behind."""
+        self._behind_s: dict[str, float] = {}
+        """Since when a peer is behind."""
+        self._ignored_s: dict[str, float] = {}
+        """Until when a peer has no say."""
 
     async def wait(self) -> None:
-        """Until most peers have room, or the jam has lasted too long."""
+        """Until no peer is behind, but for those that were for too long."""
         async with self._turn:
-            while self._must_wait():
-                # The port does not tell when there is room again.
-                await asyncio.sleep(_REST_S)  # noqa: ASYNC110
+            # The port does not tell when there is room again.
+            while self._must_wait():  # noqa: ASYNC110
+                await asyncio.sleep(_REST_S)
 
     def _must_wait(self) -> bool:
-        if not self._is_jammed():
-            self._jammed_s = None
-            return False
-        now_s = asyncio.get_running_loop().time()
-        if self._jammed_s is None:
-            self._jammed_s = now_s
-        return now_s - self._jammed_s < PATIENCE_S
-
-    def _is_jammed(self) -> bool:
-        peers = self._get_peers()
         queued_bytes = self._transport.queued_bytes
-        behind = sum(
-            queued_bytes(PeerId(peer), Channel.CONTROL) > QUEUED_BYTES_MAX for peer in peers
-        )
-        return 2 * behind > len(peers)
+        behind = [
+            peer
+            for peer in self._get_peers()
+            if queued_bytes(PeerId(peer), Channel.CONTROL) > QUEUED_BYTES_MAX
+        ]
+        if not behind and not self._behind_s:
+            return False
+        return self._judge(behind)
+
+    def _judge(self, behind: Sequence[str]) -> bool:
+        """Whether any of those that are behind is still waited for."""
+        now_s = asyncio.get_running_loop().time()
+        self._behind_s = {peer: self._behind_s.get(peer, now_s) for peer in behind}
+        self._ignored_s = {peer: at for peer, at in self._ignored_s.items() if at > now_s}
+        waited_for = False
+        for peer, since_s in self._behind_s.items():
+            if now_s - since_s >= PATIENCE_S:
+                self._ignored_s[peer] = now_s + IGNORED_S
+            waited_for = waited_for or peer not in self._ignored_s
+        return waited_for

@@ -277,7 +277,7 @@ def test_flood_does_not_keep_a_members_block_from_completing(builder):
             body=number.to_bytes(4, "big"),
         )
         offer(intake, builder.sign(0, vertex))
-    assert len(intake.quarantine) == 64 + 2
+    assert len(intake.quarantine) == QuarantineLimits().author_count_max + 2
     assert offer(intake, wanted[0]) == [admitted(wanted[0], wanted[1], block)]
 
 

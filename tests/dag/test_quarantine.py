@@ -30,9 +30,18 @@ def vertex_id(number):
 
 
 def make_waiting(
-    number, missing=(), *, source="peer", author=1, size=100, deadline_ms=100, member=None
+    number,
+    missing=(),
+    *,
+    source="peer",
+    author=1,
+    size=100,
+    deadline_ms=100,
+    member=None,
+    lamport=None,
 ):
-    vertex = msgspec.structs.replace(TEMPLATE.vertex, author=vertex_id(author))
+    lamport = number if lamport is None else lamport
+    vertex = msgspec.structs.replace(TEMPLATE.vertex, author=vertex_id(author), lamport=lamport)
     signed = msgspec.structs.replace(
         TEMPLATE, id=vertex_id(number), vertex=vertex, wire=bytes(size)
     )
@@ -80,23 +89,23 @@ def test_sources_are_remembered_within_a_bound():
     assert waiting.sources[0] == "peer"
 
 
-def test_oldest_of_a_peer_goes_when_it_holds_too_many_or_too_much():
+def test_highest_of_a_peer_goes_when_it_holds_too_many_or_too_much():
     quarantine = Quarantine(LIMITS)
     for number in range(5):
-        quarantine.add(make_waiting(number, [99], author=number))
-    assert ids(quarantine.collect()) == [1, 2, 3, 4]
-    quarantine.add(make_waiting(9, [99], author=9, size=3_800))
-    assert ids(quarantine.collect()) == [3, 4, 9]
+        assert quarantine.add(make_waiting(number, [99], author=number)) == (number < 4)
+    assert ids(quarantine.collect()) == [0, 1, 2, 3]
+    quarantine.add(make_waiting(9, [99], author=9, size=3_800, lamport=0))
+    assert ids(quarantine.collect()) == [0, 1, 9]
 
 
-def test_oldest_of_an_author_goes_when_it_has_too_many():
+def test_highest_of_an_author_goes_when_it_has_too_many():
     quarantine = Quarantine(LIMITS)
-    for number in range(7):
+    for number in (5, 9, 4, 3, 2, 1, 0, 7):
         quarantine.add(make_waiting(number, [99], source=f"peer-{number}"))
-    assert ids(quarantine.collect()) == [1, 2, 3, 4, 5, 6]
+    assert ids(quarantine.collect()) == [5, 4, 3, 2, 1, 0]
 
 
-def test_oldest_of_the_largest_goes_when_all_hold_too_much():
+def test_highest_of_the_largest_goes_when_all_hold_too_much():
     quarantine = Quarantine(LIMITS)
     quarantine.add(make_waiting(1, [99], source="small", author=1))
     for number in range(2, 5):
@@ -105,7 +114,7 @@ def test_oldest_of_the_largest_goes_when_all_hold_too_much():
         quarantine.add(make_waiting(number, [99], source="other", author=number, size=1_290))
     assert ids(quarantine.collect()) == [1, 2, 3, 4, 5, 6, 7]
     quarantine.add(make_waiting(8, [99], source="late", author=8, size=200))
-    assert ids(quarantine.collect()) == [1, 3, 4, 5, 6, 7, 8]
+    assert ids(quarantine.collect()) == [1, 2, 3, 5, 6, 7, 8]
 
 
 def test_too_large_newcomer_does_not_stay():
@@ -118,7 +127,7 @@ def test_members_part_stands_apart_and_is_bounded_itself():
     quarantine = Quarantine(LIMITS)
     for number in range(6):
         quarantine.add(make_waiting(number, [99], member=b"a"))
-    assert ids(quarantine.collect()) == [1, 2, 3, 4, 5]
+    assert ids(quarantine.collect()) == [0, 1, 2, 3, 4]
     for number in range(10, 15):
         quarantine.add(make_waiting(number, [99], member=b"b", size=90))
     assert quarantine.reserved_count == 8

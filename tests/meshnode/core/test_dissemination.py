@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dag.types import Kind
 from meshnode.core.dissemination import KNOWN_MAX, Dissemination
-from meshnode.core.messages import IHave
+from meshnode.core.messages import Get, IHave
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
 from tests.support.lone_core import LoneCore
@@ -60,3 +60,34 @@ def test_each_vertex_crosses_each_link_about_once():
     items = sum(h.sent.get("Items", 0) - before[h.name].get("Items", 0) for h in net.hosts)
     assert pushes == 60 * 5
     assert items == 0
+
+
+def test_parents_of_a_pushed_vertex_are_given_time_to_come_by_themselves():
+    builder = DagBuilder(authors=3).profiles()
+    parent = builder.vertex(1)
+    child = builder.vertex(2)
+    assert parent.ref in child.vertex.parents
+    lone = LoneCore(genesis=builder.genesis)
+    one = lone.greet()
+    lone.receive(one, lone.vertices(request=1))
+    lone.receive(one, lone.vertices(*builder.vertices[1:3]))
+    assert not lone.sent(lone.receive(one, lone.vertices(child)), Get)
+    assert not lone.sent(lone.tick(399), Get)
+    (question,) = lone.sent(lone.tick(1), Get)
+    assert question.ids == (parent.id,)
+
+
+def test_parents_of_a_fetched_vertex_are_fetched_at_once():
+    builder = DagBuilder(authors=3).profiles()
+    parent = builder.vertex(1)
+    child = builder.vertex(2)
+    lone = LoneCore(genesis=builder.genesis)
+    one = lone.greet()
+    lone.receive(one, lone.vertices(request=1))
+    lone.receive(one, lone.vertices(*builder.vertices[1:3]))
+    lone.receive(one, IHave((child.id,)))
+    (question,) = lone.sent(lone.tick(400), Get)
+    assert question.ids == (child.id,)
+    effects = lone.receive(one, lone.vertices(child, request=question.request))
+    (question,) = lone.sent(effects, Get)
+    assert question.ids == (parent.id,)
