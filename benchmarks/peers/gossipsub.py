@@ -152,7 +152,9 @@ class GossipPeer:
     async def _publish(self) -> bytes:
         data = bytes(self._config.message_bytes)
         await self.pubsub.publish(TOPIC, data)
-        return bytes(self.host.get_id().to_bytes()) + self.pubsub.counter.to_bytes(8, "big")
+        origin: bytes = self.host.get_id().to_bytes()
+        counter: bytes = self.pubsub.counter.to_bytes(8, "big")
+        return origin + counter
 
     async def _wait_for_room(self, window: int) -> None:
         await trio.lowlevel.checkpoint()
