@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter, validators
@@ -52,7 +53,8 @@ async def ask(
         if json:
             print_json((await node.ask(messages, **options)).to_json())
         else:
-            note(describe_answer(await print_stream(node.stream(messages, **options))))
+            async with aclosing(node.stream(messages, **options)) as items:
+                note(describe_answer(await print_stream(items)))
     return OK
 
 

@@ -27,6 +27,7 @@ from meshnode.cli.output import (
     say,
     write,
 )
+from meshnode.cli.stores import NoStore
 from meshnode.cli.vertex_source import open_source
 from meshnode.errors import StorageError
 from meshnode.views import make_list_document
@@ -61,8 +62,11 @@ async def log(
     json: JsonOption = False,
 ) -> int:
     """List stored vertices, newest first."""
-    async with open_source(home) as source:
-        found = await source.vertices(limit=limit, kind=kind)
+    try:
+        async with open_source(home) as source:
+            found = await source.vertices(limit=limit, kind=kind)
+    except NoStore:
+        found = []
     if json:
         print_json(make_list_document("vertices", found))
     elif found:

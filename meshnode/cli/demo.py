@@ -162,7 +162,7 @@ async def _stay(mesh: DemoMesh, drawing: Path, *, quiet: bool) -> None:
         say(f"  meshnode dag verify --home {last}")
         sys.stdout.flush()
     try:
-        while all(node.is_running() for node in mesh.nodes):
+        while all(node.is_running() for node in mesh.nodes):  # noqa: ASYNC110 - they do not tell
             await asyncio.sleep(_WATCH_S)
     except asyncio.CancelledError:
         if not quiet:

@@ -64,6 +64,8 @@ def shorten_address(multiaddr: str) -> str:
 def _describe_load(peer: PeerInfo) -> str:
     if peer.slots is None or not peer.ready:
         return UNKNOWN
+    if not peer.slots:
+        return "-"
     busy = UNKNOWN if peer.running is None else str(peer.running)
     waiting = f"+{peer.queued}" if peer.queued else ""
     return f"{busy}{waiting}/{peer.slots}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshnode.cli.exits import FAILED, OK
@@ -13,14 +14,16 @@ from meshnode.cli.formats import (
     format_name,
 )
 from meshnode.cli.options import HomeOption, JsonOption, WatchOption
-from meshnode.cli.output import clean_line, print_json, print_json_line, say
+from meshnode.cli.output import clean_line, describe_error, print_json, print_json_line, say
 from meshnode.cli.watching import show_or_watch
 from meshnode.client import connect
+from meshnode.errors import MeshError
 from meshnode.gateway.port import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from meshnode.client import RemoteNode
     from meshnode.views import ModelView, NodeStatus, PeerInfo
 
 _LABEL = 10
@@ -41,16 +44,21 @@ async def status(
             if json:
                 write_json(found.to_json())
             else:
-                show_status(found, await node.peers())
+                found, peers = await _read_peers(node, found)
+                for line in describe_status(found, peers):
+                    say(line)
             return FAILED if found.problems else OK
 
     return await show_or_watch(show, watch=watch)
 
 
-def show_status(status: NodeStatus, peers: list[PeerInfo]) -> None:
-    """Print a node's state for people."""
-    for line in describe_status(status, peers):
-        say(line)
+async def _read_peers(node: RemoteNode, status: NodeStatus) -> tuple[NodeStatus, list[PeerInfo]]:
+    """What the peers serve; that they cannot be asked for is a problem like any other."""
+    try:
+        return status, await node.peers()
+    except MeshError as error:
+        problem = f"peers: {describe_error(error.message, error.hint)}"
+        return replace(status, problems=(*status.problems, problem)), []
 
 
 def _show_phase(

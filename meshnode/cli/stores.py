@@ -13,6 +13,10 @@ JOURNAL_NAME: Final = "journal.db"
 GENESIS_NAME: Final = "genesis.bin"
 
 
+class NoStore(StorageError):
+    """There is no store where one was looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreLocation:
     """A journal and the network it belongs to."""
@@ -28,7 +32,7 @@ def find_store(path: Path) -> StoreLocation:
     """
     journal = _find_journal(path.expanduser().absolute())
     if not journal.is_file():
-        raise StorageError(f"there is no store at {path}", hint="`meshnode up` makes one")
+        raise NoStore(f"there is no store at {path}", hint="`meshnode up` makes one")
     return StoreLocation(journal, _read_genesis(journal.with_name(GENESIS_NAME)))
 
 
@@ -36,7 +40,7 @@ def _find_journal(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise StorageError(
+        raise NoStore(
             f"there is nothing at {path}", hint="name a journal.db or a home folder with --store"
         )
     if (path / JOURNAL_NAME).exists():
@@ -49,7 +53,7 @@ def _find_journal(path: Path) -> Path:
     if len(folders) == 1 and not current:
         return folders[0]
     if not folders:
-        raise StorageError(
+        raise NoStore(
             f"there is no store in {path}", hint="`meshnode up` makes one; --store names another"
         )
     raise StorageError(
