@@ -1,3 +1,5 @@
+"""What holds for every test of the shell: its modules may not block the loop."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Applying effects: what order they take, and what one that fails does to the node."""
+
 from __future__ import annotations
 
 import asyncio

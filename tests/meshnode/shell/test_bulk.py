@@ -1,3 +1,5 @@
+"""Sending stored vertices in bulk: order, full frames, rests and peers that are gone."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The clocks of the shell: Unix time that never goes back, and one moved by hand."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""What comes from the transport on its way to the core, and who is made to wait."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The bounded inbox of the core: its order, its limit and its end."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The journal: what it has acknowledged survives closing, failing disks and SIGKILL."""
+
 from __future__ import annotations
 
 import asyncio

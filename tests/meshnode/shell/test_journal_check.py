@@ -1,3 +1,5 @@
+"""Checking a journal: each kind of damage is found and named, and nothing is changed."""
+
 from __future__ import annotations
 
 import os

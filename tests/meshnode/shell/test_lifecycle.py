@@ -1,3 +1,5 @@
+"""Whole runtimes from start to end: meshes in memory, restarts, and what stops a node."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The lock of a journal: one holder, who is named to whoever comes second."""
+
 from __future__ import annotations
 
 import os

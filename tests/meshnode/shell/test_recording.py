@@ -1,3 +1,5 @@
+"""Recorded inputs: they replay bit for bit, and damage is named where it is."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The one task that owns the core: batches, deadlines, commands and failures."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The SQLite store: order, atomic batches, queries and damaged records."""
+
 from __future__ import annotations
 
 import sqlite3

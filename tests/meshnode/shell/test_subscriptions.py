@@ -1,3 +1,5 @@
+"""Subscriptions to events: from now on, bounded, and ended with the node."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Counters, offences by peer, and how late the loop is."""
+
 from __future__ import annotations
 
 import asyncio

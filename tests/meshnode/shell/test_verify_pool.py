@@ -1,3 +1,5 @@
+"""The pool of verifying threads: order, hops of bounded size, signatures."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Frames: what was encoded comes back however it is cut; anything else is refused typed."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""One end of a channel without I/O: its queue, credit, order and end."""
+
 from __future__ import annotations
 
 import pytest

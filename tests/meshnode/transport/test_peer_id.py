@@ -1,3 +1,5 @@
+"""Peer ids: those libp2p computes, and nothing else."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Addresses: which are read, which are refused and why, which others can dial."""
+
 from __future__ import annotations
 
 import socket

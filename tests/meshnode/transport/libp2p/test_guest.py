@@ -1,3 +1,5 @@
+"""Trio inside asyncio: one run per loop, results and errors both ways, nothing left over."""
+
 from __future__ import annotations
 
 import asyncio

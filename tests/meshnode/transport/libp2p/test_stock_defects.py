@@ -1,4 +1,4 @@
-"""What the stock library does; each scenario has its counterpart in `test_hardening`.
+"""What the stock library does; each scenario has its counterpart in `test_hardening_*`.
 
 Not shown, because showing it takes many seconds or a network to break: D7 (a write torn after a
 zero window of 5 s), D8 (hundreds of cancelled writes), D9 (a frozen peer), D10 (10 s of
