@@ -27,11 +27,13 @@ async def tcp(addresses: Sequence[str], source: str | None = None) -> trio.Socke
 
 
 @asynccontextmanager
-async def attacker(addresses: Sequence[str], name: str = "attacker") -> AsyncIterator[Yamux]:
+async def attacker(
+    addresses: Sequence[str], name: str = "attacker", source: str | None = None
+) -> AsyncIterator[Yamux]:
     """The muxer of an authenticated connection without channels."""
     expected = parse_address(addresses[0]).peer
     assert expected is not None
-    stream = await tcp(addresses)
+    stream = await tcp(addresses, source)
     try:
         connection = TcpConnection(stream, is_initiator=True, counters=Counter())
         _, guard = await Identity(seed_of(name)).secure(connection, PeerId(expected), LIMITS)
