@@ -53,11 +53,12 @@ bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARG
 	@$(call sync)
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(bin)/python "$$script" $(ARGS); done
 
-docs: ## Write the reference of all packages to site/
+docs: ## Write the reference of packages, commands and limits to site/
 	@$(call sync,--group docs --inexact)
 	@# Its warnings are about types it cannot link, such as those imported for annotations only.
 	@$(bin)/python -W ignore -m pdoc --docformat google --output-directory site $(packages)
-	@echo "open site/index.html"
+	@PYTHONPATH=. $(bin)/python tools/reference.py site
+	@echo "open site/index.html (packages), site/commands.html, site/limits.html"
 
 clean: ## Remove everything that recipes have made, .venv included
 	@rm -rf .venv .uv site build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
