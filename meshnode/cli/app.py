@@ -230,6 +230,7 @@ def _make_group(name: str, summary: str, epilogue: str) -> App:
         exit_on_error=False,
         print_error=False,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     app["--help"].show = False
     return app

@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from meshnode.cli.exits import OK
 from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_name
-from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption
+from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption, accept_stdin
 from meshnode.cli.output import clean, clean_line, note, print_json, write
 from meshnode.client import connect
 from meshnode.errors import AnswerInterrupted, CommandRejected
@@ -25,7 +25,14 @@ PROMPT_BYTES_MAX: Final = 1_000_000
 
 
 async def ask(
-    prompt: Annotated[str, Parameter(help="The question; '-' reads it from stdin.")],
+    prompt: Annotated[
+        str,
+        Parameter(
+            help="The question; '-' reads it from stdin.",
+            allow_leading_hyphen=True,
+            validator=accept_stdin,
+        ),
+    ],
     *,
     model: Annotated[str, Parameter(help="Model id, or 'auto' for whatever is served.")] = "auto",
     peer: Annotated[

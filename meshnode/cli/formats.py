@@ -7,6 +7,8 @@ import time
 from meshnode.cli.output import clean_line
 
 UNKNOWN = "?"
+_TIME_MS_MAX = 253_402_300_000_000
+"""Year 9999."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -50,11 +52,10 @@ def format_time(time_ms: int | None) -> str:
     """A moment in local time."""
     if time_ms is None:
         return UNKNOWN
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_ms / 1_000))
-    except (OverflowError, ValueError, OSError):
+    if not 0 <= time_ms <= _TIME_MS_MAX:
         # An author may claim any time; some lie outside the calendar.
         return f"{time_ms} ms"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_ms / 1_000))
 
 
 def format_id(identifier: str | None, length: int = 8) -> str:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import format_count, format_id
-from meshnode.cli.options import ForegroundOption, HomeOption, JsonOption
+from meshnode.cli.options import ForegroundOption, HomeOption, JsonOption, accept_stdin
 from meshnode.cli.output import clean_line, note, print_json, say
 from meshnode.cli.setup import choose_key_passphrase, load_settings, prepare_identity
 from meshnode.cli.starting import run_in_foreground, start_in_background
@@ -33,7 +33,14 @@ _POLL_S: Final = 0.1
 
 
 async def join(
-    ticket: Annotated[str, Parameter(help="What `meshnode invite` printed; '-' reads stdin.")],
+    ticket: Annotated[
+        str,
+        Parameter(
+            help="What `meshnode invite` printed; '-' reads it from stdin.",
+            allow_leading_hyphen=True,
+            validator=accept_stdin,
+        ),
+    ],
     *,
     options: NodeOptions = DEFAULTS,
     foreground: ForegroundOption = False,
