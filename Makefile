@@ -57,7 +57,7 @@ docs: ## Write the reference of packages, commands and limits to site/
 	@$(call sync,--group docs --inexact)
 	@# Its warnings are about types it cannot link, such as those imported for annotations only.
 	@$(bin)/python -W ignore -m pdoc --docformat google --output-directory site $(packages)
-	@PYTHONPATH=. $(bin)/python tools/reference.py site
+	@$(bin)/python tools/reference.py site
 	@echo "open site/index.html (packages), site/commands.html, site/limits.html"
 
 clean: ## Remove everything that recipes have made, .venv included
