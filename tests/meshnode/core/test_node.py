@@ -267,7 +267,7 @@ def test_messages_of_unknown_connections_are_nothing():
 
 
 def test_vertices_after_an_offence_in_one_message_are_not_looked_at():
-    builder = DagBuilder(authors=2).profiles()
+    builder = DagBuilder(authors=3).profiles()
     bad = builder.sign(
         1,
         msgspec.structs.replace(
@@ -281,7 +281,7 @@ def test_vertices_after_an_offence_in_one_message_are_not_looked_at():
     assert lone.node.view().offences == {"bad_vertex": 1}
     assert not lone.node.is_stored(builder.vertices[1].id)
     assert lone.node.view().peers == ()
-    again = lone.greet(transport="other")
+    again = lone.greet(builder.people[2])
     lone.receive(again, lone.vertices(bad, request=2))
     assert lone.node.view().offences == {"bad_vertex": 1, "unasked": 1}
 
