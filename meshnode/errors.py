@@ -3,6 +3,7 @@
 MeshError                              code, hint, retryable
   InvalidMessage ...                   the peer's fault (see `dag.errors`)
   ConfigError                          at start; names the key
+    Unavailable                        what a setting names cannot be had here now
   CommandRejected(reason)              the caller's fault
     NoDaemon                           no node runs for this home folder
     NoPeerServes                       nobody reachable serves the model that was asked for
@@ -52,6 +53,7 @@ __all__ = [
     "StorageError",
     "StreamReset",
     "TransportError",
+    "Unavailable",
     "WrongNetwork",
 ]
 
@@ -60,6 +62,12 @@ class ConfigError(MeshError):
     """A setting that cannot be used; the message names the key and where it came from."""
 
     code = "config_error"
+
+
+class Unavailable(ConfigError):
+    """A setting that is right as written but cannot be had: another's home folder, a taken port."""
+
+    code = "unavailable"
 
 
 class CommandRejected(MeshError):

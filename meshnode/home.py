@@ -47,7 +47,7 @@ from dag.identity import (
     make_profile,
 )
 from dag.types import AuthorId, NetworkId
-from meshnode.errors import ConfigError, MeshError, StorageError
+from meshnode.errors import MeshError, StorageError, Unavailable
 from meshnode.host_binding import bind_host, check_host, read_machine_digest
 from meshnode.keystore import (
     MODERATE,
@@ -301,7 +301,7 @@ class Home:
 
     @contextmanager
     def lock(self, *, now_ms: int, name: str = "node") -> Iterator[None]:
-        """Hold this home for one process. Raises `ConfigError` naming who holds it.
+        """Hold this home for one process. Raises `Unavailable` naming who holds it.
 
         A daemon holds the lock of its own `name` before it opens its node and after it closed it.
         """
@@ -310,7 +310,7 @@ class Home:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise ConfigError(
+                raise Unavailable(
                     f"home folder {self.path} is in use by {_describe_holder(file.read(256))}",
                     hint="`meshnode status` talks to it; `meshnode down` stops it; "
                     "--home names another folder",
@@ -329,7 +329,7 @@ def get_default_home() -> Path:
 
 
 def open_home(path: Path, *, machine: str | None = None, check: bool = True) -> Home:
-    """Make or open a home folder. Raises `ConfigError` for one that belongs to another machine.
+    """Make or open a home folder. Raises `Unavailable` for one that belongs to another machine.
 
     `machine` stands in for this machine's digest. Without `check` any folder is accepted, for the
     commands that repair one.
@@ -337,7 +337,7 @@ def open_home(path: Path, *, machine: str | None = None, check: bool = True) -> 
     path = path.expanduser().absolute()
     make_private_folder(path)
     if path.stat().st_mode & 0o022:
-        raise ConfigError(f"home folder {path} can be changed by others", hint=f"chmod 700 {path}")
+        raise Unavailable(f"home folder {path} can be changed by others", hint=f"chmod 700 {path}")
     home = Home(path)
     if check:
         check_host(path, machine or read_machine_digest())

@@ -13,7 +13,7 @@ import platform
 from pathlib import Path
 from typing import Final
 
-from meshnode.errors import ConfigError
+from meshnode.errors import Unavailable
 from meshnode.private_files import read_private, write_private
 
 BINDING_NAME: Final = "host"
@@ -34,14 +34,14 @@ def read_machine_digest(machine_id: Path = _MACHINE_ID) -> str:
 def check_host(folder: Path, machine: str) -> None:
     """Bind a fresh folder to this machine; refuse one that is bound to another.
 
-    Raises `ConfigError` with both ways out.
+    Raises `Unavailable` with both ways out.
     """
     path = folder / BINDING_NAME
     bound = read_private(path, bytes_max=256)
     if bound is None:
         bind_host(folder, machine)
     elif not hmac.compare_digest(bound.strip(), machine.encode()):
-        raise ConfigError(
+        raise Unavailable(
             f"home folder {folder} belongs to another machine, and one identity may run only once",
             hint="`meshnode identity new` makes a new identity here; if the folder was moved and "
             "the old machine never runs it again: `meshnode identity rebind`",

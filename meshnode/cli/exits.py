@@ -12,6 +12,7 @@ from meshnode.errors import (
     MeshError,
     NoDaemon,
     NoPeerServes,
+    Unavailable,
 )
 
 OK: Final = 0
@@ -31,6 +32,7 @@ _CODES: Final[tuple[tuple[type[MeshError], int], ...]] = (
     (CommandRejected, REFUSED),
     (KeystoreError, REFUSED),
     (DeadlineExceeded, TIMED_OUT),
+    (Unavailable, REFUSED),
     (ConfigError, USAGE),
     (MeshError, FAILED),
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+
 def accept_stdin(_: type, value: object) -> None:
     """Let '-' stand for stdin, and nothing else that looks like an option stand for a value."""
     if isinstance(value, str) and value.startswith("-") and value != "-":

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from meshnode.config import LOOPBACK_HOSTS, format_api_address, parse_api_address
-from meshnode.errors import ConfigError
+from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_routes
 from meshnode.gateway.mesh_api import MeshApi
@@ -67,7 +67,7 @@ class Gateway:
         return format_api_address(self._host, self._port)
 
     async def start(self) -> None:
-        """Listen. Raises `ConfigError` where the address cannot be had."""
+        """Listen. Raises `Unavailable` where the address cannot be had."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
@@ -81,13 +81,13 @@ class Gateway:
         await self._runner.cleanup()
 
 
-async def _explain(error: OSError, api: str) -> ConfigError:
+async def _explain(error: OSError, api: str) -> Unavailable:
     if error.errno == errno.EADDRINUSE:
-        return ConfigError(
+        return Unavailable(
             f"api address {api} is taken by {await _describe_holder(api)}",
             hint="choose another with --api HOST:PORT; port 0 takes any free one",
         )
-    return ConfigError(
+    return Unavailable(
         f"api address {api} cannot be listened on: {error.strerror}",
         hint="choose an address of this machine with --api HOST:PORT",
     )

@@ -23,6 +23,7 @@ from meshnode.errors import (
     StorageError,
     StreamReset,
     TransportError,
+    Unavailable,
 )
 from meshnode.gateway.port import NotReady
 
@@ -66,6 +67,7 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
         StorageError,
         StreamReset,
         TransportError,
+        Unavailable,
     )
 }
 

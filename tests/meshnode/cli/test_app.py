@@ -20,6 +20,7 @@ from meshnode.errors import (
     NoDaemon,
     NoPeerServes,
     StorageError,
+    Unavailable,
 )
 from tests.support.cli import run_command
 
@@ -95,6 +96,7 @@ def test_home_may_stand_before_the_command(moved):
         (CommandRejected("x"), 4),
         (KeystoreError("x"), 4),
         (DeadlineExceeded("x"), 5),
+        (Unavailable("x"), 4),
         (ConfigError("x"), 2),
         (StorageError("x"), 1),
         (AnswerInterrupted("x", text=""), 1),
