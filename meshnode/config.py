@@ -56,7 +56,7 @@ class NodeConfig:
     passphrase: Secret | None = None
     """The passphrase itself, where somebody has typed it; wins over the file."""
     host_binding: bool = True
-    """Whether the home folder is refused on another machine."""
+    """Whether a copy of the home folder is refused."""
 
 
 def parse_api_address(text: str, *, origin: str = "") -> tuple[str, int]:

@@ -116,11 +116,6 @@ class NetworkFolder:
     membership: Membership
 
     @property
-    def journal_path(self) -> Path:
-        """Where the shell keeps the vertices."""
-        return self.directory / "journal.db"
-
-    @property
     def invitations_path(self) -> Path:
         """Where issued invitations are remembered."""
         return self.directory / "invitations.bin"
@@ -136,11 +131,6 @@ class Home:
     def key_path(self) -> Path:
         """The key store."""
         return self.path / "identity.key"
-
-    @property
-    def config_path(self) -> Path:
-        """The settings file, which may be absent."""
-        return self.path / "config.toml"
 
     @property
     def runtime_path(self) -> Path:
@@ -249,13 +239,6 @@ class Home:
             )
         return self._read_network(directory)
 
-    def list_networks(self) -> list[NetworkFolder]:
-        """Every network of this home, by folder name."""
-        root = self.path / "networks"
-        if not root.is_dir():
-            return []
-        return [self._read_network(path) for path in sorted(root.iterdir()) if path.is_dir()]
-
     def _read_network(self, directory: Path) -> NetworkFolder:
         try:
             genesis = decode_genesis(_read(directory / "genesis.bin", GENESIS_BYTES_MAX))
@@ -329,7 +312,7 @@ def get_default_home() -> Path:
 
 
 def open_home(path: Path, *, machine: str | None = None, check: bool = True) -> Home:
-    """Make or open a home folder. Raises `Unavailable` for one that belongs to another machine.
+    """Make or open a home folder. Raises `Unavailable` for one that is a copy.
 
     `machine` stands in for this machine's digest. Without `check` any folder is accepted, for the
     commands that repair one.
@@ -345,7 +328,7 @@ def open_home(path: Path, *, machine: str | None = None, check: bool = True) -> 
 
 
 def rebind_home(path: Path, *, machine: str | None = None) -> Home:
-    """Take over a folder that was moved here from another machine."""
+    """Take over a folder that was copied here."""
     home = open_home(path, check=False)
     bind_host(home.path, machine or read_machine_digest())
     return home

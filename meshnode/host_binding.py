@@ -1,8 +1,9 @@
-"""Binds a home folder to its machine, so that a copied folder cannot run twice as one author.
+"""Binds a home folder to its place, so that a copied folder cannot run twice as one author.
 
 Two processes that sign with one key fork its chain, which others see as a lie. So the first start
-writes down a digest of the machine's identity, and a start elsewhere is refused. Where a machine
-has no `/etc/machine-id` (many containers), its host name stands in.
+writes down a digest of the machine's identity and of the folder's inode, and a start elsewhere is
+refused, be it on another machine or from a copy on this one. Where a machine has no
+`/etc/machine-id` (many containers), its host name stands in.
 """
 
 from __future__ import annotations
@@ -31,8 +32,14 @@ def read_machine_digest(machine_id: Path = _MACHINE_ID) -> str:
     return hashlib.sha256(_DOMAIN + source.encode()).hexdigest()
 
 
+def _describe_place(folder: Path, machine: str) -> bytes:
+    """The binding of a folder: a copy has another inode, a renamed folder keeps its own."""
+    source = f"{machine}:{folder.stat().st_ino}"
+    return hashlib.sha256(_DOMAIN + source.encode()).hexdigest().encode()
+
+
 def check_host(folder: Path, machine: str) -> None:
-    """Bind a fresh folder to this machine; refuse one that is bound to another.
+    """Bind a fresh folder to this place; refuse one that is bound to another.
 
     Raises `Unavailable` with both ways out.
     """
@@ -40,14 +47,14 @@ def check_host(folder: Path, machine: str) -> None:
     bound = read_private(path, bytes_max=256)
     if bound is None:
         bind_host(folder, machine)
-    elif not hmac.compare_digest(bound.strip(), machine.encode()):
+    elif not hmac.compare_digest(bound.strip(), _describe_place(folder, machine)):
         raise Unavailable(
-            f"home folder {folder} belongs to another machine, and one identity may run only once",
-            hint="`meshnode identity new` makes a new identity here; if the folder was moved and "
-            "the old machine never runs it again: `meshnode identity rebind`",
+            f"home folder {folder} is a copy, and one identity may run only once",
+            hint="`meshnode identity new` makes a new identity here; if the original never runs "
+            "again: `meshnode identity rebind`",
         )
 
 
 def bind_host(folder: Path, machine: str) -> None:
-    """Say that the folder lives on this machine from now on."""
-    write_private(folder / BINDING_NAME, machine.encode() + b"\n")
+    """Say that the folder lives here from now on."""
+    write_private(folder / BINDING_NAME, _describe_place(folder, machine) + b"\n")

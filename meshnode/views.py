@@ -83,6 +83,8 @@ class NodeStatus(View):
     share: str
     addresses: tuple[str, ...]
     uptime_ms: int
+    pid: int
+    """Process id of the node."""
     members: int
     peers_ready: int
     vertices: int

@@ -119,6 +119,7 @@ def _describe_node(status: NodeStatus) -> str:
         f"{format_name(status.name, status.author)} ({format_id(status.author)})",
         f"version {status.version}",
         f"up {format_duration(status.uptime_ms)}",
+        f"pid {status.pid}",
     ]
     if status.key_mode == "unencrypted-demo":
         parts.append("key stored unencrypted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,6 +126,7 @@ class NodeHandle:
             share=self._port.share,
             addresses=runtime.transport.addresses,
             uptime_ms=runtime.now_ms() - self._started_ms,
+            pid=os.getpid(),
             members=len(view.members),
             peers_ready=len(view.peers),
             vertices=view.vertices,

@@ -22,6 +22,7 @@ STATUS = views.NodeStatus(
     share="full",
     addresses=("/memory/1",),
     uptime_ms=5,
+    pid=4_711,
     members=1,
     peers_ready=0,
     vertices=1,

@@ -36,6 +36,7 @@ STATUS = NodeStatus(
     share="full",
     addresses=("/ip4/127.0.0.1/tcp/1",),
     uptime_ms=5,
+    pid=4_711,
     members=1,
     peers_ready=0,
     vertices=1,

@@ -52,6 +52,7 @@ def make_status(**changes) -> NodeStatus:
         "share": "full",
         "addresses": ("/ip4/192.168.0.7/tcp/4001",),
         "uptime_ms": 182_000,
+        "pid": 4_711,
         "members": 2,
         "peers_ready": 1,
         "vertices": 12,
