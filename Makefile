@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench docs clean
+.PHONY: help setup demo test check cov fmt bench hostile kill9 connect docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -20,7 +20,7 @@ WORKERS ?= -n auto --maxprocesses 4 --dist loadscope
 BENCHMARKS ?= $(sort $(wildcard benchmarks/bench_*.py))
 
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything a developer needs into .venv
 	@$(call sync)
@@ -52,6 +52,18 @@ fmt: ## Format the code and apply safe fixes
 bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARGS='--json'
 	@$(call sync)
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(bin)/python "$$script" $(ARGS); done
+
+hostile: ## Attack a live node: make hostile ARGS='--frames 100000 --seed 7'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.hostile $(ARGS)
+
+kill9: ## Kill nodes under load, again and again: make kill9 ARGS='--kills 100'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.kill9 $(ARGS)
+
+connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.connect $(ARGS)
 
 docs: ## Write the reference of packages, commands and limits to site/
 	@$(call sync,--group docs --inexact)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from meshnode.demo.processes import DemoNode
 from meshnode.errors import MeshError
 from meshnode.views import OffenceCounted, PeerLeft
-from tests.support.daemons import read_rss_kib
 
 PUBLISH_EVERY_S = 0.25
 ASK_EVERY_S = 1.0
@@ -30,8 +29,6 @@ class Life:
     failures: list[str] = field(default_factory=list)
     suffered: list[str] = field(default_factory=list)
     """Honest peers that another honest peer lost or accused."""
-    rss_kib: list[int] = field(default_factory=list)
-    """Of the node under attack, twice a second."""
 
     async def publish(self, node: DemoNode) -> None:
         """Say something again and again."""
@@ -63,12 +60,6 @@ class Life:
             if isinstance(event, PeerLeft | OffenceCounted) and event.peer in honest:
                 self.suffered.append(f"{node.name}: {honest[event.peer]}: {event}")
 
-    async def measure(self, node: DemoNode) -> None:
-        """Follow the memory of the node under attack."""
-        while True:
-            self.rss_kib.append(read_rss_kib(node.spawned.pid)[0])
-            await asyncio.sleep(0.5)
-
 
 @asynccontextmanager
 async def live(nodes: list[DemoNode]) -> AsyncIterator[Life]:
@@ -80,7 +71,6 @@ async def live(nodes: list[DemoNode]) -> AsyncIterator[Life]:
         *(asyncio.create_task(life.publish(node)) for node in nodes),
         *(asyncio.create_task(life.watch(node, honest)) for node in nodes),
         asyncio.create_task(life.ask(nodes[-1], nodes[0])),
-        asyncio.create_task(life.measure(nodes[0])),
     ]
     try:
         yield life
