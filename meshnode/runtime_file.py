@@ -1,7 +1,7 @@
 """The runtime file: how commands on this machine find the running node and prove they may use it.
 
 It is written once the node's HTTP interface listens, and removed when the node ends. A file whose
-process is gone is stale and counts as none.
+process is gone is stale and counts as none; so does one that came along with a copied home folder.
 """
 
 from __future__ import annotations
@@ -31,14 +31,11 @@ class RuntimeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
     since_ms: int
     version: str
+    folder: int = 0
+    """Inode of the home folder it was written into."""
 
     def __repr__(self) -> str:
         return f"RuntimeRecord(pid={self.pid}, api={self.api!r}, since_ms={self.since_ms})"
-
-    @property
-    def secret_token(self) -> Secret:
-        """The bearer token, masked."""
-        return Secret(self.token)
 
 
 def make_runtime_record(*, api: str, token: Secret, since_ms: int, version: str) -> RuntimeRecord:
@@ -49,6 +46,7 @@ def make_runtime_record(*, api: str, token: Secret, since_ms: int, version: str)
 
 def write_runtime(path: Path, record: RuntimeRecord) -> None:
     """Publish how to reach the calling process."""
+    record = msgspec.structs.replace(record, folder=path.parent.stat().st_ino)
     write_private(path, msgspec.json.encode(record))
 
 
@@ -62,9 +60,9 @@ def remove_runtime(path: Path) -> None:
 def find_runtime(path: Path) -> RuntimeRecord | None:
     """The node that runs now; None where none does, or only a stale record is left."""
     record = _read(path)
-    if record is None or not _is_running(record):
+    if record is None or record.folder != path.parent.stat().st_ino:
         return None
-    return record
+    return record if _is_running(record) else None
 
 
 def require_runtime(path: Path) -> RuntimeRecord:

@@ -79,7 +79,13 @@ class Membership:
         self._stored: dict[str, tuple[str, ...]] = {}
         self._tried: list[tuple[str, str]] = []
         self._alone_due_ms = -1
+        self._alone = False
         self._leaving = False
+
+    @property
+    def alone(self) -> tuple[tuple[str, str], ...] | None:
+        """The last attempts (address, result) while nobody has answered for long, else None."""
+        return tuple(self._tried) if self._alone else None
 
     def start(self, now_ms: int, stored: bytes) -> None:
         """Take up the addresses of the last run."""
@@ -135,6 +141,7 @@ class Membership:
     def ready(self, now_ms: int, link: Link) -> None:
         """A peer proved itself: remember where it can be dialled."""
         self._alone_due_ms = -1
+        self._alone = False
         assert link.hello is not None
         addresses = link.hello.addresses
         if not addresses or len(self._contacts) >= self._settings.limits.members_max:
@@ -196,6 +203,7 @@ class Membership:
                     self._dial(contact)
         if 0 <= self._alone_due_ms <= now_ms and self._order:
             self._alone_due_ms = now_ms + ALONE_AGAIN_MS
+            self._alone = True
             self._outbox.emit(Alone(tuple(self._tried)))
 
     def _dial(self, contact: _Contact) -> None:

@@ -452,4 +452,5 @@ class Node:
             forks=intake.forks,
             speech=self._publishing.speech.value,
             publications_queued=self._publishing.queued,
+            alone=self._membership.alone,
         )

@@ -54,6 +54,8 @@ class NodeView:
     speech: str
     """Whether this node may publish: waiting, catching_up, open, forked."""
     publications_queued: int
+    alone: tuple[tuple[str, str], ...] | None
+    """The last attempts (address, result) while members are known and none has answered for long."""
 
 
 def show_peer(link: Link) -> PeerView:

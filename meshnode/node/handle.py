@@ -16,6 +16,7 @@ from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
 from meshnode.node.port import RuntimePort
 from meshnode.node.presenting import (
+    describe_problems,
     make_knowledge_text,
     parse_kind,
     show_detail,
@@ -141,7 +142,7 @@ class NodeHandle:
             engine=None if self._desk is None else show_engine(self._desk),
             home=None if setup.home is None else str(setup.home.path),
             key_mode=setup.key_mode,
-            problems=setup.problems,
+            problems=(*setup.problems, *describe_problems(view)),
         )
 
     async def peers(self) -> list[PeerInfo]:

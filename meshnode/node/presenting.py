@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from meshnode.serving.desk import Desk
 
 SUMMARY_CHARS_MAX: Final = 100
+_TRIED_SHOWN: Final = 4
 SHORT_HEX: Final = 8
 
 Body = Profile | Result | Note | Evidence
@@ -184,6 +185,23 @@ def show_models(models: Sequence[ModelAdvert]) -> tuple[ModelView, ...]:
         )
         for model in models
     )
+
+
+def describe_problems(view: NodeView) -> list[str]:
+    """What keeps a node from taking part, each with the next step."""
+    problems = []
+    if view.speech == "forked":
+        problems.append(
+            "another process has signed with this node's keys: stop the other copy, then "
+            "`meshnode identity new`"
+        )
+    if view.alone is not None:
+        tried = ", ".join(f"{address} ({result})" for address, result in view.alone[-_TRIED_SHOWN:])
+        problems.append(
+            f"no member answers; tried {tried or 'nothing: no address is known'}: start one of "
+            "them, or join again with a fresh ticket"
+        )
+    return problems
 
 
 def show_engine(desk: Desk) -> EngineView:

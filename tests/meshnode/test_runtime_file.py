@@ -36,11 +36,19 @@ def record():
 
 def test_running_node_is_found_until_it_removes_its_record(path, record):
     write_runtime(path, record)
-    assert find_runtime(path) == require_runtime(path) == record
-    assert record.secret_token == Secret("canary")
+    found = find_runtime(path)
+    assert found == require_runtime(path)
+    assert found == msgspec.structs.replace(record, folder=path.parent.stat().st_ino)
     remove_runtime(path)
     remove_runtime(path)
     assert find_runtime(path) is None
+
+
+def test_record_in_a_copied_folder_leads_nowhere(path, record, tmp_path_factory):
+    write_runtime(path, record)
+    copy = tmp_path_factory.mktemp("copy") / path.name
+    write_private(copy, path.read_bytes())
+    assert find_runtime(copy) is None
 
 
 def test_absent_record_is_no_daemon(path):

@@ -158,7 +158,9 @@ def test_being_alone_is_told_with_what_was_tried():
     lone = LoneCore(genesis=genesis)
     found = dials(lone.started) + dials(lone.tick(500))
     fail(lone, found[0], "no route")
+    assert lone.node.view().alone is None
     lone.tick(14_500)
+    assert lone.node.view().alone == (("/sim/peer-1", "no route"),)
     (alone,) = [event for event in lone.events if isinstance(event, Alone)]
     assert alone.tried == (("/sim/peer-1", "no route"),)
     lone.tick(59_000)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from dag import bodies
@@ -12,6 +15,7 @@ from dag.types import Kind
 from meshnode.core import events
 from meshnode.core.messages import ModelAdvert
 from meshnode.node.presenting import (
+    describe_problems,
     make_knowledge_text,
     parse_kind,
     show_detail,
@@ -85,3 +89,20 @@ def test_knowledge_is_text_only():
 def test_kind_is_read_by_name():
     assert parse_kind("result") == Kind.RESULT
     assert parse_kind("opaque-42") == 42
+
+
+@pytest.mark.parametrize(
+    ("speech", "alone", "words"),
+    [
+        ("open", None, ()),
+        ("forked", None, ("another process",)),
+        ("open", (), ("no address is known",)),
+        ("open", (("/ip4/1", "refused"),), ("tried /ip4/1 (refused): start one",)),
+    ],
+)
+def test_problems_name_what_was_tried_and_what_to_do(speech, alone, words):
+    view = SimpleNamespace(speech=speech, alone=alone)
+    problems = describe_problems(cast(Any, view))
+    assert len(problems) == len(words)
+    for problem, word in zip(problems, words, strict=True):
+        assert word in problem
