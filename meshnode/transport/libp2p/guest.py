@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import trio
 
 from meshnode.errors import TransportError
+from meshnode.transport.libp2p.guest_driver import GuestDriver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,7 +105,7 @@ class TrioGuest:
                 trio.lowlevel.start_guest_run(
                     self._main,
                     run_sync_soon_threadsafe=self._soon_threadsafe,
-                    run_sync_soon_not_threadsafe=self._soon,
+                    run_sync_soon_not_threadsafe=GuestDriver(self._loop).soon,
                     host_uses_signal_set_wakeup_fd=True,
                     restrict_keyboard_interrupt_to_checkpoints=True,
                     done_callback=self._done,
@@ -116,9 +117,6 @@ class TrioGuest:
 
     def _soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(callback)
-
-    def _soon(self, callback: Callable[[], object]) -> None:
-        self._loop.call_soon(callback)
 
     async def _main(self) -> None:
         async with trio.open_nursery() as nursery:
