@@ -89,6 +89,11 @@ class Admission:
         self._is_stored = is_stored
         self._verify = verify
 
+    @property
+    def verifies(self) -> bool:
+        """Whether signatures are checked: what makes a thread worth while."""
+        return self._verify
+
     def check(self, frame: bytes) -> Checked:
         """Read and check one frame. Raises `InvalidMessage`."""
         message = _decode(frame)

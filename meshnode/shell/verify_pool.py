@@ -57,7 +57,7 @@ class VerifyPool:
 
     async def check(self, admission: Admission, frames: Sequence[bytes]) -> list[Checked | Refusal]:
         """Check frames that arrived together, in order."""
-        if sum(map(len, frames)) <= _INLINE_BYTES_MAX:
+        if not admission.verifies or sum(map(len, frames)) <= _INLINE_BYTES_MAX:
             return _check_all(admission, frames)
         return await self._start(lambda: _check_all(admission, frames))
 
