@@ -59,6 +59,11 @@ class FrameLink:
         """Grows with every completed write: a stalled link is one that has work and no progress."""
 
     @property
+    def window_bytes(self) -> int:
+        """Credit of a direction on which nothing is under way."""
+        return self._window_bytes
+
+    @property
     def queued_bytes(self) -> int:
         """Bytes waiting to be handed to the byte side."""
         return self._queued_bytes

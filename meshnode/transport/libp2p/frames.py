@@ -14,7 +14,7 @@ from libp2p.io.exceptions import IOException
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from meshnode.transport.framing import WRITE_BYTES_MAX
-from meshnode.transport.libp2p.muxer import reset_stream
+from meshnode.transport.libp2p.muxer import WindowedReader, reset_stream
 
 if TYPE_CHECKING:
     from libp2p.stream_muxer.yamux.yamux import YamuxStream
@@ -47,9 +47,10 @@ async def carry(
 
 
 async def _read(session: Session, link: FrameLink, stream: YamuxStream) -> None:
+    reader = WindowedReader(stream, link.window_bytes)
     while not link.peer_finished:
         try:
-            data = await stream.read(READ_BYTES)
+            data = await reader.read(READ_BYTES)
         except Exception:  # noqa: BLE001 - the library's errors on hostile input are not enumerable
             link.end()
             return

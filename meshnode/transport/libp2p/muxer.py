@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.stream_muxer.yamux.yamux import (
+    DEFAULT_WINDOW_SIZE,
     FLAG_SYN,
     HEADER_SIZE,
     TYPE_DATA,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from meshnode.transport.limits import TransportLimits
 
 _HEADER = struct.Struct(YAMUX_HEADER_FORMAT)
+WINDOW_STEP_BYTES = 65_536
 
 
 class GuardedConnection:
@@ -109,6 +111,33 @@ class GuardedConnection:
         if self.on_offence is not None:
             self.on_offence(offence, detail)
         raise ConnectionClosedError(detail)
+
+
+class WindowedReader:
+    """Reads a stream, and opens its window in few large steps.
+
+    The library opens the window after every read, which costs both sides a message each time, and
+    lets it grow to 16 MB. Here it is as large as the credit above it, which is what counts, and
+    some more, so that it never is what a peer with credit waits for.
+    """
+
+    def __init__(self, stream: YamuxStream, credit_bytes: int) -> None:
+        self._stream = stream
+        self._consumed_bytes = 0
+        self._growth_bytes = credit_bytes + WINDOW_STEP_BYTES - DEFAULT_WINDOW_SIZE
+        """Granted with the first step: a short stream does not need it."""
+
+    async def read(self, size_max: int) -> bytes:
+        """The next bytes. Raises the library's errors when the stream or connection has ended."""
+        stream = self._stream
+        data: bytes = await stream.conn.read_stream(stream.stream_id, size_max)
+        self._consumed_bytes += len(data)
+        if self._consumed_bytes >= WINDOW_STEP_BYTES:
+            increment = self._consumed_bytes + self._growth_bytes
+            self._consumed_bytes = self._growth_bytes = 0
+            stream.recv_window += increment
+            await stream.send_window_update(increment)
+        return data
 
 
 def new_muxer(guard: GuardedConnection, peer_id: object) -> Yamux:
