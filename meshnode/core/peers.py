@@ -154,14 +154,29 @@ class Peers:
             nonce=self._entropy.draw(),
             deadline_ms=now_ms + self._timing.hello_ms,
         )
-        self._links[peer] = link
         banned_ms = self._bans.get_until(now_ms, peer)
+        has_room = banned_ms > 0 or not inbound or self._make_room(now_ms)
+        self._links[peer] = link
         if banned_ms:
             self.close(now_ms, link, f"banned for {banned_ms - now_ms} ms more")
-        elif inbound and len(self._links) > self._settings.limits.peers_max:
+        elif not has_room:
             self.close(now_ms, link, "too many connections")
         else:
             self._outbox.send((peer,), self._make_hello(link))
+
+    def _make_room(self, now_ms: int) -> bool:
+        """Whether an inbound connection may stay; the longest unproved one gives way to it.
+
+        Otherwise a stranger who opens connections and says nothing would keep everybody out.
+        """
+        standing = [link for link in self._links.values() if link.phase is not Phase.CLOSED]
+        if len(standing) < self._settings.limits.peers_max:
+            return True
+        for link in standing:
+            if link.inbound and link.phase is Phase.HANDSHAKE:
+                self.close(now_ms, link, "a newer connection takes its place")
+                return True
+        return False
 
     def _make_hello(self, link: Link) -> Hello:
         settings = self._settings

@@ -260,11 +260,20 @@ def test_second_connection_of_an_author_replaces_a_dead_first():
 
 
 def test_inbound_connections_are_bounded():
-    lone = LoneCore(peers_max=2)
-    for number in range(2):
-        assert not [e for e in lone.connect_raw(f"p{number}") if isinstance(e, Hangup)]
-    assert [e for e in lone.connect_raw("p3") if isinstance(e, Hangup)]
-    assert not [e for e in lone.connect_raw("p4", inbound=False) if isinstance(e, Hangup)]
+    lone = LoneCore(peers_max=1)
+    lone.greet()
+    (hangup,) = [e for e in lone.connect_raw("p1") if isinstance(e, Hangup)]
+    assert (hangup.peer, hangup.reason) == ("p1", "too many connections")
+    assert not [e for e in lone.connect_raw("p2", inbound=False) if isinstance(e, Hangup)]
+
+
+def test_who_has_proved_nothing_makes_room_for_a_newcomer():
+    lone = LoneCore(peers_max=3)
+    lone.greet()
+    for number in range(50):
+        lone.connect_raw(f"p{number}")
+    assert [hangup.peer for hangup in lone.hangups] == [f"p{number}" for number in range(48)]
+    assert len(lone.node.view().peers) == 1
 
 
 def test_messages_that_overtake_the_own_verdict_are_kept_and_bounded():
