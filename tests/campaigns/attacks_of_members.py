@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import trio
+from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
 from dag.canonical import encode
 from dag.types import Ref
@@ -23,7 +24,16 @@ from meshnode.core.messages import (
     Push,
     encode_message,
 )
-from meshnode.serving.protocol import Ask, AskPart, Cancel, encode_frame
+from meshnode.serving.protocol import (
+    Ask,
+    AskPart,
+    Cancel,
+    Done,
+    Failed,
+    decode_answer_frame,
+    encode_frame,
+)
+from meshnode.transport.framing import FrameKind, FrameParser
 from tests.campaigns.attack import Catalogue, Hands
 from tests.campaigns.wire import CutOff, Line, frame
 from tests.campaigns.world import Member
@@ -202,6 +212,43 @@ async def questions_given_up_half_way(hands: Hands) -> int:
             await stream.reset()
         await settle(line)
         return line.sent
+
+
+SENSELESS = (
+    b"{}",
+    b'{"messages":7}',
+    b'{"messages":[]}',
+    b'{"messages":[{"role":"user","content":"x"}],"max_tokens":-1,"stop":[[]]}',
+    b'{"messages":[{"role":"user","content":"x"}],"max_tokens":1e308,"temperature":"hot"}',
+    b'{"messages":[{"role":"user","content":"x"}],"n":9007199254740993,"tools":[[[[]]]]}',
+    b'{"messages":[{"role":"user","content":"\\u0000\\u001b[2J"}],"stream":false}',
+)
+
+
+@PESTS.add("")
+async def questions_without_sense(hands: Hands) -> int:
+    """JSON all of them; each gets an answer or a refusal, and the node keeps its composure."""
+    async with ready(hands, hands.members[0]) as line:
+        for body in SENSELESS:
+            stream = await line.open_stream()
+            question = Ask(1, hands.random.randbytes(16), len(body), "full", 20_000, ())
+            await stream.write(frame(encode_frame(question)) + frame(encode_frame(AskPart(body))))
+            await read_verdict(stream)
+        await settle(line)
+        return line.sent
+
+
+async def read_verdict(stream: YamuxStream) -> None:
+    """Until the node has answered or refused."""
+    parser = FrameParser()
+    with trio.fail_after(30):
+        while True:
+            for kind, payload in parser.feed(await stream.read(65_536)):
+                if kind is FrameKind.DATA and isinstance(
+                    decode_answer_frame(payload), Done | Failed
+                ):
+                    await stream.reset()
+                    return
 
 
 def _digest() -> Digest:

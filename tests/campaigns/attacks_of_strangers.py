@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import trio
 
@@ -30,9 +30,13 @@ from tests.support.decoders import message_frames
 from tests.support.libp2p_attacker import attacker, cut_off, tcp, write_until_cut_off
 
 STRANGERS = Catalogue()
+CROWDS = Catalogue()
+"""Attacks that need the node for themselves."""
 MULTISTREAM = b"\x13/multistream/1.0.0\n"
 NOISE = b"\x07/noise\n"
 IDLE = 100
+CROWD = 70
+"""More than the places a node has for connections."""
 
 
 # --- below the handshake of libp2p ---------------------------------------------------------------
@@ -333,6 +337,20 @@ async def a_proof_of_another_connection(hands: Hands) -> int:
         )
         await line.wait_cut_off()
         return line.sent
+
+
+@CROWDS.add("silent")
+async def a_crowd_at_the_door(hands: Hands) -> int:
+    """Takes every place and says nothing; a member must get in all the same."""
+    async with AsyncExitStack() as crowd:
+        for number in range(CROWD):
+            await crowd.enter_async_context(
+                hands.line(f"crowd {hands.seed}/{hands.number}/{number}")
+            )
+        async with hands.line() as line:
+            await line.greet(hands.members[0])
+        await trio.sleep(3.5)  # whoever is left has missed its deadline
+    return CROWD
 
 
 # --- credentials ---------------------------------------------------------------------------------

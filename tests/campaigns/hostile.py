@@ -26,7 +26,7 @@ import trio
 from meshnode.demo.processes import DemoNode
 from tests.campaigns.attack import Attack, Hands
 from tests.campaigns.attacks_of_members import MEMBERS, PESTS
-from tests.campaigns.attacks_of_strangers import STRANGERS
+from tests.campaigns.attacks_of_strangers import CROWDS, STRANGERS
 from tests.campaigns.honest import Life, live, read_counts
 from tests.campaigns.world import Member, World, enter
 from tests.support.daemons import open_daemons, percentile, read_rss_kib, wait_equal_heads
@@ -71,7 +71,7 @@ async def campaign(frames: int, seed: int, tell: Tell) -> Report:
         world = await enter(await target.remote.invite(), status.addresses)
         start_kib = [read_rss_kib(node.spawned.pid)[0] for node in nodes[:2]]
         async with live(nodes) as life:
-            tell(f"roll call: {len(STRANGERS.attacks + MEMBERS.attacks + PESTS.attacks)} attacks")
+            tell("roll call: every attack, alone")
             await _call_roll(world, target, seed, report, tell)
             tell(f"{frames} hostile frames, {WORKERS} attackers at once")
             bulk = _Bulk(world, seed, report.total + frames, report, tell)
@@ -86,7 +86,7 @@ async def campaign(frames: int, seed: int, tell: Tell) -> Report:
 async def _call_roll(world: World, target: DemoNode, seed: int, report: Report, tell: Tell) -> None:
     number = 0
     pest = _make_member(world, seed, "pest")
-    for catalogue in (STRANGERS, PESTS, MEMBERS):
+    for catalogue in (STRANGERS, CROWDS, PESTS, MEMBERS):
         for attack in catalogue.attacks:
             number += 1
             member = _make_member(world, seed, attack.name) if catalogue is MEMBERS else pest
@@ -207,6 +207,11 @@ async def _check(
         if not node.is_running():
             report.failures.append(f"{node.name} ended")
             return
+        log = await asyncio.to_thread(node.spawned.log_path.read_text, encoding="utf-8")
+        if "Traceback" in log:
+            report.failures.append(
+                f"the log of {node.name}: {log[log.index('Traceback') :][:2_000]}"
+            )
     report.failures += life.failures
     report.failures += life.suffered
     heads_s = await wait_equal_heads([node.remote for node in nodes])
