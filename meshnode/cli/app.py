@@ -31,7 +31,7 @@ Two machines:
   meshnode join TICKET              on the second: join with it
   meshnode ask "Why is the sky blue?"
 
-Every command takes --home FOLDER (or MESHNODE_HOME) to use another node of this machine.
+Commands about a node take --home FOLDER (or MESHNODE_HOME), for several on one machine.
 Exit codes: 0 ok, 1 failed or degraded, 2 usage, 3 no node runs, 4 refused, 5 timed out."""
 
 

@@ -148,11 +148,8 @@ def test_interrupt_is_130(capsys, monkeypatch):
 
 
 def test_reader_that_goes_away_is_no_error():
-    code = (
-        "import sys; from meshnode.cli.app import run; "
-        "code = run(['--help']); sys.exit(code)"
-    )
-    command = f"{sys.executable} -c \"{code}\" | head -c 1"
+    code = "import sys; from meshnode.cli.app import run; code = run(['--help']); sys.exit(code)"
+    command = f'{sys.executable} -c "{code}" | head -c 1'
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 

@@ -55,7 +55,13 @@ def test_duration_in_its_largest_units(ms, text):
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(None, "?"), (512, "512 B"), (4_900, "4.8 KiB"), (98 << 20, "98 MiB"), (1 << 60, "1048576 TiB")],
+    [
+        (None, "?"),
+        (512, "512 B"),
+        (4_900, "4.8 KiB"),
+        (98 << 20, "98 MiB"),
+        (1 << 60, "1048576 TiB"),
+    ],
 )
 def test_size_in_its_unit(size, text):
     assert format_size(size) == text
