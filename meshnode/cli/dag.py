@@ -39,7 +39,8 @@ LOG_COLUMNS: Final = ("id", ">depth", "kind", "author", "time", ">size", "*what"
 _LIMIT_MAX: Final = 10_000
 _LONG_FIELDS: Final = ("answer", "content")
 _TIMES: Final = ("queued_ms", "first_token_ms", "total_ms")
-_LABEL: Final = 18
+_LABEL: Final = 16
+"""A whole id of 64 characters still fits beside it."""
 
 KindOption = Annotated[
     Literal["profile", "block", "result", "note", "decision", "market", "receipt", "evidence"]
@@ -160,15 +161,13 @@ def describe_vertex(detail: VertexDetail) -> list[str]:
     lines = [
         _line("id", vertex.id),
         _line("kind", vertex.kind),
-        _line("author", f"{clean_line(vertex.author_name, 40)} ({vertex.author})"),
+        _line("author", vertex.author),
+        _line("", clean_line(vertex.author_name, 64)),
         _line("place", f"lane {vertex.lane}, seq {vertex.seq}, lamport {vertex.lamport}"),
         _line("time", f"{format_time(vertex.time_ms)} (by its author's clock)"),
         _line("size", f"{format_size(vertex.size_bytes)} signed"),
     ]
-    label = "parents"
-    for parent in vertex.parents:
-        lines.append(_line(label, f"{parent.id} (lamport {parent.lamport})"))
-        label = ""
+    lines += [_line(f"parent at {parent.lamport}", parent.id) for parent in vertex.parents]
     if detail.body is None:
         return [*lines, _line("body", "of a form this version does not know")]
     for name, value in detail.body.items():
@@ -200,4 +199,4 @@ def _wrap(text: str) -> list[str]:
 
 
 def _line(label: str, text: str) -> str:
-    return f"{label:<{_LABEL}}{text}"
+    return f"{label:<{_LABEL - 1}} {text}"

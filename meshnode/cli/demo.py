@@ -111,8 +111,8 @@ class _Show:
         self._paragraph.finish()
         answer = exchange.answer
         say(
-            f"{_INDENT}-- {format_name(answer.name, answer.author)} answered with "
-            f"{clean_line(answer.model, 40)}: {answer.usage.completion_tokens or UNKNOWN} tokens, "
+            f"{_INDENT}-- {format_name(answer.name, answer.author)}, "
+            f"{clean_line(answer.model, 24)}: {answer.usage.completion_tokens or UNKNOWN} tokens, "
             f"first {format_duration(answer.first_token_ms)}, "
             f"all {format_duration(answer.total_ms)}"
         )
@@ -140,11 +140,9 @@ def _show_report(report: DemoReport, elapsed_ms: int) -> None:
     say()
     say(f"answered by  {report.model} (engine {report.engine}) on {report.nodes[0]['name']}")
     say(f"stores       {equal}")
-    say(
-        f"timings      first token {format_duration(min(firsts))} to "
-        f"{format_duration(max(firsts))}, answers up to {format_duration(max(totals))}, "
-        f"results everywhere within {slowest}"
-    )
+    say(f"first token  {format_duration(min(firsts))} to {format_duration(max(firsts))}")
+    say(f"answers      {format_duration(min(totals))} to {format_duration(max(totals))}")
+    say(f"spread       every result was on all nodes within {slowest} of its end")
     say(f"in all       {format_duration(elapsed_ms)}")
 
 
@@ -176,8 +174,8 @@ async def _stay(mesh: DemoMesh, drawing: Path, *, quiet: bool) -> None:
 def _show_goodbye(svg: Path | None) -> None:
     say(f"drawing      {svg}" if svg else "drawing      --svg FILE keeps one")
     say()
-    say("Next: `meshnode demo` without --exit stays up to play with; `meshnode up` starts a node")
-    say("of your own, `meshnode invite` prints a ticket for the next machine.")
+    say("Next: `meshnode demo` without --exit stays up to play with.")
+    say("`meshnode up` starts a node of your own, `meshnode invite` lets others in.")
 
 
 def _write_svg(report: DemoReport, path: Path) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from meshnode.cli.down import read_clock_s
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import format_count, format_id
 from meshnode.cli.options import ForegroundOption, HomeOption, JsonOption, accept_stdin
@@ -88,11 +88,11 @@ def describe_membership(status: NodeStatus) -> str:
 
 async def wait_for_peer(home: Path, *, timeout_s: float = CONNECT_TIMEOUT_S) -> NodeStatus:
     """The node's status once a peer is connected, or as it is after a while."""
-    end = time.monotonic() + timeout_s
+    end = read_clock_s() + timeout_s
     async with connect(home) as node:
         while True:
             status = await node.status()
-            if status.peers_ready or time.monotonic() > end:
+            if status.peers_ready or read_clock_s() > end:
                 return status
             await asyncio.sleep(_POLL_S)
 

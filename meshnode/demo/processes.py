@@ -95,11 +95,11 @@ def _start_janitor(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(spawned: Spawned) -> None:
+def _end(spawned: Spawned, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
     process = spawned.process
     process.terminate()
     try:
-        process.wait(STOP_TIMEOUT_S)
+        process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -217,8 +217,10 @@ def test_node_in_the_foreground_ends_with_a_signal_and_replays(tmp_path):
     machine = Machine(tmp_path / "home")
     recording = tmp_path / "inputs.rec"
     process = subprocess.Popen(
-        [sys.executable, "-m", "meshnode", "up", "-f", "--home", str(machine.home)]
-        + ["--api", "127.0.0.1:0", "--engine", "echo", "--record", str(recording)],
+        [
+            *(sys.executable, "-m", "meshnode", "up", "-f", "--home", str(machine.home)),
+            *("--api", "127.0.0.1:0", "--engine", "echo", "--record", str(recording)),
+        ],
         stderr=subprocess.PIPE,
         text=True,
         env=make_environment(),

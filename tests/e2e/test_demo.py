@@ -41,9 +41,9 @@ def test_demo_answers_agrees_and_ends_by_itself(tmp_path):
     process = start_demo(folder, "--nodes", "3", "--exit", "--svg", str(drawing))
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
-    assert out.count("answered with echo") == 3
+    assert out.count("-- ada, echo: ") == 3
     assert "equal on all 3 nodes: 6 vertices" in out
-    assert "results everywhere within" in out
+    assert "every result was on all nodes within" in out
     assert drawing.read_text().startswith("<svg")
     assert all(len(line) <= 100 for line in out.splitlines())
     assert_nothing_left(folder)
@@ -51,8 +51,10 @@ def test_demo_answers_agrees_and_ends_by_itself(tmp_path):
 
 def test_demo_as_json_is_one_document(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "meshnode", "demo", "--nodes", "2", "--engine", "echo"]
-        + ["--exit", "--json"],
+        [
+            *(sys.executable, "-m", "meshnode", "demo", "--nodes", "2", "--engine", "echo"),
+            *("--exit", "--json"),
+        ],
         capture_output=True,
         text=True,
         timeout=120,

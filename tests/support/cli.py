@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from meshnode.cli.app import run
 from meshnode.views import (
@@ -20,7 +20,7 @@ from meshnode.views import (
     VertexDetail,
     VertexInfo,
 )
-from tests.support.views import make_id, make_status
+from tests.support.views import make_id, make_small_dag, make_status
 
 
 @dataclass
@@ -83,7 +83,7 @@ class FakeRemote:
     since_ms: int = 1_700_000_000_000
     startup_state: dict[str, Any] = field(default_factory=lambda: {"ready": True})
 
-    async def __aenter__(self) -> FakeRemote:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -109,8 +109,7 @@ class FakeRemote:
 
     async def vertex(self, vertex_id: str) -> VertexDetail:
         self._fail("vertex")
-        assert self.detail is not None
-        return self.detail
+        return self.detail or VertexDetail(vertex=make_small_dag()[0], body=None, wire="")
 
     async def heads(self) -> HeadsInfo:
         return HeadsInfo(digest=make_id("heads"), vertices=len(self.stored), lamport=1, heads=())

@@ -11,7 +11,6 @@ import sys
 import pytest
 
 from meshnode.cli import down as down_module
-from meshnode.cli import watching
 from meshnode.errors import AnswerInterrupted, NoDaemon, NoPeerServes, StorageError
 from meshnode.gateway.port import NotReady
 from meshnode.views import EngineView, ModelView
@@ -113,7 +112,7 @@ def test_watch_repeats_until_interrupted(capsys, monkeypatch, remote, arguments)
         if next(rounds) == 2:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(watching.asyncio, "sleep", sleep)
+    monkeypatch.setattr("asyncio.sleep", sleep)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     outcome = run_command(capsys, *arguments)
     assert outcome.code == 0
@@ -180,7 +179,7 @@ def test_down_waits_for_the_process(capsys, remote):
 def test_down_says_when_the_process_stays(capsys, monkeypatch, remote):
     clock = itertools.count()
     monkeypatch.setattr(down_module, "is_alive", lambda _: True)
-    monkeypatch.setattr(down_module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(down_module, "read_clock_s", lambda: next(clock))
     outcome = run_command(capsys, "down", "--timeout", "1")
     assert outcome.code == 5
     assert "has not ended after 1 s" in outcome.err
