@@ -38,14 +38,6 @@ def choices_of(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
     return choices if isinstance(choices, list) else []
 
 
-def finish_reason_of(chunk: Mapping[str, Any]) -> str | None:
-    """Why the answer ended, when this chunk says so."""
-    for choice in choices_of(chunk):
-        if choice.get("finish_reason"):
-            return str(choice["finish_reason"])
-    return None
-
-
 def find_usage(chunk: Mapping[str, Any]) -> dict[str, Any] | None:
     """The usage record, at the top level or inside a choice, where some servers put it."""
     for holder in (chunk, *choices_of(chunk)):
@@ -53,13 +45,3 @@ def find_usage(chunk: Mapping[str, Any]) -> dict[str, Any] | None:
         if isinstance(usage, dict):
             return usage
     return None
-
-
-def text_of(chunk: Mapping[str, Any]) -> str:
-    """The visible text a chunk adds to the first choice."""
-    for choice in choices_of(chunk):
-        delta = choice.get("delta")
-        content = delta.get("content") if isinstance(delta, dict) else None
-        if choice.get("index", 0) == 0 and isinstance(content, str):
-            return content
-    return ""

@@ -35,6 +35,7 @@ BATCH_TOKENS = 64
 8 % more time per prompt than batches of 512, which leave 3.3 s."""
 
 _LABEL = "the embedded engine"
+_FIRST_REQUEST = '{"prompt": "a", "n_predict": 1}'
 
 # What the binding makes of C++ exceptions.
 _NATIVE_ERRORS = (
@@ -238,13 +239,17 @@ def _load(model: ModelFile, options: EmbeddedOptions) -> Any:
             hint="install meshnode[local], or use the echo engine",
         ) from None
     try:
-        return xllamacpp.Server(_native_params(xllamacpp.CommonParams(), model, options))
+        server = xllamacpp.Server(_native_params(xllamacpp.CommonParams(), model, options))
+        # Freed before its own thread has begun to work, the server would wait for that thread for
+        # ever. An answer shows that it has begun, and that the model can give one.
+        server.handle_completions(_FIRST_REQUEST, lambda _: False)
     except _NATIVE_ERRORS:
         raise EngineError(
             EngineFault.INTERNAL,
             f"the model {model.id} could not be loaded",
             hint="check that it is a GGUF file and that there is enough memory",
         ) from None
+    return server
 
 
 def _native_params(params: Any, model: ModelFile, options: EmbeddedOptions) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meshnode.engines.chunks import text_of
+from tests.support.chunks import text_of
 
 
 def ask(content: str, **fields: Any) -> dict[str, Any]:

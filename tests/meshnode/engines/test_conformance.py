@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.engines.chunks import finish_reason_of, text_of
 from meshnode.engines.registry import create_engine, embedded_is_installed
+from tests.support.chunks import finish_reason_of, text_of
 from tests.support.engines import ask, drain, read_chunks, read_text
 from tests.support.openai_server import openai_server
 

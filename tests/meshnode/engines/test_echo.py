@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.engines.chunks import finish_reason_of
 from meshnode.engines.echo import PREFACE, EchoEngine, EchoOptions
 from meshnode.engines.request import MESSAGES_MAX
+from tests.support.chunks import finish_reason_of
 from tests.support.engines import ask, read_chunks, read_text
 
 

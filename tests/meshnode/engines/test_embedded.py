@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.engines.chunks import finish_reason_of, text_of
 from meshnode.engines.embedded import EmbeddedEngine, EmbeddedOptions
 from meshnode.engines.registry import embedded_is_installed
+from tests.support.chunks import finish_reason_of, text_of
 from tests.support.engines import ask, drain, read_chunks, read_text
 
 pytestmark = pytest.mark.skipif(
@@ -44,6 +44,9 @@ class FakeServer:
     def __init__(self, *pieces: str, error: Exception | None = None) -> None:
         self._pieces = pieces
         self._error = error
+
+    def handle_completions(self, body, report):
+        """What the engine asks first, to see that the server works."""
 
     def handle_chat_completions(self, body, report):
         for piece in self._pieces:
@@ -71,6 +74,12 @@ async def test_model_answers_a_question_with_text():
     assert model.label == "SmolLM2-135M-Instruct Q4_1"
     assert (model.tools, model.context_tokens, model.size_bytes) == (False, 512, 98_362_432)
     assert model.revision.startswith("b179c952")
+
+
+async def test_engine_closes_right_after_its_start():
+    for _ in range(5):
+        async with asyncio.timeout(30), started():
+            pass
 
 
 async def test_chat_fails_with_an_error_when_not_started():

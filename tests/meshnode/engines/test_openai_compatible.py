@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault, ModelInfo
-from meshnode.engines.chunks import text_of
 from meshnode.engines.registry import create_engine
+from tests.support.chunks import text_of
 from tests.support.engines import ask, read_chunks, read_text
 from tests.support.openai_server import (
     DONE,

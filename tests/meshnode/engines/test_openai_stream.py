@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.engines.chunks import find_usage, finish_reason_of, text_of
+from meshnode.engines.chunks import find_usage
 from meshnode.engines.openai_stream import CompletionStream, chunk_of_completion
 from meshnode.secret import Secret
+from tests.support.chunks import finish_reason_of, text_of
 from tests.support.openai_server import DONE, chunk, event, text
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2}
