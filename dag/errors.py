@@ -34,7 +34,6 @@ class Offence(StrEnum):
     NOT_SERVED = "not_served"
     FLOOD = "flood"
     SILENT = "silent"
-    EQUIVOCATION = "equivocation"
     BAD_STREAM = "bad_stream"
     SLOW_READER = "slow_reader"
 

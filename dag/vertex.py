@@ -29,7 +29,6 @@ from dag.types import (
     UNSIGNED_BYTES_MAX,
     WIRE_BYTES_MAX,
     WIRE_VERSION,
-    AuthorId,
     Ref,
     VertexId,
 )
@@ -202,13 +201,3 @@ def _validate_parents(vertex: Vertex) -> None:
         others = parents[1:] if vertex.seq > 0 else parents
         if any(left >= right for left, right in itertools.pairwise(others)):
             raise InvalidVertex("parent-order", "parents after the first ascend")
-
-
-def get_own_previous(vertex: Vertex) -> Ref | None:
-    """The author's previous vertex in this lane, None at seq 0."""
-    return vertex.parents[0] if vertex.seq > 0 else None
-
-
-def get_slot(vertex: Vertex) -> tuple[AuthorId, int, int]:
-    """(author, lane, seq): two different vertices in one slot are a fork."""
-    return AuthorId(vertex.author), vertex.lane, vertex.seq

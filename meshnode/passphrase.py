@@ -5,7 +5,6 @@ Never from the command line, which every process of the machine can read.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -80,18 +79,6 @@ def read_passphrase(file: Path | None, environ: Mapping[str, str]) -> Secret | N
             hint="choose a shorter passphrase",
         )
     return Secret(text) if text else None
-
-
-def read_passphrase_from_fd(fd: int) -> Secret:
-    """The passphrase another program hands over through an inherited file descriptor."""
-    try:
-        with os.fdopen(fd, "rb", closefd=True) as file:
-            return _make_passphrase(f"file descriptor {fd}", file.read(PASSPHRASE_BYTES_MAX + 1))
-    except OSError as error:
-        raise KeystoreError(
-            f"file descriptor {fd} cannot be read: {error.strerror}",
-            hint="pass the number of an open descriptor",
-        ) from None
 
 
 def _read_passphrase_file(name: str) -> Secret:

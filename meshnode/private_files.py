@@ -12,7 +12,6 @@ from meshnode.errors import StorageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 
 

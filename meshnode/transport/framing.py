@@ -34,7 +34,6 @@ from meshnode.errors import MalformedMessage, MessageTooLarge
 from meshnode.transport.base import FRAME_BYTES_MAX, Channel
 
 HEADER_BYTES = 4
-CREDIT_FRAME_BYTES = HEADER_BYTES + 4
 
 FRAME_COST_BYTES = 64
 """Credit each DATA frame costs beyond its payload: what holding it costs the receiver."""

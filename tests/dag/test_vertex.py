@@ -15,8 +15,6 @@ from dag.vertex import (
     compute_vertex_id,
     decode_signed,
     encode_vertex,
-    get_own_previous,
-    get_slot,
     seal,
     validate_shape,
 )
@@ -62,12 +60,6 @@ def test_id_leaves_signatures_out_and_everything_else_in():
         }.items()
     ]
     assert len({signed.id, *ids}) == 10
-
-
-def test_own_previous_and_slot_are_read_off():
-    assert get_own_previous(FIRST) is None
-    assert get_own_previous(LATER) == LATER.parents[0]
-    assert get_slot(LATER) == (LATER.author, 0, 2)
 
 
 @pytest.mark.parametrize(

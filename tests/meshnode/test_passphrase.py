@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from meshnode.errors import KeystoreError
-from meshnode.passphrase import choose_passphrase, read_passphrase, read_passphrase_from_fd
+from meshnode.passphrase import choose_passphrase, read_passphrase
 from meshnode.secret import Secret
 
 
@@ -40,15 +38,6 @@ def test_missing_file_and_long_variable_are_refused(tmp_path):
         read_passphrase(tmp_path / "absent", {})
     with pytest.raises(KeystoreError, match="1024 bytes"):
         read_passphrase(None, {"MESHNODE_PASSPHRASE": "x" * 2_000})
-
-
-def test_descriptor_is_read_and_closed():
-    reader, writer = os.pipe()
-    os.write(writer, b"through a pipe\n")
-    os.close(writer)
-    assert read_passphrase_from_fd(reader) == Secret("through a pipe")
-    with pytest.raises(KeystoreError, match="file descriptor"):
-        read_passphrase_from_fd(reader)
 
 
 def test_terminal_is_asked_once_for_a_fresh_key():
