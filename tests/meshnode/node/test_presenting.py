@@ -102,7 +102,7 @@ def test_kind_is_read_by_name():
 )
 def test_problems_name_what_was_tried_and_what_to_do(speech, alone, words):
     view = SimpleNamespace(speech=speech, alone=alone)
-    problems = describe_problems(cast(Any, view))
+    problems = describe_problems(cast("Any", view))
     assert len(problems) == len(words)
     for problem, word in zip(problems, words, strict=True):
         assert word in problem
