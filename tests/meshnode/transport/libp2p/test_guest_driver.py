@@ -6,6 +6,7 @@ import asyncio
 import select
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -109,7 +110,7 @@ async def test_fault_of_trio_itself_ends_the_run_and_is_handed_over():
         def guest_tick(self):
             raise AssertionError("the driver ticks")
 
-    outcomes = []
+    outcomes: list[Any] = []
     with select.epoll() as epoll:
         guest = Guest(
             runner=SimpleNamespace(
