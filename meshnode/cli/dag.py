@@ -10,6 +10,7 @@ from cyclopts import Parameter, validators
 
 from meshnode.cli.exits import OK
 from meshnode.cli.formats import (
+    format_count,
     format_duration,
     format_id,
     format_name,
@@ -35,7 +36,7 @@ from meshnode.views import make_list_document
 if TYPE_CHECKING:
     from meshnode.views import VertexDetail, VertexInfo
 
-LOG_COLUMNS: Final = ("id", ">depth", "kind", "author", "time", ">size", "*what")
+LOG_COLUMNS: Final = ("id", ">depth", "kind", "author", "time", "*what")
 _LIMIT_MAX: Final = 10_000
 _LONG_FIELDS: Final = ("answer", "content")
 _TIMES: Final = ("queued_ms", "first_token_ms", "total_ms")
@@ -112,7 +113,7 @@ async def export(
         write(text)
     else:
         write_drawing(output, text)
-        note(f"{len(found)} vertices drawn to {output}")
+        note(f"{format_count(len(found), 'vertex', 'vertices')} written to {output}")
     return OK
 
 
@@ -128,7 +129,10 @@ def draw(vertices: list[VertexInfo], *, network: str, form: Literal["svg", "dot"
     if form == "dot":
         return make_dot(lattice, title=network)
     heads = sum(cell.is_head for cell in lattice.cells)
-    subtitle = f"{len(vertices)} vertices of {len(lattice.rows)} authors, {heads} heads"
+    subtitle = (
+        f"{format_count(len(vertices), 'vertex', 'vertices')} in "
+        f"{format_count(len(lattice.rows), 'chain')}, {format_count(heads, 'head')}"
+    )
     return draw_svg(lattice, title=network, subtitle=subtitle)
 
 
@@ -150,7 +154,6 @@ def describe_in_row(vertex: VertexInfo) -> tuple[str, ...]:
         vertex.kind,
         format_name(vertex.author_name, vertex.author, 12),
         format_time(vertex.time_ms)[5:],
-        format_size(vertex.size_bytes),
         clean_line(vertex.summary),
     )
 

@@ -18,7 +18,7 @@ from meshnode.cli.options import JsonOption
 from meshnode.cli.output import WIDTH_MAX, clean, clean_line, print_json, say
 from meshnode.cli.paragraph import Paragraph
 from meshnode.demo.mesh import NODES_MAX, NODES_MIN, open_demo_mesh
-from meshnode.demo.script import run_script
+from meshnode.demo.script import ANSWER_TOKENS_MAX, run_script
 from meshnode.drawing.lattice import make_lattice
 from meshnode.drawing.text import draw_text
 from meshnode.engines.registry import embedded_is_installed, resolve_name
@@ -116,6 +116,8 @@ class _Show:
             f"first {format_duration(answer.first_token_ms)}, "
             f"all {format_duration(answer.total_ms)}"
         )
+        if answer.finish_reason == "length":
+            say(f"{_INDENT}-- cut at the demo's limit of {ANSWER_TOKENS_MAX} tokens")
         say(
             f"{_INDENT}-- signed as vertex {format_id(answer.vertex, 12)}, on every node "
             f"{format_duration(exchange.everywhere_ms)} later"

@@ -21,7 +21,7 @@ QUESTIONS: Final = (
     "Name the three primary colours.",
     "Why is the sky blue? Answer in one sentence.",
 )
-ANSWER_TOKENS_MAX: Final = 60
+ANSWER_TOKENS_MAX: Final = 80
 SPREAD_TIMEOUT_S: Final = 10.0
 VERTICES_MAX: Final = 200
 _SPREAD_POLL_S: Final = 0.005

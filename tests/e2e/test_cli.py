@@ -213,6 +213,29 @@ def test_lone_running_node_joins_with_a_ticket(tmp_path):
         assert "refused, so no node listens there" in done.stdout
 
 
+def test_interrupt_of_a_question_ends_the_work_where_it_runs(tmp_path):
+    with open_machine(tmp_path / "ada") as ada, open_machine(tmp_path / "bob") as bob:
+        ada.up("--engine", "echo", "--engine-option", "delay_ms=400", "--name", "ada")
+        options = ("--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--engine", "none")
+        bob.succeed("join", "-", *options, stdin=ada.succeed("invite"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "meshnode", "ask", "word " * 400, "--home", str(bob.home)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=make_environment(),
+        )
+        assert process.stdout is not None
+        assert process.stdout.read(4) == "This"
+        assert read_json(ada, "status")["engine"]["running"] == 1
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 130
+        assert "Traceback" not in said
+        while read_json(ada, "status")["engine"]["running"]:
+            pass
+
+
 def test_node_in_the_foreground_ends_with_a_signal_and_replays(tmp_path):
     machine = Machine(tmp_path / "home")
     recording = tmp_path / "inputs.rec"
@@ -238,7 +261,7 @@ def test_node_in_the_foreground_ends_with_a_signal_and_replays(tmp_path):
     assert process.stderr.read().endswith("stopped\n")
     process.stderr.close()
     assert machine.succeed("replay", str(recording)).startswith("ok: ")
-    assert "are you there" in machine.succeed("dag", "log")
+    assert "echo: This is an echo" in machine.succeed("dag", "log")
     assert "every signature holds" in machine.succeed("dag", "verify")
 
 

@@ -179,7 +179,7 @@ def test_export_to_stdout_and_file(capsys, journal, tmp_path):
 def test_export_of_a_running_node(capsys, remote):
     out = run_command(capsys, "dag", "export").out
     assert "kitchen (" in out
-    assert "6 vertices of 3 authors, 1 heads" in out
+    assert "6 vertices in 3 chains, 1 head" in out
 
 
 def test_export_says_where_it_cannot_write(capsys, journal, tmp_path):

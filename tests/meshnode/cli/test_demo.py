@@ -38,7 +38,7 @@ def shown(monkeypatch, tmp_path):
         exchange = Exchange(
             asker="bell",
             question="Why?",
-            answer=make_answer(),
+            answer=make_answer(finish_reason="length"),
             everywhere_ms=state.everywhere_ms,
         )
         audience.on_answer(exchange)
@@ -65,6 +65,7 @@ def test_demo_shows_answers_drawing_and_what_next(capsys, shown):
     assert all(len(line) <= 80 for line in outcome.out.splitlines())
     assert "\x1b" not in outcome.out
     assert "alice  P─────R" in outcome.out
+    assert "cut at the demo's limit" in outcome.out
     assert "equal on all 2 nodes: 6 vertices" in outcome.out
     assert "`meshnode up` starts a node" in outcome.out
 
