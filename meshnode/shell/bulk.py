@@ -98,6 +98,10 @@ class BulkSender:
                 *whole, wires = _pack(wires)
                 await self._send(peer, [_encode(effect.request, part) for part in whole])
             await self._send(peer, _encode_last(effect.request, wires, missing))
+        # At once, not when the task's end is noticed: what is submitted in between would be lost.
+        if self._queues.get(peer) is queue:
+            del self._queues[peer]
+            del self._pumps[peer]
 
     async def _send(self, peer: PeerId, frames: Sequence[bytes]) -> None:
         for frame in frames:

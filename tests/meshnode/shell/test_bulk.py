@@ -111,6 +111,24 @@ async def test_bulk_rests_while_the_transport_is_full_and_goes_on_after(bulk, mo
     assert sum(len(message.vertices) for message in sent(bulk, "a")) == len(IDS) + 1
 
 
+async def test_bulk_loses_nothing_that_comes_as_a_pump_ends(bulk):
+    loop = asyncio.get_running_loop()
+    send = bulk._transport.send
+
+    def send_last(*args):
+        # Runs after the pump has found nothing more to do, and before its task counts as done.
+        loop.call_soon(bulk.submit, SendStored("a", 0, IDS[1:2]))
+        bulk._transport.send = send
+        return send(*args)
+
+    bulk._transport.send = send_last
+    bulk.submit(SendStored("a", 0, IDS[:1]))
+    await idle(bulk)
+    assert [message.vertices for message in sent(bulk, "a")] == [
+        (signed.wire,) for signed in BUILDER.vertices[:2]
+    ]
+
+
 async def test_bulk_forgets_a_peer_that_is_gone(bulk):
     bulk._transport.takes = False
     bulk.submit(SendStored("a", 0, IDS))
