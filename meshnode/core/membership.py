@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BOOK_KEY: Final = "address-book"
 BOOK_STORED_MAX: Final = 256
-YIELD_MS: Final = 500
+YIELD_MS: Final = 100
 """How long the larger transport id leaves the dial to the smaller."""
 ALONE_AGAIN_MS: Final = 60_000
 TRIED_MAX: Final = 8
