@@ -25,10 +25,9 @@ from meshnode.core.effects import (
     SendStored,
 )
 from meshnode.core.inputs import DialEnded, Loaded, Outcome
-from meshnode.core.messages import encode_message
 from meshnode.errors import TransportError
-from meshnode.shell.verify_pool import JOBS_PER_HOP
-from meshnode.transport.base import Channel, PeerId
+from meshnode.shell.outgoing import Outgoing
+from meshnode.transport.base import PeerId
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -73,6 +72,7 @@ class Applier:
         self._bulk = bulk
         self._telemetry = telemetry
         self._applicant = applicant
+        self._outgoing = Outgoing(transport, telemetry)
         self._jobs: dict[asyncio.Task[None], None] = {}
         self._dials: dict[asyncio.Task[None], None] = {}
 
@@ -99,7 +99,7 @@ class Applier:
         for effect in effects:
             match effect:
                 case Send():
-                    self._send(effect)
+                    self._outgoing.send(effect)
                 case SendStored():
                     self._bulk.submit(effect)
                 case Persist():
@@ -109,6 +109,7 @@ class Applier:
                 case Dial():
                     self._start(self._dials, self._dial(effect))
                 case Hangup():
+                    self._outgoing.flush()
                     self._transport.hang_up(PeerId(effect.peer), reason=effect.reason)
                 case Penalise():
                     self._telemetry.count_offence(effect.peer, effect.offence.value)
@@ -118,18 +119,10 @@ class Applier:
                     crypto.append((effect.job, effect.work))
                 case _:
                     assert_never(effect)
-        for start in range(0, len(crypto), JOBS_PER_HOP):
-            self._start(self._jobs, self._compute(crypto[start : start + JOBS_PER_HOP]))
-
-    def _send(self, effect: Send) -> None:
-        frames = (encode_message(effect.message),)
-        channel = Channel(effect.channel)
-        for peer in effect.to:
-            # A peer that is full or gone misses this message; reconciliation brings what it carried.
-            if self._transport.send(PeerId(peer), channel, frames):
-                self._telemetry.count("frames_sent")
-            else:
-                self._telemetry.count("frames_not_taken")
+        self._outgoing.flush()
+        per_hop = self._pool.jobs_per_hop
+        for start in range(0, len(crypto), per_hop):
+            self._start(self._jobs, self._compute(crypto[start : start + per_hop]))
 
     def _start(
         self, tasks: dict[asyncio.Task[None], None], work: Coroutine[object, object, None]

@@ -11,10 +11,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from meshnode.core.messages import Items, Push, encode_message
+from meshnode.shell.packing import BYTES_OVERHEAD, FRAME_OVERHEAD, pack
 from meshnode.transport.base import FRAME_BYTES_MAX, Channel, PeerId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from meshnode.core.effects import SendStored
     from meshnode.shell.journal import Journal
@@ -26,10 +27,6 @@ READ_IDS: Final = 64
 QUEUED_BYTES_MAX: Final = 1_000_000
 """A pump rests while the transport holds more than this for its peer."""
 _REST_S: Final = 0.005
-_BYTES_OVERHEAD: Final = 5
-"""Header of a byte string in MessagePack, at most."""
-_FRAME_OVERHEAD: Final = 64
-"""Tag, request number, array headers, flags."""
 _ID_BYTES: Final = 34
 
 
@@ -95,7 +92,7 @@ class BulkSender:
                 found = await self._journal.read(ids)
                 missing += [item for item in ids if item not in found]
                 wires += [found[item] for item in ids if item in found]
-                *whole, wires = _pack(wires)
+                *whole, wires = pack(wires)
                 await self._send(peer, [_encode(effect.request, part) for part in whole])
             await self._send(peer, _encode_last(effect.request, wires, missing))
         # At once, not when the task's end is noticed: what is submitted in between would be lost.
@@ -116,19 +113,6 @@ class BulkSender:
         return self._transport.queued_bytes(peer, Channel.BULK) <= QUEUED_BYTES_MAX
 
 
-def _pack(wires: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Cut wires into lists that each fit a frame; the last one may take more."""
-    part: list[bytes] = []
-    size_bytes = _FRAME_OVERHEAD
-    for wire in wires:
-        if part and size_bytes + len(wire) + _BYTES_OVERHEAD > FRAME_BYTES_MAX:
-            yield part
-            part, size_bytes = [], _FRAME_OVERHEAD
-        part.append(wire)
-        size_bytes += len(wire) + _BYTES_OVERHEAD
-    yield part
-
-
 def _encode(request: int, wires: Sequence[bytes]) -> bytes:
     if request == 0:
         return encode_message(Push(tuple(wires)))
@@ -139,8 +123,8 @@ def _encode_last(request: int, wires: Sequence[bytes], missing: Sequence[bytes])
     """The end of an answer; what is missing gets a frame of its own where it does not fit."""
     if request == 0:
         return [_encode(0, wires)] if wires else []
-    size_bytes = _FRAME_OVERHEAD + _ID_BYTES * len(missing)
-    size_bytes += sum(len(wire) + _BYTES_OVERHEAD for wire in wires)
+    size_bytes = FRAME_OVERHEAD + _ID_BYTES * len(missing)
+    size_bytes += sum(len(wire) + BYTES_OVERHEAD for wire in wires)
     frames = []
     if size_bytes > FRAME_BYTES_MAX:
         frames.append(_encode(request, wires))

@@ -32,7 +32,8 @@ HOP_BYTES_MAX: Final = 128_000
 """Frames of one hop: some 25 vertices of 5 KB, so about 5 ms until the thread is free again."""
 _INLINE_BYTES_MAX: Final = 1_024
 """A few small messages cost less than handing them over."""
-JOBS_PER_HOP: Final = 8
+JOBS_PER_HOP: Final[dict[Suite, int]] = {"hybrid": 8, "ed25519": 64}
+"""Signatures of one hop: at most some 10 ms until the thread can verify again."""
 
 _T = TypeVar("_T")
 CryptoWork = SignVertex | SignProof | Verify
@@ -55,6 +56,11 @@ class VerifyPool:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="verify")
         self._hops: dict[asyncio.Future[Any], None] = {}
 
+    @property
+    def jobs_per_hop(self) -> int:
+        """How many jobs one call of `run` should take, so that others get their turn."""
+        return JOBS_PER_HOP[self._suite]
+
     async def check(self, admission: Admission, frames: Sequence[bytes]) -> list[Checked | Refusal]:
         """Check frames that arrived together, in order."""
         if not admission.verifies or sum(map(len, frames)) <= _INLINE_BYTES_MAX:
@@ -62,7 +68,7 @@ class VerifyPool:
         return await self._start(lambda: _check_all(admission, frames))
 
     async def run(self, jobs: Sequence[tuple[int, CryptoWork]]) -> list[tuple[int, Outcome]]:
-        """Do jobs in order, at most `JOBS_PER_HOP` at a time; the outcomes by job."""
+        """Do jobs in order, at most `jobs_per_hop` at a time; the outcomes by job."""
         return await self._start(lambda: [(job, self._compute(work)) for job, work in jobs])
 
     def _start(self, work: Callable[[], _T]) -> asyncio.Future[_T]:
