@@ -6,12 +6,13 @@ one address here). Heartbeats come every second instead of every two minutes, so
 forms. The protocol version is 1.1: from 1.2 on each message also costs one IDONTWANT per peer,
 which only lowers its rate at 5 KB. Trio runs natively, Noise over TCP and Yamux as everywhere.
 
-A publisher holds back while a queue to a peer is longer than its window, which gossipsub itself
-does not do: without that it only fills memory, and nothing arrives sooner.
+A publisher never holds back: with unbounded queues that gave the highest rate (a window of 64
+messages 94/s, of 256 122/s, none 165/s, on a busy machine), and the longest times to all.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ class GossipPeer:
                     due_s = load.begin_s + load.offset_s + number * load.interval_s
                     await trio.sleep(max(0.0, due_s - time.monotonic()))
                 else:
-                    await self._wait_for_room(load.window)
+                    await trio.lowlevel.checkpoint()
                 begin_s = time.monotonic()
                 published[await self._publish()] = begin_s
             while len(self._held) < load.expected:
@@ -155,12 +156,6 @@ class GossipPeer:
         origin: bytes = self.host.get_id().to_bytes()
         counter: bytes = self.pubsub.counter.to_bytes(8, "big")
         return origin + counter
-
-    async def _wait_for_room(self, window: int) -> None:
-        await trio.lowlevel.checkpoint()
-        # The queue tells nobody that it has room again.
-        while any(len(queue) >= window for queue in self.pubsub.peer_queues.values()):  # noqa: ASYNC110
-            await trio.sleep(0.001)
 
     def sample(self) -> Sample:
         """Counters of this process."""
@@ -199,7 +194,7 @@ async def _main(pipe: Connection, config: GossipConfig) -> None:
         subscription = await peer.pubsub.subscribe(TOPIC)
         nursery.start_soon(peer.collect, subscription)
         await serve(peer, pipe, trio.to_thread.run_sync)
-        nursery.cancel_scope.cancel()
+        os._exit(0)  # an orderly end raises when a message comes meanwhile
 
 
 def run_gossip_peer(pipe: Connection, config: GossipConfig) -> None:
