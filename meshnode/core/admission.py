@@ -16,7 +16,7 @@ from dag.authors import find_keys
 from dag.errors import MalformedMessage, MessageTooLarge, WrongNetwork
 from dag.identity import verify_vertex
 from dag.types import COUNTER_MAX, ID_BYTES
-from dag.vertex import decode_signed
+from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.inputs import Candidate, Checked, Standing, Vertices
 from meshnode.core.messages import (
     ADDRESSES_MAX,
@@ -96,7 +96,10 @@ class Admission:
 
     def check(self, frame: bytes) -> Checked:
         """Read and check one frame. Raises `InvalidMessage`."""
-        message = _decode(frame)
+        return self.check_message(_decode(frame))
+
+    def check_message(self, message: Message) -> Checked:
+        """Check a message that was read already. Raises `InvalidMessage`."""
         match message:
             case Push():
                 return Vertices(0, self._check_vertices(message.vertices))
@@ -118,7 +121,10 @@ class Admission:
 
     def check_vertex(self, wire: bytes) -> Candidate:
         """Read and check one signed vertex. Raises `InvalidMessage`."""
-        signed = decode_signed(wire)
+        return self.check_signed(decode_signed(wire))
+
+    def check_signed(self, signed: SignedVertex) -> Candidate:
+        """Check a signed vertex that was read already. Raises `InvalidMessage`."""
         if signed.vertex.network != self._network:
             raise WrongNetwork(f"vertex {signed.id.hex()[:16]} belongs to another network")
         if self._is_stored(signed.id):

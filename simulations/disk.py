@@ -1,0 +1,121 @@
+"""A simulated disk: a log of transactions, of which only what was synced is sure to survive.
+
+A crash keeps the synced part, any number of the bytes written after it, and so perhaps half of a
+record. Recovery reads records while their checksums hold, as a journal does: a transaction is
+there completely or not at all.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from dag.vertex import decode_signed
+from meshnode.core.effects import StoreValue, StoreVertex
+from meshnode.core.recovered import Recovered
+
+if TYPE_CHECKING:
+    import random
+
+Record = StoreVertex | StoreValue
+_HEADER: Final = struct.Struct("<II")
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(tuple[Record, ...])
+
+
+class Disk:
+    """The journal of one host, as bytes."""
+
+    def __init__(self) -> None:
+        self.syncs = 0
+        self.torn = 0
+        """Crashes that left half of a transaction behind."""
+        self._log = bytearray()
+        self._synced_bytes = 0
+        self._wires: dict[bytes, bytes] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """Everything written."""
+        return len(self._log)
+
+    @property
+    def unsynced_bytes(self) -> int:
+        """Written, and lost or torn by a crash now."""
+        return len(self._log) - self._synced_bytes
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write a transaction; `sync` makes it durable."""
+        body = _encoder.encode(tuple(records))
+        self._log += _HEADER.pack(len(body), zlib.crc32(body)) + body
+        self._index(records)
+
+    def sync(self) -> None:
+        """Make everything written durable."""
+        self._synced_bytes = len(self._log)
+        self.syncs += 1
+
+    def read(self, vertex_id: bytes) -> bytes | None:
+        """The signed bytes of a stored vertex."""
+        return self._wires.get(vertex_id)
+
+    def crash(self, stream: random.Random) -> None:
+        """Lose power: what was not synced survives up to a random byte."""
+        kept = self._synced_bytes + stream.randint(0, self.unsynced_bytes)
+        del self._log[kept:]
+        whole = self._find_end()
+        self.torn += whole < kept
+        del self._log[whole:]
+        self._synced_bytes = whole
+
+    def recover(self) -> Recovered:
+        """Read everything back, as after a start."""
+        self._wires.clear()
+        values: dict[str, bytes] = {}
+        for records in self._transactions():
+            self._index(records)
+            for record in records:
+                if isinstance(record, StoreValue):
+                    values[record.key] = record.value
+        vertices = tuple(decode_signed(wire) for wire in self._wires.values())
+        return Recovered(vertices=vertices, values={k: v for k, v in values.items() if v})
+
+    def stored_ids(self) -> tuple[bytes, ...]:
+        """Ids of the vertices in the log, in the order written."""
+        return tuple(
+            record.id
+            for records in self._transactions()
+            for record in records
+            if isinstance(record, StoreVertex)
+        )
+
+    def _index(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record, StoreVertex):
+                self._wires[record.id] = record.wire
+
+    def _transactions(self) -> Sequence[tuple[Record, ...]]:
+        found = []
+        position = 0
+        while (body := self._read_at(position)) is not None:
+            found.append(_decoder.decode(body))
+            position += _HEADER.size + len(body)
+        return found
+
+    def _find_end(self) -> int:
+        position = self._synced_bytes
+        while (body := self._read_at(position)) is not None:
+            position += _HEADER.size + len(body)
+        return position
+
+    def _read_at(self, position: int) -> bytes | None:
+        if position + _HEADER.size > len(self._log):
+            return None
+        size, checksum = _HEADER.unpack_from(self._log, position)
+        start = position + _HEADER.size
+        body = bytes(self._log[start : start + size])
+        return body if len(body) == size and zlib.crc32(body) == checksum else None
