@@ -185,6 +185,7 @@ class Intake:
             held = self._hold_back(now_ms, source, signed)
             if held is not None:
                 return held
+        self._hold.remove(signed.id)  # come again in the moment it is due: it enters once
         return self._enter(now_ms, source, signed)
 
     def restore(self, signed: VerifiedVertex) -> None:

@@ -108,7 +108,8 @@ class Requests:
     def tick(self, now_ms: int) -> None:
         """End what is overdue."""
         for request in [item for item in self._open.values() if item.deadline_ms <= now_ms]:
-            del self._open[request.number]
+            if self._open.pop(request.number, None) is None:
+                continue  # an offence for an earlier one has ended the connection
             late = self._late.setdefault(request.peer, {})
             late[request.number] = None
             if len(late) > LATE_MAX:

@@ -199,6 +199,28 @@ def test_vertex_ahead_of_its_time_is_held_until_then(builder):
     assert intake.expire(due) == (admitted(early),)
 
 
+def test_held_vertex_that_comes_again_when_it_is_due_enters_once(builder):
+    intake = fill(builder)
+    early = builder.vertex(0, time_ms=NOW + 300_000)
+    due = NOW + 180_000
+    offer(intake, early)
+    assert offer(intake, early, now_ms=due) == [admitted(early)]
+    assert (intake.held_count, intake.next_deadline) == (0, None)
+    assert intake.expire(due) == ()
+
+
+def test_held_vertex_that_comes_again_when_it_is_due_waits_once(builder):
+    intake = fill(builder)
+    parent = builder.vertex(1)
+    early = builder.vertex(0, parents=[parent.ref], time_ms=NOW + 300_000)
+    due = NOW + 180_000
+    offer(intake, early)
+    assert offer(intake, early, source="other", now_ms=due) == [Quarantined((parent.ref,))]
+    assert intake.expire(due) == ()
+    assert len(intake.quarantine) == 1
+    assert offer(intake, parent, now_ms=due) == [admitted(parent, early)]
+
+
 def test_vertex_too_far_ahead_or_one_too_many_is_dropped(builder):
     intake = fill(builder)
     far = builder.vertex(0, time_ms=NOW + 3_600_001)

@@ -18,13 +18,16 @@ class Bench:
         self.outbox = Outbox()
         self.offences = []
         self.stored = {}
+        self.on_offence = None
         self.requests = Requests(self.outbox, 2_000, self.offend)
         self.fetching = Fetching(
             self.outbox, self.requests, Limits(**limits), self.is_needed, self.offend
         )
 
-    def offend(self, _now_ms, peer, offence, _detail):
+    def offend(self, now_ms, peer, offence, _detail):
         self.offences.append((peer, offence))
+        if self.on_offence is not None:
+            self.on_offence(now_ms, peer)
 
     def is_needed(self, vertex_id):
         return vertex_id not in self.stored

@@ -18,6 +18,17 @@ def test_peer_that_never_answers_in_time_is_charged_in_the_end():
     assert bench.offences == [("a", Offence.NOT_SERVED)] * 8
 
 
+def test_peer_that_is_banned_for_one_late_answer_owes_no_further_ones():
+    bench = Bench()
+    bench.on_offence = bench.requests.drop_peer
+    for step in range(20):
+        bench.fetching.want("a", ids(256, 256 * step), step * 2_000)
+        bench.fetching.tick(step * 2_000)
+        bench.requests.tick((step + 1) * 2_000)
+    assert bench.offences == [("a", Offence.NOT_SERVED)] * 2
+    assert bench.requests.count("a") == 0
+
+
 @pytest.mark.parametrize("peer", ["b", "a"])
 def test_answers_to_others_questions_are_unasked(peer):
     bench = Bench()
