@@ -6,6 +6,7 @@ Kept in the network's folder. It holds bearer keys, not their secrets: those exi
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -51,11 +52,15 @@ _decoder: Final = CanonicalDecoder(_Book, what="list of invitations", bytes_max=
 
 
 class InvitationBook:
-    """Issues invitations and redeems them; every change is on disk before it takes effect."""
+    """Issues invitations and redeems them; every change is on disk before it takes effect.
+
+    Safe to use from several threads: of two that come at once with the last use, one is let in.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._issued = _load(path)
+        self._turn = threading.Lock()
 
     @property
     def issued(self) -> tuple[Issued, ...]:
@@ -77,12 +82,6 @@ class InvitationBook:
         """Sign an invitation and write it down. Returns the bearer seed for the ticket."""
         if not 1 <= uses <= USES_MAX:
             raise CommandRejected(f"an invitation has 1 to {USES_MAX} uses", hint=f"not {uses}")
-        kept = {key: item for key, item in self._issued.items() if not _expired(item, now_ms)}
-        if len(kept) >= INVITATIONS_MAX:
-            raise CommandRejected(
-                f"{INVITATIONS_MAX} invitations are open",
-                hint="wait until some expire, or issue fewer with more uses",
-            )
         seed = os.urandom(BEARER_SEED_BYTES)
         key = SigningKey(seed).verify_key.encode()
         invitation = Invitation(network, inviter, key, role, uses, expires_ms, 0)
@@ -90,11 +89,25 @@ class InvitationBook:
             signed = encode(sign_invitation(secrets, suite, invitation))
         except InvalidMessage as error:
             raise CommandRejected(error.message) from None
-        self._store({**kept, key: Issued(key, signed, uses, expires_ms)})
+        self._add(Issued(key, signed, uses, expires_ms), now_ms)
         return seed
+
+    def _add(self, item: Issued, now_ms: int) -> None:
+        with self._turn:
+            kept = {key: old for key, old in self._issued.items() if not _expired(old, now_ms)}
+            if len(kept) >= INVITATIONS_MAX:
+                raise CommandRejected(
+                    f"{INVITATIONS_MAX} invitations are open",
+                    hint="wait until some expire, or issue fewer with more uses",
+                )
+            self._store({**kept, item.bearer_key: item})
 
     def redeem(self, bearer_key: bytes, author: bytes, *, now_ms: int) -> SignedInvitation:
         """Let an author in. Raises `CommandRejected` with the reason it is told."""
+        with self._turn:
+            return self._redeem(bearer_key, author, now_ms)
+
+    def _redeem(self, bearer_key: bytes, author: bytes, now_ms: int) -> SignedInvitation:
         item = self._issued.get(bearer_key)
         if item is None:
             raise CommandRejected("this ticket is unknown here", hint="ask for a new one")

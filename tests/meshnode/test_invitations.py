@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from nacl.signing import SigningKey
 
 from meshnode import invitations
 from meshnode.errors import CommandRejected, StorageError
 from meshnode.invitations import InvitationBook
+from meshnode.private_files import write_private
 from tests.support.dag_builder import make_person
 
 INVITER = make_person(1)
@@ -41,6 +45,28 @@ def test_invitation_admits_as_many_authors_as_it_has_uses(path):
     book.redeem(key, b"b" * 32, now_ms=3)
     with pytest.raises(CommandRejected, match="used up"):
         book.redeem(key, b"c" * 32, now_ms=4)
+
+
+def test_last_use_is_given_once_when_two_come_at_the_same_time(path, monkeypatch):
+    book = InvitationBook(path)
+    key = issue(book)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def write_slowly(target, data):
+        writing.set()
+        go_on.wait(1)
+        write_private(target, data)
+
+    monkeypatch.setattr(invitations, "write_private", write_slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(book.redeem, key, b"a" * 32, now_ms=1)
+        assert writing.wait(5)
+        second = threads.submit(book.redeem, key, b"b" * 32, now_ms=1)
+        go_on.set()
+        first.result(5)
+        with pytest.raises(CommandRejected, match="used up"):
+            second.result(5)
+    assert book.issued[0].used_by == (b"a" * 32,)
 
 
 def test_uses_survive_a_restart(path):
