@@ -3,6 +3,7 @@
     identity.key              the key store (see `meshnode.keystore`)
     config.toml               settings, optional (see `meshnode.config_file`)
     current                   the network this home takes part in, as 16 hex digits
+    name                      what people call this node, once somebody has said so
     port                      the port that addresses in tickets name
     host                      digest of the machine this folder belongs to
     node.lock, daemon.lock    held by the one process that runs this node, and its daemon
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from meshnode.secret import Secret
 
 MEMBERSHIP_BYTES_MAX: Final = 1_000_000
+NAME_BYTES_MAX: Final = 1_024
 
 
 class Bootstrap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -260,7 +262,18 @@ class Home:
             )
         return NetworkFolder(directory, network, genesis, membership)
 
-    # --- addresses ---------------------------------------------------------------------------
+    # --- what is kept for the next start -----------------------------------------------------
+
+    def get_name(self) -> str:
+        """What this node was called last; empty where nobody has named it."""
+        data = read_private(self.path / "name", bytes_max=NAME_BYTES_MAX)
+        text = "" if data is None else data.decode("utf-8", errors="replace").strip()
+        return text if text.isprintable() else ""
+
+    def remember_name(self, name: str) -> None:
+        """Keep the name for the next start, for peers know this node by it."""
+        if name != self.get_name():
+            write_private(self.path / "name", name.encode() + b"\n")
 
     def get_port(self) -> int | None:
         """The port this node listened on before; tickets out there name it."""

@@ -72,7 +72,7 @@ def prepare_network(home: Home, identity: Identity, config: NodeConfig) -> Netwo
     network = home.get_current_network()
     if network is not None:
         return network
-    name = choose_name(config, identity)
+    name = choose_name(home, config, identity)
     network = found_network(home, identity, config, name=name, now_ms=get_now_ms())
     genesis = network.genesis
     note(

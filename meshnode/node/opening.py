@@ -167,7 +167,7 @@ async def _prepare(
     identity, choice = await asyncio.to_thread(
         partial(open_identity, home, config, passphrase, now_ms=now_ms)
     )
-    name = choose_name(config, identity)
+    name = await asyncio.to_thread(choose_name, home, config, identity)
     network = await asyncio.to_thread(home.get_current_network)
     if invitation is not None and (network is None or network.network != invitation.network):
         network = await join_network(home, identity, invitation, kind=config.kind, hub=hub)

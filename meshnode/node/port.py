@@ -61,7 +61,10 @@ class RuntimePort:
 
     def list_serving_peers(self) -> list[ServingPeer]:
         """Every ready peer."""
-        return [_make_serving_peer(peer) for peer in self._runtime.view().peers]
+        view = self._runtime.view()
+        # A peer may have taken another name since it connected.
+        names = {member.id: member.name for member in view.members}
+        return [_make_serving_peer(peer, names.get(peer.author, "")) for peer in view.peers]
 
     async def open_stream(self, peer: str) -> FrameStream:
         """Open a stream to a ready peer. Raises `TransportError`."""
@@ -120,14 +123,14 @@ class RuntimePort:
         return self._runtime.now_ms()
 
 
-def _make_serving_peer(peer: PeerView) -> ServingPeer:
+def _make_serving_peer(peer: PeerView, name: str) -> ServingPeer:
     advert = peer.advert
     if advert is None:
-        return ServingPeer(peer=peer.peer, author=peer.author, name=peer.name)
+        return ServingPeer(peer=peer.peer, author=peer.author, name=name)
     return ServingPeer(
         peer=peer.peer,
         author=peer.author,
-        name=peer.name,
+        name=name,
         models=advert.models,
         slots=advert.slots,
         running=advert.running,

@@ -85,15 +85,18 @@ def open_identity(
     return home.ensure_identity(choice.passphrase, now_ms=now_ms), choice
 
 
-def choose_name(config: NodeConfig, identity: Identity) -> str:
-    """How people call this node."""
+def choose_name(home: Home, config: NodeConfig, identity: Identity) -> str:
+    """How people call this node: as told now, as told before, or by the start of its key."""
     if len(config.name) > NAME_CHARS_MAX:
         raise CommandRejected(
             f"a node's name has {len(config.name)} characters",
             hint=f"choose one of at most {NAME_CHARS_MAX}",
         )
+    if config.name:
+        home.remember_name(config.name)
+        return config.name
     key = derive_public_keys(identity.secrets, "ed25519").ed25519_key
-    return config.name or f"node-{key.hex()[:6]}"
+    return home.get_name() or f"node-{key.hex()[:6]}"
 
 
 def found_network(

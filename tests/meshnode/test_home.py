@@ -157,6 +157,15 @@ def test_port_is_remembered_where_none_is_asked_for(home):
     assert home.get_port() is None
 
 
+def test_name_is_remembered_and_nonsense_is_not(home):
+    assert home.get_name() == ""
+    home.remember_name("Ümit’s kitchen")
+    home.remember_name("Ümit’s kitchen")
+    assert home.get_name() == "Ümit’s kitchen"
+    (home.path / "name").write_bytes(b"two\nlines")
+    assert home.get_name() == ""
+
+
 def test_second_process_is_refused_and_told_who_holds_the_home(home):
     with (
         home.lock(now_ms=1),

@@ -93,6 +93,27 @@ async def test_node_joins_with_a_ticket_and_asks(tmp_path):
                 pass
 
 
+async def test_node_keeps_the_name_it_was_given(tmp_path):
+    async with open_memory(home=tmp_path, name="kitchen") as node:
+        assert node.name == "kitchen"
+    async with open_memory(home=tmp_path) as node:
+        assert node.name == "kitchen"
+        assert (await node.status()).vertices == 1  # no new profile says the same again
+
+
+async def test_node_that_took_another_name_is_asked_by_it(tmp_path):
+    hub = MemoryNetwork()
+    async with open_memory(hub, name="asker", engine="none") as asker:
+        ticket = await asker.invite()
+        async with open_memory(hub, home=tmp_path, name="old", ticket=ticket, engine="echo"):
+            await asker.wait_for_peers(timeout_ms=5_000)
+            assert (await asker.ask("hi", peer="old")).name == "old"
+        async with open_memory(hub, home=tmp_path, name="new", engine="echo") as renamed:
+            await asker.wait_for_peers(timeout_ms=5_000)
+            await wait_for_equal_heads([asker, renamed])
+            assert (await asker.ask("hi", peer="new")).name == "new"
+
+
 async def test_guest_invites_guests_of_its_own():
     hub = MemoryNetwork()
     async with (
