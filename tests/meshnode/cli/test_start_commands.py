@@ -319,7 +319,8 @@ def remote(monkeypatch):
     return node
 
 
-def test_doctor_of_a_fresh_machine_finds_nothing_broken(capsys, home):
+def test_doctor_of_a_fresh_machine_finds_nothing_broken(capsys, home, monkeypatch):
+    monkeypatch.setenv("MESHNODE_API", "127.0.0.1:0")  # the usual port may be taken here
     outcome = run_command(capsys, "doctor")
     assert outcome.code == 0
     assert "?   peers" in outcome.out

@@ -168,6 +168,11 @@ def test_damaged_push_gives_a_typed_refusal_or_the_same_vertex(position, flip):
     assert [candidate.signed.wire for candidate in message.candidates] == [builder.vertices[0].wire]
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_admission_tells_whether_it_verifies(builder, verify):
+    assert make_admission(builder, verify=verify).verifies is verify
+
+
 def test_push_of_known_authors_is_verified(builder):
     wires = tuple(signed.wire for signed in builder.vertices)
     message = make_admission(builder).check(encode_message(Push(wires)))
