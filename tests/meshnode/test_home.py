@@ -159,9 +159,9 @@ def test_port_is_remembered_where_none_is_asked_for(home):
 
 def test_name_is_remembered_and_nonsense_is_not(home):
     assert home.get_name() == ""
-    home.remember_name("Ümit’s kitchen")
-    home.remember_name("Ümit’s kitchen")
-    assert home.get_name() == "Ümit’s kitchen"
+    home.remember_name("Ümits Küche")
+    home.remember_name("Ümits Küche")
+    assert home.get_name() == "Ümits Küche"
     (home.path / "name").write_bytes(b"two\nlines")
     assert home.get_name() == ""
 
