@@ -8,65 +8,12 @@ import pytest
 
 from meshnode import views
 from meshnode.errors import MalformedMessage
+from tests.support.views import make_answer, make_status, make_vertex
 
 MODEL = views.ModelView(id="m", engine="echo", context_tokens=10)
-STATUS = views.NodeStatus(
-    version="0.1.0",
-    name="a",
-    author="00",
-    peer_id="p",
-    network="11",
-    network_name="n",
-    network_kind="mesh",
-    suite="hybrid",
-    share="full",
-    addresses=("/memory/1",),
-    uptime_ms=5,
-    pid=4_711,
-    members=1,
-    peers_ready=0,
-    vertices=1,
-    heads=1,
-    heads_digest="22",
-    lamport=1,
-    quarantined=0,
-    publishing="ready",
-    offences={"malformed": 2},
-    engine=views.EngineView(
-        name="echo", shareable=True, slots=1, running=0, queued=0, models=(MODEL,)
-    ),
-)
-ANSWER = views.Answer(
-    text="t",
-    model="m",
-    engine="echo",
-    author="00",
-    peer="p",
-    name="a",
-    local=True,
-    share="full",
-    vertex="33",
-    lamport=2,
-    verified=True,
-    finish_reason="stop",
-    usage=views.Usage(prompt_tokens=1),
-    queued_ms=0,
-    first_token_ms=1,
-    total_ms=2,
-    attempts=("b: gone",),
-)
-VERTEX = views.VertexInfo(
-    id="33",
-    author="00",
-    author_name="a",
-    kind="note",
-    lane=0,
-    seq=1,
-    lamport=2,
-    time_ms=3,
-    size_bytes=4,
-    parents=(views.RefView(lamport=1, id="44"),),
-)
+STATUS = make_status(offences={"malformed": 2})
+ANSWER = make_answer(attempts=("b: gone",))
+VERTEX = make_vertex("note", "alice", 1)
 DETAIL = views.VertexDetail(vertex=VERTEX, body={"title": "t"}, wire="ff")
 PEER = views.PeerInfo(author="00", name="b", models=(MODEL,))
 HEADS = views.HeadsInfo(

@@ -16,11 +16,10 @@ from meshnode.views import (
     NodeStatus,
     PeerInfo,
     Started,
-    Usage,
     VertexDetail,
     VertexInfo,
 )
-from tests.support.views import make_id, make_small_dag, make_status
+from tests.support.views import make_answer, make_id, make_small_dag, make_status
 
 
 @dataclass
@@ -41,28 +40,6 @@ def run_command(capsys, *arguments: str) -> Outcome:
     code = run(list(arguments))
     captured = capsys.readouterr()
     return Outcome(code, captured.out, captured.err)
-
-
-def make_answer(**changes: Any) -> Answer:
-    fields: dict[str, Any] = {
-        "text": "Paris.",
-        "model": "echo",
-        "engine": "echo",
-        "author": make_id("bob"),
-        "peer": "12D3KooWbob",
-        "name": "bob",
-        "local": False,
-        "share": "full",
-        "vertex": make_id("answer"),
-        "lamport": 4,
-        "verified": True,
-        "finish_reason": "stop",
-        "usage": Usage(prompt_tokens=3, completion_tokens=2),
-        "queued_ms": 0,
-        "first_token_ms": 12,
-        "total_ms": 345,
-    }
-    return Answer(**{**fields, **changes})
 
 
 @dataclass

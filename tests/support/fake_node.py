@@ -10,72 +10,19 @@ from meshnode.gateway.app import Gateway
 from meshnode.gateway.port import NotReady, Phase
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.views import (
-    Answer,
     Delta,
     Finished,
     HeadsInfo,
-    NodeStatus,
     PeerInfo,
     PeerJoined,
-    RefView,
     Started,
-    Usage,
     VertexDetail,
-    VertexInfo,
 )
+from tests.support.views import make_answer, make_status, make_vertex
 
-STATUS = NodeStatus(
-    version="0.1.0",
-    name="ada",
-    author="aa" * 32,
-    peer_id="12D3KooW",
-    network="bb" * 32,
-    network_name="lab",
-    network_kind="mesh",
-    suite="hybrid",
-    share="full",
-    addresses=("/ip4/127.0.0.1/tcp/1",),
-    uptime_ms=5,
-    pid=4_711,
-    members=1,
-    peers_ready=0,
-    vertices=1,
-    heads=1,
-    heads_digest="cc" * 32,
-    lamport=1,
-    quarantined=0,
-    publishing="ready",
-)
-VERTEX = VertexInfo(
-    id="dd" * 32,
-    author="aa" * 32,
-    author_name="ada",
-    kind="note",
-    lane=0,
-    seq=1,
-    lamport=2,
-    time_ms=3,
-    size_bytes=4,
-    parents=(RefView(lamport=1, id="ee" * 32),),
-)
-ANSWER = Answer(
-    text="hello world",
-    model="echo",
-    engine="echo",
-    author="aa" * 32,
-    peer="12D3KooW",
-    name="ada",
-    local=True,
-    share="full",
-    vertex="dd" * 32,
-    lamport=2,
-    verified=True,
-    finish_reason="stop",
-    usage=Usage(prompt_tokens=1, completion_tokens=2),
-    queued_ms=0,
-    first_token_ms=1,
-    total_ms=2,
-)
+STATUS = make_status(name="ada", engine=None, members=1, peers_ready=0)
+VERTEX = make_vertex("note", "ada", 1, kind="note")
+ANSWER = make_answer(text="hello world", name="ada", local=True)
 STARTED = Started(
     model="echo", engine="echo", author="aa" * 32, peer="12D3KooW", name="ada", local=True
 )

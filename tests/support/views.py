@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import hashlib
 
-from meshnode.views import EngineView, ModelView, NodeStatus, PeerInfo, RefView, VertexInfo
+from meshnode.views import (
+    Answer,
+    EngineView,
+    ModelView,
+    NodeStatus,
+    PeerInfo,
+    RefView,
+    Usage,
+    VertexInfo,
+)
 
 
 def make_id(text: str) -> str:
@@ -92,3 +101,25 @@ def make_peer(name: str = "bob", **changes) -> PeerInfo:
         "queued": 0,
     }
     return PeerInfo(**{**fields, **changes})
+
+
+def make_answer(**changes) -> Answer:
+    fields = {
+        "text": "Paris.",
+        "model": "echo",
+        "engine": "echo",
+        "author": make_id("bob"),
+        "peer": "12D3KooWbob",
+        "name": "bob",
+        "local": False,
+        "share": "full",
+        "vertex": make_id("answer"),
+        "lamport": 4,
+        "verified": True,
+        "finish_reason": "stop",
+        "usage": Usage(prompt_tokens=3, completion_tokens=2),
+        "queued_ms": 0,
+        "first_token_ms": 12,
+        "total_ms": 345,
+    }
+    return Answer(**{**fields, **changes})

@@ -14,8 +14,8 @@ from meshnode.cli import down as down_module
 from meshnode.errors import AnswerInterrupted, NoDaemon, NoPeerServes, StorageError
 from meshnode.gateway.port import NotReady
 from meshnode.views import EngineView, ModelView
-from tests.support.cli import FakeRemote, make_answer, run_command
-from tests.support.views import make_peer, make_status
+from tests.support.cli import FakeRemote, run_command
+from tests.support.views import make_answer, make_peer, make_status
 
 CLIENT_COMMANDS = (["status"], ["peers"], ["ask", "hi"], ["invite"], ["down"])
 

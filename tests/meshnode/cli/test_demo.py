@@ -11,8 +11,8 @@ import pytest
 from meshnode.cli import demo as demo_module
 from meshnode.demo.script import DemoReport, Exchange
 from meshnode.views import HeadsInfo
-from tests.support.cli import make_answer, run_command
-from tests.support.views import make_id, make_small_dag
+from tests.support.cli import run_command
+from tests.support.views import make_answer, make_id, make_small_dag
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from meshnode.demo.processes import open_crew
 from meshnode.demo.script import DemoReport, Exchange, describe_model, run_script
 from meshnode.errors import CommandRejected, ConfigError, DeadlineExceeded, MeshError
 from meshnode.views import HeadsInfo
-from tests.support.cli import FakeRemote, make_answer
-from tests.support.views import make_id, make_small_dag, make_status
+from tests.support.cli import FakeRemote
+from tests.support.views import make_answer, make_id, make_small_dag, make_status
 
 
 class Silent:
