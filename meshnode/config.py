@@ -34,8 +34,9 @@ class NodeConfig:
     """Multiaddrs to listen on. Port 0 picks one that is then kept."""
     advertise: tuple[str, ...] = ()
     """Multiaddrs others should dial, where that is not what the node sees of itself (NAT)."""
-    api: str = API_DEFAULT
-    """HOST:PORT of the local HTTP interface; port 0 picks a free one."""
+    api: str | None = None
+    """HOST:PORT of the local HTTP interface; port 0 picks a free one. None: 127.0.0.1:7077, or a
+    free port where that one is taken, so that several homes of one machine need no setting."""
     api_insecure: bool = False
     """Whether the HTTP interface may listen beyond this machine, unencrypted."""
     engine: str | None = None

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from meshnode.cli.checks import Check
-from meshnode.config import parse_api_address
+from meshnode.config import API_DEFAULT, parse_api_address
 
 if TYPE_CHECKING:
     from meshnode.config import NodeConfig
@@ -36,23 +36,26 @@ async def probe_address(multiaddr: str) -> str:
 
 async def probe_api_port(config: NodeConfig) -> Check:
     """Whether the port of the local HTTP interface is free."""
-    host, port = parse_api_address(config.api)
+    api = config.api or API_DEFAULT
+    host, port = parse_api_address(api)
     if port == 0:
         return Check("port", "ok", "any free one")
     try:
         server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            return Check("port", "unknown", f"{config.api}: {_describe(error)}")
+            return Check("port", "unknown", f"{api}: {_describe(error)}")
+        if config.api is None:
+            return Check("port", "info", f"{api} is in use, so the node will take another")
         return Check(
             "port",
             "fail",
-            f"{config.api} is in use by another program or another home's node",
+            f"{api} is in use by another program or another home's node",
             "stop that, or start this node with --api 127.0.0.1:0",
         )
     server.close()
     await server.wait_closed()
-    return Check("port", "ok", f"{config.api} is free")
+    return Check("port", "ok", f"{api} is free")
 
 
 def _describe(error: OSError) -> str:

@@ -47,10 +47,17 @@ class NodeOptions:
     ] = None
     model: Annotated[str | None, Parameter(help="The engine's model, where it has several.")] = None
     engine_option: Annotated[
-        tuple[str, ...], Parameter(help="NAME=VALUE for the engine; may be repeated.", negative="")
+        tuple[str, ...],
+        Parameter(
+            help="NAME=VALUE for the engine; may be repeated.", negative="", show_default=False
+        ),
     ] = ()
     api: Annotated[
-        str | None, Parameter(help="HOST:PORT of the local HTTP interface; port 0 is any.")
+        str | None,
+        Parameter(
+            help="HOST:PORT of the local HTTP interface; port 0 is any. Without it "
+            "127.0.0.1:7077, or another port where that one is taken."
+        ),
     ] = None
     api_insecure: Annotated[
         bool,
@@ -60,11 +67,13 @@ class NodeOptions:
     ] = False
     listen: Annotated[
         tuple[str, ...],
-        Parameter(help="Multiaddr to listen on; may be repeated.", negative=""),
+        Parameter(help="Multiaddr to listen on; may be repeated.", negative="", show_default=False),
     ] = ()
     advertise: Annotated[
         tuple[str, ...],
-        Parameter(help="Multiaddr others should dial; may be repeated.", negative=""),
+        Parameter(
+            help="Multiaddr others should dial; may be repeated.", negative="", show_default=False
+        ),
     ] = ()
     share: ShareOption = None
     record: Annotated[

@@ -18,6 +18,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Protocol
 
+from meshnode.config import API_DEFAULT
 from meshnode.config_file import resolve_engine_options
 from meshnode.errors import CommandRejected
 from meshnode.gateway.port import MeshNode, NotReady, Phase
@@ -97,7 +98,7 @@ class Daemon:
         self._stop = stop or asyncio.Event()
         self._open_node = open_node or _open_real_node
         self._make_join_transport = make_join_transport
-        self._api = config.api
+        self._api = config.api or API_DEFAULT
         self._name, self._detail, self._began_s = "opening", "opening the home", time.monotonic()
         self._home: Home | None = None
         self._node: OwnNode | None = None

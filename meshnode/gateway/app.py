@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from meshnode.config import LOOPBACK_HOSTS, format_api_address, parse_api_address
+from meshnode.config import API_DEFAULT, LOOPBACK_HOSTS, format_api_address, parse_api_address
 from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_routes
@@ -32,13 +32,16 @@ class Gateway:
     """Listens from `start` to `close`."""
 
     def __init__(
-        self, host: NodeHost, *, api: str, insecure: bool = False, since_ms: int = 0
+        self, host: NodeHost, *, api: str | None, insecure: bool = False, since_ms: int = 0
     ) -> None:
         """Serve `host` at HOST:PORT. Raises `ConfigError` for an address beyond this machine.
 
+        With None it is the usual address, or a free port where another program has that one.
+
         `since_ms` is when this process began to serve, for people.
         """
-        self._host, self._port = parse_api_address(api)
+        self._host, self._port = parse_api_address(api or API_DEFAULT)
+        self._may_move = api is None
         loopback_only = self._host in LOOPBACK_HOSTS
         if not loopback_only and not insecure:
             raise ConfigError(
@@ -70,11 +73,19 @@ class Gateway:
         """Listen. Raises `Unavailable` where the address cannot be had."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await self._listen()
         except OSError as error:
             await self._runner.cleanup()
             raise await _explain(error, self.api) from None
         self._port = self._runner.addresses[0][1]
+
+    async def _listen(self) -> None:
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            if not self._may_move or error.errno != errno.EADDRINUSE:
+                raise
+            await web.TCPSite(self._runner, self._host, 0).start()
 
     async def close(self) -> None:
         """Stop listening; requests in progress get a short grace."""

@@ -367,12 +367,14 @@ def test_doctor_of_a_loading_or_silent_node(capsys, monkeypatch, remote):
     assert "runtime.json is damaged" in run_command(capsys, "doctor").out
 
 
-def test_doctor_names_a_taken_port():
+def test_doctor_names_a_taken_port(monkeypatch):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         api = f"127.0.0.1:{server.getsockname()[1]}"
         check = asyncio.run(probes.probe_api_port(NodeConfig(api=api)))
+        monkeypatch.setattr(probes, "API_DEFAULT", api)
+        assert asyncio.run(probes.probe_api_port(NodeConfig())).state == "info"
     assert (check.state, check.name) == ("fail", "port")
     assert asyncio.run(probes.probe_api_port(NodeConfig(api="127.0.0.1:0"))).state == "ok"
     assert asyncio.run(probes.probe_api_port(NodeConfig(api="192.0.2.200:9"))).state == "unknown"

@@ -295,6 +295,13 @@ async def test_taken_address_names_the_node_that_holds_it(gateway):
             pass
 
 
+async def test_usual_address_gives_way_where_it_is_taken(gateway, monkeypatch):
+    monkeypatch.setattr("meshnode.gateway.app.API_DEFAULT", gateway[1].api)
+    async with open_gateway(api=None) as (_, other):
+        assert other.api != gateway[1].api
+        assert other.api.startswith("127.0.0.1:")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
