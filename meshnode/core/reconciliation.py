@@ -38,7 +38,8 @@ WALK_AT_ONCE_MAX: Final = 64
 """A store of so few vertices is fetched at once where nothing in common is known. Of a larger one
 the other side sends what is missing, if it knows but one vertex of this side."""
 PATIENCE_MS: Final = 10_000
-"""Whoever is ahead waits this long for the other side to ask."""
+"""Whoever is ahead waits this long for the other side to ask; whoever is behind waits this long
+while vertices keep arriving, because what it lacks is most likely among them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +86,8 @@ class Reconciliation:
         self._refs: tuple[Ref, ...] = ()
         self._digest = Digest(compute_heads_digest(()), 0, 0)
         self._stale = True
+        self._arrived_ms = -1
+        """When the last new vertex came from a peer."""
         self._sent: Digest | None = None
         self._sent_ms = 0
         self._history: list[tuple[int, int]] = []
@@ -132,6 +135,7 @@ class Reconciliation:
     def note_progress(self, now_ms: int, peer: str) -> None:
         """A peer sent something new."""
         self._sides[peer].rounds = 0
+        self._arrived_ms = now_ms
         if self._session == peer:
             self._stalled_ms = now_ms + self._timing.get_ms
 
@@ -238,10 +242,13 @@ class Reconciliation:
             return None
         behind = (own.lamport, own.count, own.heads) < (theirs.lamport, theirs.count, theirs.heads)
         behind = behind or own.count < theirs.count
-        if behind and side.asked_ms < 0:
-            return side.unequal_ms if side.fresh else side.unequal_ms + self._timing.unequal_ms
-        wait_ms = self._timing.unequal_ms if behind else PATIENCE_MS
-        return max(side.unequal_ms, side.asked_ms) + wait_ms
+        since_ms = max(side.unequal_ms, side.asked_ms)
+        if not behind:
+            return since_ms + PATIENCE_MS
+        if side.fresh and side.asked_ms < 0:
+            return since_ms
+        quiet_ms = max(since_ms, self._arrived_ms) + self._timing.unequal_ms
+        return min(quiet_ms, since_ms + PATIENCE_MS)
 
     def _tell(self, now_ms: int) -> None:
         due_ms = self._get_tell_due()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meshnode.transport.base import Transport
 
-QUEUED_BYTES_MAX: Final = 128 * 1024
+QUEUED_BYTES_MAX: Final = 64 * 1024
 """A peer for which more than this is queued is behind; some more is on the wire already."""
 PATIENCE_S: Final = 1.0
 IGNORED_S: Final = 10.0

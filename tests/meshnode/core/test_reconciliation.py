@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from meshnode.core.messages import Get, Push
+from meshnode.core.messages import Digest, Get, Heads, Push
+from meshnode.core.reconciliation import PATIENCE_MS
 from tests.support.core_net import CoreNet
+from tests.support.dag_builder import DagBuilder
+from tests.support.lone_core import LoneCore
 
 
 def count(net: CoreNet) -> int:
@@ -129,3 +132,22 @@ def test_steady_news_lead_to_no_exchange_of_heads():
     unique = sum(len(signed.wire) for signed in net.hosts[0].journal.values()) - held
     total = sum(host.sent_bytes for host in net.hosts) - sent
     assert total < 1.1 * 3 * unique
+
+
+def test_who_is_behind_does_not_ask_while_vertices_keep_arriving():
+    builder = DagBuilder(authors=3).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    one = lone.greet()
+    lone.receive(one, lone.vertices(request=1))
+    lone.receive(one, lone.vertices(*builder.vertices[1:3]))
+    view = lone.node.view()
+    lone.receive(one, Digest(view.heads_digest, view.vertices, view.lamport))
+    ahead = Digest(bytes(32), 1_000, 1_000)
+    lone.receive(one, ahead)
+    asked_after_ms = 0
+    effects = []
+    while not lone.sent(effects, Heads):
+        lone.receive(one, lone.vertices(builder.vertex(1)))
+        effects = lone.tick(500)
+        asked_after_ms += 500
+    assert asked_after_ms == PATIENCE_MS
