@@ -163,6 +163,11 @@ class Intake:
         self._rejected.clear()
         return rejected
 
+    def is_ripe(self, now_ms: int, vertex: Vertex) -> bool:
+        """Whether a vertex would be decided on at once: parents are present, its time has come."""
+        in_time = vertex.time_ms <= now_ms + self._future_hold_ms
+        return in_time and not self._index.find_missing(vertex.parents)
+
     def offer(self, now_ms: int, source: str, signed: VerifiedVertex) -> Outcome:
         """Offer a vertex that came from `source`.
 

@@ -41,7 +41,9 @@ class CredentialsDesk:
         """Admit the profiles that lead to a peer.
 
         Those of known authors are passed over: a guest that lost its journal may have signed a
-        second first profile, and must hear of the one it has before that one spreads.
+        second first profile, and must hear of the one it has before that one spreads. Profiles that
+        would have to wait are passed over too: what members need must not be crowded out by
+        strangers.
         """
         link.credentials += len(message.candidates)
         if link.credentials > CREDENTIALS_MAX:
@@ -51,7 +53,9 @@ class CredentialsDesk:
             if not is_first_profile(candidate.signed.vertex):
                 self._offend(now_ms, link.peer, Offence.OUT_OF_TURN, "credentials are profiles")
                 return
-            if link.phase is not Phase.CLOSED and self._is_news(candidate):
+            if link.phase is Phase.CLOSED:
+                return
+            if self._is_news(candidate) and self._store.is_ripe(now_ms, candidate.signed):
                 self._store.offer_candidate(now_ms, link.peer, candidate)
 
     def _is_news(self, candidate: Candidate) -> bool:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SPREAD_MS: Final = 2_000
 """Evidence is published at a random moment within this, so that one peer does it for all."""
+EARLY_MAX: Final = 512
+"""Stored evidence remembered that came before the first profile of its accused."""
 
 
 class Forks:
@@ -44,6 +46,8 @@ class Forks:
         self._outbox = outbox
         self._publishing = publishing
         self._proved: dict[bytes, None] = {}
+        self._early: dict[bytes, dict[bytes, VerifiedVertex]] = {}
+        self._early_count = 0
         self._due: dict[bytes, tuple[int, Fork]] = {}
 
     def start(self, now_ms: int) -> None:
@@ -72,7 +76,10 @@ class Forks:
             evidence = EVIDENCE_DECODER.decode(signed.vertex.body)
             accused = read_accused(evidence)
             keys = self._intake.authors.get_keys(accused)
-            if accused in self._proved or keys is None:
+            if keys is None:
+                self._keep(accused, signed)
+                return
+            if accused in self._proved:
                 return
             authors = self._intake.authors
             proven = verify_evidence(keys, authors.suite, authors.network, evidence)
@@ -83,6 +90,22 @@ class Forks:
         fork = Fork(accused, proven.lane, proven.seq, proven.first, proven.second)
         if self._intake.mark_forked(fork):
             self._tell(fork)
+
+    def _keep(self, accused: bytes, signed: VerifiedVertex) -> None:
+        if self._early_count < EARLY_MAX:
+            self._early.setdefault(accused, {})[signed.id] = signed
+            self._early_count += 1
+
+    def on_author(self, author: bytes) -> None:
+        """An author became known: read the evidence about it that came before.
+
+        Otherwise the order in which evidence and profile come would decide who counts as forked,
+        and peers with equal stores would never agree on their digests.
+        """
+        early = self._early.pop(author, {})
+        self._early_count -= len(early)
+        for signed in early.values():
+            self.on_evidence(signed)
 
     def tick(self, now_ms: int) -> None:
         """Publish evidence that nobody else has published."""

@@ -142,6 +142,8 @@ class Node:
             self._publishing.note_own(signed)
         if signed.vertex.kind == Kind.EVIDENCE:
             self._forks.on_evidence(signed)
+        elif is_first_profile(signed.vertex):
+            self._forks.on_author(signed.vertex.author)
 
     @property
     def authors(self) -> AuthorDirectory:
@@ -277,12 +279,13 @@ class Node:
     def _tick(self, now_ms: int) -> None:
         self._peers.tick(now_ms)
         self._requests.tick(now_ms)
-        self._dissemination.tick(now_ms)
-        self._reconciliation.tick(now_ms)
         self._membership.tick(now_ms)
+        # What may let vertices in comes before what tells others of them.
         self._publishing.tick(now_ms)
         self._forks.tick(now_ms)
         self._store.expire(now_ms)
+        self._dissemination.tick(now_ms)
+        self._reconciliation.tick(now_ms)
 
     def _finish(self, now_ms: int) -> list[Effect]:
         self._wants.flush(now_ms)
@@ -405,6 +408,7 @@ class Node:
         assert record is not None, "an admitted profile is in the registry"
         self._membership.learn_member(now_ms, record)
         if is_first_profile(signed.vertex):
+            self._forks.on_author(signed.vertex.author)
             self._wants.release(signed.vertex.author)
 
     def on_fork(self, now_ms: int, fork: Fork) -> None:

@@ -15,6 +15,7 @@ from meshnode.core.inputs import Candidate, Standing
 if TYPE_CHECKING:
     from dag.intake import Intake, Outcome
     from dag.types import Ref
+    from dag.vertex import SignedVertex
     from meshnode.core.outbox import Outbox
 
 
@@ -55,6 +56,10 @@ class Store:
         """Whether a vertex is neither stored nor waiting for its parents."""
         return vertex_id not in self._intake.index and vertex_id not in self._intake.quarantine
 
+    def is_ripe(self, now_ms: int, signed: SignedVertex) -> bool:
+        """Whether a vertex can be decided on at once: it neither waits nor is held."""
+        return self._intake.is_ripe(now_ms, signed.vertex)
+
     def offer_candidate(self, now_ms: int, peer: str, candidate: Candidate) -> None:
         """Offer a vertex that admission has verified."""
         assert candidate.standing is Standing.VERIFIED
@@ -75,7 +80,8 @@ class Store:
 
     def admit_own(self, now_ms: int, signed: VerifiedVertex) -> None:
         """Store a vertex this node has made; that it is valid is this node's own business."""
-        outcome = self._intake.offer(now_ms, "", signed)
+        # The first profile may be older than a correction of the clock, and is not held for that.
+        outcome = self._intake.offer(max(now_ms, signed.vertex.time_ms), "", signed)
         assert isinstance(outcome, Admitted), "an own vertex stands on what is stored"
         self._admit(now_ms, "", outcome, made_here=signed.id)
 

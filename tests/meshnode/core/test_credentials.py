@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from dag.canonical import encode
 from dag.errors import Offence
 from meshnode.core.effects import Hangup, Penalise
-from tests.support.dag_builder import DagBuilder
+from tests.support.dag_builder import START_MS, DagBuilder
 from tests.support.lone_core import LoneCore
 
 
@@ -57,3 +59,17 @@ def test_profile_without_invitation_ends_the_connection():
     assert offences(effects) == [Offence.BAD_VERTEX]
     assert any(isinstance(effect, Hangup) for effect in effects)
     assert not lone.node.is_stored(builder.vertices[guest].id)
+
+
+def test_profiles_that_would_have_to_wait_take_no_room():
+    builder = DagBuilder(authors=2).profiles()
+    guest = builder.join(0)
+    orphan = builder.vertices[guest]
+    early = builder.vertex(1, kind=0, body=b"", parents=(), time_ms=START_MS + 130_000)
+    ahead = builder.sign(1, replace(early.vertex, seq=0, lamport=1, parents=()))
+    lone, peer = at_the_door(builder)
+    assert offences(lone.receive(peer, lone.vertices(orphan, ahead, request=-1))) == []
+    view = lone.node.view()
+    assert (view.quarantined, view.held) == (0, 0)
+    lone.receive(peer, lone.vertices(*builder.vertices[:2], orphan, request=-1))
+    assert lone.node.is_stored(orphan.id)

@@ -7,6 +7,7 @@ from dag.canonical import encode
 from dag.evidence import make_evidence, verify_evidence
 from dag.identity import trust_stored
 from dag.types import Kind
+from meshnode.core import forks
 from meshnode.core.events import ForkSeen
 from meshnode.core.messages import Push, encode_message
 from tests.support.core_net import CoreNet
@@ -95,6 +96,43 @@ def test_evidence_alone_marks_an_author():
     again = builder.vertex(1, kind=Kind.EVIDENCE, body=encode(make_evidence(one, twin)), parents=())
     lone.receive(peer, lone.vertices(again))
     assert len([event for event in lone.events if isinstance(event, ForkSeen)]) == 1
+
+
+def test_order_of_evidence_and_profile_does_not_matter():
+    builder = DagBuilder(authors=2).profiles()
+    guest = builder.join(1)
+    profile = builder.vertices[-1]
+    one = builder.vertex(guest, parents=())
+    proof = encode(make_evidence(one, builder.twin(one)))
+    evidence = builder.vertex(
+        1, kind=Kind.EVIDENCE, body=proof, parents=[builder.profile_ref(1), builder.profile_ref(0)]
+    )
+    digests = []
+    for order in ((profile, one, evidence), (evidence, profile, one)):
+        lone, peer = open_lone(builder)
+        lone.receive(peer, lone.vertices(*builder.vertices[:2], *order))
+        assert [fork.author for fork in lone.node.view().forks] == [profile.vertex.author]
+        digests.append({ref.id for ref in lone.node.view().heads} & {item.id for item in order})
+        lone.restart()
+        assert [fork.author for fork in lone.node.view().forks] == [profile.vertex.author]
+    assert digests[0] == digests[1]
+
+
+def test_evidence_about_nobody_is_remembered_within_bounds(monkeypatch):
+    monkeypatch.setattr(forks, "EARLY_MAX", 1)
+    builder = DagBuilder(authors=2).profiles()
+    guests = [builder.join(1) for _ in range(2)]
+    profiles = [builder.vertices[-2], builder.vertices[-1]]
+    lone, peer = open_lone(builder)
+    lone.receive(peer, lone.vertices(*builder.vertices[:2]))
+    for guest in guests:
+        one = builder.vertex(guest, parents=())
+        proof = encode(make_evidence(one, builder.twin(one)))
+        lone.receive(
+            peer, lone.vertices(builder.vertex(1, kind=Kind.EVIDENCE, body=proof, parents=()))
+        )
+    lone.receive(peer, lone.vertices(*profiles))
+    assert [fork.author for fork in lone.node.view().forks] == [profiles[0].vertex.author]
 
 
 def test_evidence_that_proves_nothing_is_inert():

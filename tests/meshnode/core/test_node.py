@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dag.types import Kind, Ref
@@ -339,6 +339,7 @@ messages: st.SearchStrategy[Checked] = st.one_of(
         st.one_of(messages, st.integers(0, 3_000), st.just("again")), min_size=1, max_size=40
     )
 )
+@example(steps=[Digest(bytes(32), 0, 0), 2_000, 3_000])
 @settings(max_examples=150)
 def test_no_message_makes_a_node_raise(steps):
     lone = LoneCore(genesis=BUILDER.genesis)

@@ -359,3 +359,16 @@ def test_own_vertex_of_a_later_time_does_not_pass_for_one_just_made():
     lone.finish_jobs()
     assert [s.vertex.body for s in own_chain(lone)[1:]] == [b"note", b"new"]
     assert not lone.node.view().forks
+
+
+def test_first_profile_from_before_the_clock_was_corrected_is_still_said():
+    lone = LoneCore()
+    lone.now_ms -= 2 * 3_600_000
+    lone.restart()
+    assert own_chain(lone) == []
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(request=1))
+    (profile,) = own_chain(lone)
+    assert profile.vertex.time_ms > lone.now_ms
+    lone.publish()
+    assert len(own_chain(lone)) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from meshnode.core.events import VertexAdmitted
+from meshnode.core.inputs import Standing
 from meshnode.core.messages import Get
 from tests.support.dag_builder import START_MS, DagBuilder
 from tests.support.lone_core import LoneCore
@@ -95,4 +96,17 @@ def test_parents_of_a_guests_profile_are_not_asked_for_at_the_door():
     lone.receive(peer, lone.hello(peer))
     effects = lone.receive(peer, lone.vertices(builder.vertices[-1], request=-1))
     assert effects == []
-    assert lone.node.view().quarantined == 1
+    assert lone.node.view().quarantined == 0
+
+
+def test_parents_are_not_asked_of_a_sender_that_has_left():
+    builder, lone, peer = make()
+    guest = builder.join(1)
+    profile = builder.vertices[-1]
+    builder.vertex(guest, parents=())
+    last = builder.vertex(guest, parents=())
+    lone.receive(peer, lone.vertices(last, standing=Standing.UNKNOWN_AUTHOR))
+    lone.receive(peer, lone.vertices(*builder.vertices[:2], profile), finish=False)
+    lone.disconnect(peer)
+    view = lone.node.view()
+    assert (view.quarantined, view.fetching) == (1, 0)
