@@ -33,6 +33,18 @@ _PATH_KEYS: Final = ("record", "passphrase_file")
 _Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Path = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Multiaddr = Annotated[str, Field(max_length=256, pattern=r"^/[a-z0-9]+/")]
+_CONTROL: Final = ("it holds a control character", "leave that out")
+_MULTIADDR: Final = ("it is not a multiaddr", "for example /ip4/0.0.0.0/tcp/4001")
+_PATTERNS: Final = {
+    "name": _CONTROL,
+    "network_name": _CONTROL,
+    "record": _CONTROL,
+    "passphrase_file": _CONTROL,
+    "listen": _MULTIADDR,
+    "advertise": _MULTIADDR,
+    "engine": ("it is no engine's name", "for example echo"),
+}
+"""Why a text does not match its pattern, and what to do; a pattern itself tells nobody."""
 
 
 class _Layer(BaseModel):
@@ -167,9 +179,10 @@ def _check_layer(values: dict[str, Any], origin: str, *, strict: bool) -> dict[s
             raise ConfigError(
                 f"'{key}' (from {origin}) is not a setting", hint=_suggest(key)
             ) from None
-        raise ConfigError(
-            f"{key} (from {origin}) cannot be used: {first['msg']}", hint="correct it there"
-        ) from None
+        reason, hint = first["msg"], "correct it there"
+        if first["type"] == "string_pattern_mismatch":
+            reason, hint = _PATTERNS[str(first["loc"][0])]
+        raise ConfigError(f"{key} (from {origin}) cannot be used: {reason}", hint=hint) from None
     return layer.model_dump(exclude_none=True)
 
 

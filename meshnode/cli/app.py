@@ -12,11 +12,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cyclopts import App, CycloptsError, Group, UnknownCommandError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnknownCommandError
 
 from meshnode.cli import exits
 from meshnode.cli.output import print_error
-from meshnode.errors import MeshError
+from meshnode.errors import ConfigError, MeshError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -256,6 +256,10 @@ def _move_home(arguments: list[str]) -> list[str]:
         moved, rest = arguments[:1], arguments[1:]
     else:
         return arguments
+    if moved == ["--home"]:
+        raise ConfigError("--home needs a folder", hint="`meshnode --help` shows what there is")
+    if not rest:
+        return []  # a folder alone says nothing to do: show what there is
     end = rest.index("--") if "--" in rest else len(rest)
     return [*rest[:end], *moved, *rest[end:]]
 
@@ -264,6 +268,11 @@ def _explain_usage(error: CycloptsError) -> tuple[str, str]:
     """What is wrong with a command line, and the next step."""
     chain = " ".join(("meshnode", *(error.command_chain or ())))
     hint = f"`{chain} --help` shows what there is"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        if error.keyword or error.argument.tokens:
+            return f"{error.keyword or name} needs a value", hint
+        return f"`{chain}` needs {name.lstrip('-').upper()}", hint
     if not isinstance(error, UnknownCommandError):
         return str(error).rstrip(". \n"), hint
     # Its own text would load every command, to suggest one.

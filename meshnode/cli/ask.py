@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter, validators
 
+from meshnode.cli.down import read_clock_s
 from meshnode.cli.exits import OK
 from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_name
 from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption, accept_stdin
 from meshnode.cli.output import clean, clean_line, note, print_json, write
 from meshnode.client import connect
-from meshnode.errors import AnswerInterrupted, CommandRejected
+from meshnode.errors import AnswerInterrupted, CommandRejected, DeadlineExceeded
 from meshnode.views import Delta, Finished, Started
 
 if TYPE_CHECKING:
@@ -56,12 +57,19 @@ async def ask(
         "max_tokens": max_tokens,
         "timeout_ms": timeout_s * 1_000,
     }
-    async with connect(home) as node:
-        if json:
-            print_json((await node.ask(messages, **options)).to_json())
-        else:
-            async with aclosing(node.stream(messages, **options)) as items:
-                note(describe_answer(await print_stream(items)))
+    started_s = read_clock_s()
+    try:
+        async with connect(home) as node:
+            if json:
+                print_json((await node.ask(messages, **options)).to_json())
+            else:
+                async with aclosing(node.stream(messages, **options)) as items:
+                    note(describe_answer(await print_stream(items)))
+    except AnswerInterrupted as error:
+        if read_clock_s() - started_s < timeout_s:
+            raise
+        # What ran out is the person's own patience, whoever noticed first.
+        raise DeadlineExceeded(error.message, hint="allow more with --timeout") from None
     return OK
 
 
@@ -87,10 +95,6 @@ async def print_stream(items: AsyncIterator[StreamItem]) -> Answer:
                     ends_line = text.endswith("\n")
                 case Finished(answer=answer):
                     return answer
-    except AnswerInterrupted as error:
-        raise AnswerInterrupted(
-            f"the answer broke off: {error.message}", text=error.text, hint=error.hint
-        ) from None
     finally:
         if not ends_line:
             write("\n")

@@ -103,12 +103,15 @@ async def export(
     ] = None,
     limit: LimitOption = 500,
     home: HomeOption = None,
+    json: Annotated[
+        bool, Parameter(help="The same as --format json.", negative="", show_default=False)
+    ] = False,
 ) -> int:
     """Draw the DAG, or write it down for other programs."""
     async with open_source(home) as source:
         found = await source.vertices(limit=limit, kind=None)
         network = await source.describe_network()
-    text = draw(found, network=network, form=format)
+    text = draw(found, network=network, form="json" if json else format)
     if output is None:
         write(text)
     else:

@@ -15,7 +15,7 @@ from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import format_count, format_id
 from meshnode.cli.options import HomeOption, JsonOption
 from meshnode.cli.output import clean_line, make_console, print_json, say
-from meshnode.cli.stores import find_store
+from meshnode.cli.stores import find_own_store, find_store
 from meshnode.config_file import locate_home
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def verify(
     """Check every id, signature and ancestor again; works beside a running node."""
     from meshnode.shell.journal_check import check_journal
 
-    found = find_store(store if store is not None else locate_home(home, os.environ))
+    found = find_store(store) if store else find_own_store(locate_home(home, os.environ))
     with _show_progress() as on_progress:
         report = check_journal(found.journal, found.genesis, on_progress=on_progress)
     if json:

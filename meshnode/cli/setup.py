@@ -28,6 +28,14 @@ def load_settings(home: Path | None, **flags: object) -> NodeConfig:
     return load_config(home, {key: value for key, value in flags.items() if value != ()}).config
 
 
+def check_engine_name(config: NodeConfig) -> None:
+    """Refuse an engine nobody knows before anything is made. Raises `ConfigError`."""
+    if config.engine not in {None, "none"}:
+        from meshnode.engines.registry import resolve_name
+
+        resolve_name(str(config.engine))
+
+
 def get_now_ms() -> int:
     """Unix time in milliseconds."""
     return time.time_ns() // 1_000_000

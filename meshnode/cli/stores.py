@@ -36,6 +36,13 @@ def find_store(path: Path) -> StoreLocation:
     return StoreLocation(journal, _read_genesis(journal.with_name(GENESIS_NAME)))
 
 
+def find_own_store(home: Path) -> StoreLocation:
+    """The store of this person's home folder, which need not be there. Raises `StorageError`."""
+    if not home.is_dir():
+        raise NoStore(f"home folder {home} is not there yet", hint="`meshnode up` makes it")
+    return find_store(home)
+
+
 def _find_journal(path: Path) -> Path:
     if path.is_file():
         return path
@@ -53,9 +60,7 @@ def _find_journal(path: Path) -> Path:
     if len(folders) == 1 and not current:
         return folders[0]
     if not folders:
-        raise NoStore(
-            f"there is no store in {path}", hint="`meshnode up` makes one; --store names another"
-        )
+        raise NoStore(f"there is no store in {path}", hint="`meshnode up` makes one")
     raise StorageError(
         f"{path} holds {len(folders)} stores and none of them is current",
         hint=f"name one with --store, for example {folders[0]}",

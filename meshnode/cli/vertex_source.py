@@ -11,7 +11,7 @@ from dag.genesis import compute_network_id
 from dag.identity import compute_author_id
 from dag.types import Kind
 from meshnode.cli.formats import format_id
-from meshnode.cli.stores import find_store
+from meshnode.cli.stores import find_own_store
 from meshnode.client import connect
 from meshnode.config_file import locate_home
 from meshnode.errors import CommandRejected, InvalidMessage, NoDaemon
@@ -49,7 +49,7 @@ async def open_source(home: Path | None) -> AsyncIterator[VertexSource]:
     try:
         node = connect(path)
     except NoDaemon:
-        store = find_store(path)
+        store = find_own_store(path)
         with closing(Store.open_readonly(store.journal)) as opened:
             yield StoreSource(opened, store.genesis)
     else:

@@ -83,7 +83,7 @@ def test_flags_take_tuples_and_paths(tmp_path):
         ("api_insecure = 1", "api_insecure .*boolean"),
         ("name = ", "is not TOML"),
         ('record = "~no-such-user/x"', "record .*config.toml.*user who does not exist"),
-        ('record = "a\\u0000"', "record .*config.toml.*pattern"),
+        ('record = "a\\u0000"', "record .*config.toml.*control character"),
         ('api = "7077"', "api = '7077' .*config.toml.* is not HOST:PORT"),
     ],
 )

@@ -40,7 +40,9 @@ def test_help_has_an_example(capsys, command):
     assert "Examples:" in outcome.out
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["dag"], ["identity", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["--home", "X"], ["dag"], ["identity", "--help"]]
+)
 def test_help_lists_commands(capsys, arguments):
     outcome = run_command(capsys, *arguments)
     assert outcome.code == 0
@@ -66,7 +68,12 @@ def test_start_loads_nothing_heavy(arguments):
         (["dag", "verfy"], "there is no command 'verfy'; did you mean 'verify'?"),
         (["idntity"], "did you mean 'identity'?"),
         (["version", "--colour"], "Unknown option: --colour; `meshnode version --help`"),
-        (["ask"], "requires an argument"),
+        (["ask"], "`meshnode ask` needs PROMPT"),
+        (["up", "--name"], "--name needs a value; `meshnode up --help`"),
+        (["--home"], "--home needs a folder"),
+        (["up", "--engine", "nope"], "there is no engine named 'nope'; choose one of auto, "),
+        (["up", "--engine", "no pe"], "it is no engine's name; for example echo"),
+        (["up", "--listen", "foo"], "is not a multiaddr; for example /ip4/0.0.0.0/tcp/4001"),
         (["invite", "--uses", "0"], "Must be >= 1"),
         (["dag", "log", "--kind", "odd"], "odd"),
     ],

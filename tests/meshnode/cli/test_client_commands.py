@@ -240,7 +240,7 @@ def test_ask_says_that_an_answer_broke_off(capsys, remote):
     remote.failures["stream"] = AnswerInterrupted("bob went away", text="Paris", hint="ask again")
     outcome = run_command(capsys, "ask", "x")
     assert (outcome.code, outcome.out) == (1, "Paris.\n")
-    assert "the answer broke off: bob went away; ask again" in outcome.err
+    assert "error: bob went away; ask again" in outcome.err
 
 
 def test_ask_says_that_nobody_serves(capsys, remote):
@@ -259,3 +259,12 @@ def test_is_alive_tells_processes_apart(monkeypatch):
     assert not down_module.is_alive(999_999_999)
     monkeypatch.setattr("os.kill", lambda *_: None)
     assert down_module.is_alive(999_999_999)
+
+
+def test_ask_whose_time_ran_out_in_the_midst_says_so(capsys, monkeypatch, remote):
+    clock = iter((0.0, 5.0))
+    monkeypatch.setattr("meshnode.cli.ask.read_clock_s", lambda: next(clock))
+    remote.failures["stream"] = AnswerInterrupted("the answer of bob broke off", text="Paris")
+    outcome = run_command(capsys, "ask", "x", "--timeout", "5")
+    assert outcome.code == 5
+    assert "the answer of bob broke off; allow more with --timeout" in outcome.err

@@ -169,6 +169,8 @@ def test_show_asks_for_more_of_an_ambiguous_id(capsys, home):
 def test_export_to_stdout_and_file(capsys, journal, tmp_path):
     assert run_command(capsys, "dag", "export").out.startswith("<svg")
     assert run_command(capsys, "dag", "export", "--format", "dot").out.startswith("digraph")
+    as_json = run_command(capsys, "dag", "export", "--json").out
+    assert as_json == run_command(capsys, "dag", "export", "--format", "json").out
     target = tmp_path / "dag.json"
     outcome = run_command(capsys, "dag", "export", "--format", "json", "--output", str(target))
     assert outcome.out == ""
@@ -243,6 +245,8 @@ def test_verify_says_when_there_is_no_store(capsys, home, tmp_path):
     assert "no store" in run_command(capsys, "dag", "verify", "--store", str(tmp_path)).err
     assert run_command(capsys, "dag", "verify", "--store", str(tmp_path / "x")).code == 1
     assert run_command(capsys, "dag", "verify").code == 1
+    outcome = run_command(capsys, "dag", "verify", "--home", str(tmp_path / "y"))
+    assert "is not there yet; `meshnode up` makes it" in outcome.err
 
 
 def test_verify_wants_to_know_which_store(capsys, home):
