@@ -6,6 +6,7 @@ Whoever announced an id, or sent a vertex above it, holds it and must serve it.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,8 @@ class _Want:
     due_ms: int
     holders: list[str]
     """Not asked yet, in the order they announced it."""
+    named_by: str
+    """Who named it first: it counts for that peer."""
     asked: str = ""
     """Whom it is being fetched from."""
 
@@ -51,6 +54,7 @@ class Fetching:
         self._is_needed = is_needed
         self._offend = offend
         self._wants: dict[bytes, _Want] = {}
+        self._named: Counter[str] = Counter()
         self._due: list[tuple[int, bytes]] = []
         self._queues: dict[str, dict[bytes, None]] = {}
 
@@ -62,9 +66,10 @@ class Fetching:
         for vertex_id in ids:
             want = self._wants.get(vertex_id)
             if want is None:
-                if len(self._wants) >= self._limits.walk_ids_max:
-                    return
-                want = self._wants[vertex_id] = _Want(due_ms, [peer])
+                if not self._has_room(peer):
+                    continue
+                want = self._wants[vertex_id] = _Want(due_ms, [peer], peer)
+                self._named[peer] += 1
                 heapq.heappush(self._due, (due_ms, vertex_id))
                 continue
             if peer != want.asked and peer not in want.holders and len(want.holders) < HOLDERS_MAX:
@@ -72,6 +77,11 @@ class Fetching:
             if due_ms < want.due_ms:
                 want.due_ms = due_ms
                 heapq.heappush(self._due, (due_ms, vertex_id))
+
+    def _has_room(self, peer: str) -> bool:
+        limits = self._limits
+        is_full = len(self._wants) >= limits.walk_ids_max
+        return not is_full and self._named.get(peer, 0) < limits.walk_ids_per_peer_max
 
     def is_asked(self, peer: str, vertex_id: bytes) -> bool:
         """Whether an id is being fetched from a peer."""
@@ -92,7 +102,7 @@ class Fetching:
         """Queue an id for its next holder; without one it is forgotten until it is named again."""
         want.asked = ""
         if not want.holders or not self._is_needed(vertex_id):
-            del self._wants[vertex_id]
+            self._forget(vertex_id)
             return
         want.asked = want.holders.pop(0)
         self._queues.setdefault(want.asked, {})[vertex_id] = None
@@ -107,7 +117,7 @@ class Fetching:
                 if vertex_id in self._wants and self._is_needed(vertex_id):
                     ids.append(vertex_id)
                 else:
-                    self._wants.pop(vertex_id, None)
+                    self._forget(vertex_id)
             if ids:
                 number = self._requests.next_number()
                 self._outbox.send((peer,), Get(number, tuple(ids)))
@@ -119,10 +129,17 @@ class Fetching:
 
     def _on_answer(self, now_ms: int, request: Request, message: Vertices) -> None:
         for candidate in message.candidates:
-            self._wants.pop(candidate.signed.id, None)
+            self._forget(candidate.signed.id)
         if any(vertex_id in request.ids for vertex_id in message.missing):
             detail = "it does not serve what it announced"
             self._offend(now_ms, request.peer, Offence.NOT_SERVED, detail)
+
+    def _forget(self, vertex_id: bytes) -> None:
+        want = self._wants.pop(vertex_id, None)
+        if want is not None:
+            self._named[want.named_by] -= 1
+            if not self._named[want.named_by]:
+                del self._named[want.named_by]
 
     def _on_end(self, now_ms: int, request: Request) -> None:
         for vertex_id in request.ids:

@@ -325,7 +325,8 @@ class Node:
         asked = message.request != 0
         if asked and not self._requests.is_asked(now_ms, link.peer, message):
             return
-        self._requests.note_progress(now_ms, link.peer)
+        if message.candidates:
+            self._requests.note_progress(now_ms, link.peer)
         for candidate in message.candidates:
             if link.phase is Phase.READY:
                 self._take(now_ms, link.peer, candidate)

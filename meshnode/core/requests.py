@@ -10,6 +10,8 @@ from dag.errors import Offence
 from meshnode.core.inputs import Vertices
 from meshnode.core.outbox import Outbox
 
+PROGRESS_MS: Final = 60_000
+"""For no longer than this a peer that sends other vertices puts an answer off."""
 LATE_MAX: Final = 32
 """Answers a peer may owe after their deadlines; each further one is an offence."""
 
@@ -26,6 +28,8 @@ class Request:
     peer: str
     ids: dict[bytes, None]
     deadline_ms: int
+    latest_ms: int
+    """The deadline is not moved beyond this."""
     on_answer: OnAnswer
     """An answer came, or a part of it; its vertices were offered to the intake before."""
     on_end: OnEnd
@@ -64,8 +68,10 @@ class Requests:
     ) -> None:
         """Await the answer to a question that is being sent."""
         deadline_ms = now_ms + self._get_ms
-        request = Request(number, peer, dict.fromkeys(ids), deadline_ms, on_answer, on_end)
-        self._open[number] = request
+        latest_ms = now_ms + PROGRESS_MS
+        self._open[number] = Request(
+            number, peer, dict.fromkeys(ids), deadline_ms, latest_ms, on_answer, on_end
+        )
 
     def is_asked(self, now_ms: int, peer: str, message: Vertices) -> bool:
         """Whether an answer was asked for; if not, its sender is charged."""
@@ -84,7 +90,7 @@ class Requests:
         """A peer sends vertices: answers to it may be queued behind them, so deadlines move."""
         for request in self._open.values():
             if request.peer == peer:
-                request.deadline_ms = now_ms + self._get_ms
+                request.deadline_ms = min(now_ms + self._get_ms, request.latest_ms)
 
     def answer(self, now_ms: int, message: Vertices) -> None:
         """Hand an answer on, after its vertices were offered."""

@@ -44,7 +44,9 @@ class Limits:
     wants_per_peer_max: int = 256
     wants_bytes_max: int = 1_500_000
     gets_per_peer_max: int = 4
-    walk_ids_max: int = 10_000
+    walk_ids_max: int = 131_072
+    walk_ids_per_peer_max: int = 2_048
+    """Wanted ids that one peer was the first to name: nobody's ids keep another's from being fetched."""
     publications_max: int = 1_024
     """Own vertices waiting for their signature or for the start to end."""
     members_max: int = 4_096

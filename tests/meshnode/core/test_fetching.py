@@ -89,6 +89,21 @@ def test_requests_are_bounded_in_size_and_number():
     assert [len(asked) for _, asked in bench.gets()] == [22]
 
 
+def test_ids_of_one_peer_do_not_keep_anothers_from_being_fetched():
+    bench = Bench(walk_ids_per_peer_max=64)
+    bench.fetching.want("a", ids(65), 0)
+    bench.fetching.want("b", ids(1, 100), 0)
+    bench.fetching.want("a", [*ids(1, 200), *ids(1, 100)], 0)
+    bench.fetching.tick(0)
+    assert bench.gets() == [("a", tuple(ids(64))), ("b", tuple(ids(1, 100)))]
+    bench.answer(1, "b", missing=tuple(ids(1, 100)))
+    assert bench.gets() == [("a", tuple(ids(1, 100)))]
+    bench.requests.tick(2_001)
+    assert len(bench.fetching) == 0
+    bench.fetching.want("a", ids(1, 200), 2_001)
+    assert len(bench.fetching) == 1
+
+
 def test_holders_are_bounded():
     bench = Bench()
     for number in range(10):

@@ -70,3 +70,14 @@ def test_answers_queued_behind_other_vertices_are_not_late():
     assert (bench.requests.count("a"), bench.requests.count("b")) == (1, 0)
     bench.requests.tick(3_500)
     assert bench.requests.count("a") == 0
+
+
+def test_vertices_put_an_answer_off_for_a_while_only():
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 0)
+    bench.fetching.want("b", ids(1), 0)
+    bench.fetching.tick(0)
+    for now_ms in range(1_000, 61_000, 1_000):
+        bench.requests.note_progress(now_ms, "a")
+        bench.requests.tick(now_ms)
+    assert [peer for peer, _ in bench.gets()] == ["a", "b"]
