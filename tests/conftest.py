@@ -1,8 +1,9 @@
-"""Settings shared by every test: one hypothesis profile per occasion."""
+"""What holds for every test: a hypothesis profile per occasion, and signals that arrive."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, Phase, settings
 
@@ -26,3 +27,7 @@ settings.register_profile(
     "coverage", parent=settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# A job that a shell has put into the background ignores SIGINT, and so would all its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
