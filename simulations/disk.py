@@ -44,6 +44,11 @@ class Disk:
         return len(self._log)
 
     @property
+    def vertex_count(self) -> int:
+        """Vertices written."""
+        return len(self._wires)
+
+    @property
     def unsynced_bytes(self) -> int:
         """Written, and lost or torn by a crash now."""
         return len(self._log) - self._synced_bytes

@@ -48,6 +48,7 @@ class Context:
     __slots__ = (
         "_kernel",
         "_network",
+        "_random",
         "_streams",
         "_timers",
         "cost_ns",
@@ -80,6 +81,7 @@ class Context:
         self._kernel = kernel
         self._network = network
         self._streams = streams
+        self._random: random.Random | None = None
         self._timers: dict[str, Timer] | None = None
 
     @property
@@ -95,7 +97,9 @@ class Context:
     @property
     def random(self) -> random.Random:
         """This node's own stream."""
-        return self._streams.get(f"process {self.index}")
+        if self._random is None:  # 2.9 KB each, so only for those who draw
+            self._random = self._streams.get(f"process {self.index}")
+        return self._random
 
     def send(self, target: int, message: object, size_bytes: int = 0) -> None:
         """Send to any node, a neighbour or not."""

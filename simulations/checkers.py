@@ -1,0 +1,307 @@
+"""What must hold whatever goes wrong; each checker raises `CheckFailed` with the promise's name.
+
+They read what cores put out (effects, facts, messages) and keep books of their own, so that a core
+whose own books are wrong is found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from dag.errors import Offence
+from dag.quarantine import QuarantineLimits
+from meshnode.core.effects import Penalise, Persist, StoreVertex
+from meshnode.core.events import ForkSeen, Published, VertexAdmitted
+from meshnode.core.messages import Digest, Heads, IHave, Items, Message, Pong, Push
+from simulations.errors import CheckFailed
+from simulations.fidelity import remember_vertex
+from simulations.observers import Observer
+
+if TYPE_CHECKING:
+    from dag.vertex import SignedVertex
+    from meshnode.core.effects import Effect
+    from meshnode.core.events import Event
+    from meshnode.core.inputs import Input
+    from simulations.host import Host
+    from simulations.world import World
+
+EVENTS_MAX: Final = 3_000_000
+"""A run that goes on beyond this has lost itself in work."""
+LOOK_EVERY: Final = 64
+"""Inputs between two looks at a core's sizes."""
+EXCUSED: Final = (Offence.SILENT, Offence.NOT_SERVED)
+"""What the network can make an honest host look like; it must never lead to a ban."""
+
+
+class Books(Observer):
+    """Every host's store as its effects describe it: closed, complete, and one byte form per id."""
+
+    def __init__(self, honest: Iterable[Host]) -> None:
+        self.stores: dict[int, dict[bytes, None]] = {}
+        """By host, ids in the order stored."""
+        self.vertices: dict[bytes, SignedVertex] = {}
+        self._authors = {host.identity.author: host for host in honest}
+
+    def on_started(self, host: Host) -> None:
+        """A host has read its disk."""
+        self.stores[host.index] = store = {}
+        for vertex_id in host.disk.stored_ids():
+            wire = host.disk.read(vertex_id)
+            assert wire is not None, "the disk knows what it has listed"
+            self._enter(host, store, vertex_id, wire)
+        self._count(host, store)
+
+    def on_effects(self, host: Host, effects: Sequence[Effect]) -> None:
+        """A core has stored vertices."""
+        store = self.stores[host.index]
+        grown = False
+        for effect in effects:
+            if isinstance(effect, Persist) and isinstance(effect.record, StoreVertex):
+                self._enter(host, store, effect.record.id, effect.record.wire)
+                grown = True
+        if grown:
+            self._count(host, store)
+
+    def _count(self, host: Host, store: dict[bytes, None]) -> None:
+        held = host.view().vertices
+        if held != len(store):
+            raise CheckFailed(
+                "persisted", f"{host.identity.name} holds {held} vertices and kept {len(store)}"
+            )
+
+    def _enter(self, host: Host, store: dict[bytes, None], vertex_id: bytes, wire: bytes) -> None:
+        name = f"{vertex_id.hex()[:12]} at {host.identity.name}"
+        signed = remember_vertex(wire)
+        if signed.id != vertex_id:
+            raise CheckFailed("identified", f"{name} is stored under another id")
+        if vertex_id in store:
+            raise CheckFailed("stored-once", name)
+        first = self.vertices.setdefault(vertex_id, signed)
+        if first.wire != wire and signed.vertex.author in self._authors:
+            raise CheckFailed("one-form", f"{name} has other bytes elsewhere")
+        for ref in signed.vertex.parents:
+            if ref.id not in store:
+                raise CheckFailed("ancestor-closed", f"{name} lacks parent {ref.id.hex()[:12]}")
+            if self.vertices[ref.id].ref != ref:
+                raise CheckFailed("parent-lamport", f"{name} names a parent wrongly")
+        self._check_chain(name, signed)
+        store[vertex_id] = None
+
+    def _check_chain(self, name: str, signed: SignedVertex) -> None:
+        vertex = signed.vertex
+        if vertex.seq == 0:
+            return
+        previous = self.vertices[vertex.parents[0].id].vertex
+        slot = (previous.author, previous.lane, previous.seq)
+        if slot != (vertex.author, vertex.lane, vertex.seq - 1):
+            raise CheckFailed("own-previous", f"{name} does not stand on its predecessor")
+
+
+class Authorship(Observer):
+    """No honest author says two things in one slot, or is said to; and nobody speaks for it."""
+
+    def __init__(self, honest: Iterable[Host]) -> None:
+        self._homes = {host.identity.author: host.index for host in honest}
+        self._slots: dict[tuple[bytes, int, int], bytes] = {}
+        self._made: dict[bytes, None] = {}
+
+    def on_effects(self, host: Host, effects: Sequence[Effect]) -> None:
+        """A vertex is stored, at home or anywhere else."""
+        for effect in effects:
+            if isinstance(effect, Persist) and isinstance(effect.record, StoreVertex):
+                self._see(host, effect.record.wire)
+
+    def on_fact(self, host: Host, event: Event) -> None:
+        """A vertex was published, or an author accused."""
+        if isinstance(event, ForkSeen) and event.author in self._homes:
+            raise CheckFailed("accused", f"{host.identity.name} takes an honest author for forked")
+        if isinstance(event, Published):
+            self._take(event.signed)
+
+    def on_sent(self, host: Host, target: int, message: Message, size_bytes: int) -> None:
+        """An own vertex leaves its author."""
+        del target, size_bytes
+        if isinstance(message, Push | Items) and self._homes.get(host.identity.author) is not None:
+            for wire in message.vertices:
+                signed = remember_vertex(wire)
+                if signed.vertex.author == host.identity.author:
+                    self._take(signed)
+
+    def _see(self, host: Host, wire: bytes) -> None:
+        signed = remember_vertex(wire)
+        home = self._homes.get(signed.vertex.author)
+        if home is None:
+            return
+        if home == host.index:
+            self._made[signed.id] = None
+            return
+        if signed.id not in self._made:
+            raise CheckFailed("forged", f"{host.identity.name} took what its author never made")
+        self._take(signed)
+
+    def _take(self, signed: SignedVertex) -> None:
+        vertex = signed.vertex
+        slot = (vertex.author, vertex.lane, vertex.seq)
+        if vertex.author not in self._homes:
+            return
+        if self._slots.setdefault(slot, signed.id) != signed.id:
+            raise CheckFailed("one-per-slot", f"an honest author signed seq {vertex.seq} twice")
+
+
+class Durability(Observer):
+    """What was acknowledged or told survives every crash."""
+
+    def __init__(self, honest: Iterable[Host]) -> None:
+        self._honest = {host.index: None for host in honest}
+        self.acknowledged: dict[int, dict[bytes, None]] = {}
+
+    def on_fact(self, host: Host, event: Event) -> None:
+        """An application was told that something is durable."""
+        if isinstance(event, Published | VertexAdmitted):
+            self._require(host, event.signed.id, "told")
+        if isinstance(event, Published):
+            self.acknowledged.setdefault(host.index, {})[event.signed.id] = None
+
+    def on_started(self, host: Host) -> None:
+        """A host is back: everything it has acknowledged is there."""
+        for vertex_id in self.acknowledged.get(host.index, ()):
+            self._require(host, vertex_id, "acknowledged")
+
+    def on_sent(self, host: Host, target: int, message: Message, size_bytes: int) -> None:
+        """A host names vertices to others: it must have them for good."""
+        del target, size_bytes
+        if host.index not in self._honest:
+            return
+        match message:
+            case Push() | Items():
+                for wire in message.vertices:
+                    self._require(host, remember_vertex(wire).id, "sent")
+            case IHave():
+                for vertex_id in message.ids:
+                    self._require(host, vertex_id, "announced")
+            case Heads():
+                for ref in message.heads:
+                    self._require(host, ref.id, "named as a head")
+            case Digest():
+                self._require_count(host, message)
+            case Pong():
+                self._require_count(host, message.digest)
+            case _:
+                pass
+
+    def _require(self, host: Host, vertex_id: bytes, what: str) -> None:
+        if host.disk.read(vertex_id) is None or host.disk.unsynced_bytes:
+            name = vertex_id.hex()[:12]
+            raise CheckFailed("durable", f"{host.identity.name} has {what} {name} and can lose it")
+
+    def _require_count(self, host: Host, digest: Digest) -> None:
+        if host.disk.unsynced_bytes or digest.count > host.disk.vertex_count:
+            raise CheckFailed("durable", f"{host.identity.name} counts vertices it can lose")
+
+
+class Fairness(Observer):
+    """No honest host bans another, or charges it with what no network can make it look like."""
+
+    def __init__(self, honest: Iterable[Host]) -> None:
+        self._names = {host.name: host.index for host in honest}
+
+    def on_effects(self, host: Host, effects: Sequence[Effect]) -> None:
+        """A host draws a consequence."""
+        if host.name not in self._names:
+            return
+        for effect in effects:
+            if isinstance(effect, Penalise) and effect.peer in self._names:
+                what = f"{host.identity.name} charges an honest host: {effect.offence}"
+                if effect.ban_ms:
+                    raise CheckFailed("no-honest-ban", f"{what}, and bans it: {effect.detail}")
+                if effect.offence not in EXCUSED:
+                    raise CheckFailed("no-honest-offence", f"{what}: {effect.detail}")
+
+
+class Bounds(Observer):
+    """What peers can make a host hold has its limits, and no message is lost track of."""
+
+    def __init__(self) -> None:
+        self._limits = QuarantineLimits()
+        self._inputs = 0
+
+    def on_added(self, world: World) -> None:
+        """Look at this world."""
+        self._world = world
+
+    def on_event(self, target: int, kind: int, payload: Any) -> None:
+        """Anything has happened."""
+        del target, kind, payload
+        if not self._world.network.counters.conserved:
+            raise CheckFailed("conserved", f"messages were lost: {self._world.network.counters}")
+        if self._world.kernel.events > EVENTS_MAX:
+            raise CheckFailed("bounded-work", f"{EVENTS_MAX} events and no end")
+
+    def on_input(self, host: Host, entry: Input) -> None:
+        """Look at a core's sizes now and then."""
+        del entry
+        self._inputs += 1
+        if self._inputs % LOOK_EVERY == 0:
+            self._look(host)
+
+    def _look(self, host: Host) -> None:
+        view, limits = host.view(), self._limits
+        peers = len(view.peers) + 1
+        settings = host.settings.limits
+        for what, count, count_max in (
+            ("quarantined", view.quarantined, limits.count_max + limits.reserved_count_max),
+            (
+                "quarantined",
+                view.quarantined,
+                peers * len(host.world.hosts) * limits.peer_count_max,
+            ),
+            ("quarantined bytes", view.quarantined_bytes, limits.bytes_max),
+            ("fetching", view.fetching, settings.walk_ids_max),
+            ("of unknown authors", view.unknown_authors, peers * settings.wants_per_peer_max),
+            ("publications", view.publications_queued, settings.publications_max),
+        ):
+            if count > count_max:
+                raise CheckFailed("bounded", f"{host.identity.name}: {count} {what} > {count_max}")
+        if not host.pool.flow.balanced:
+            raise CheckFailed("balanced", f"{host.identity.name}: Little's law does not hold")
+
+
+class Agreement(Observer):
+    """Equal heads mean equal stores."""
+
+    def __init__(self, honest: Sequence[Host], books: Books, every_ms: int = 1_000) -> None:
+        self._honest = honest
+        self._books = books
+        self._every_ms = every_ms
+        self._due_ms = 0
+
+    def on_input(self, host: Host, entry: Input) -> None:
+        """Compare now and then, and when a run ends."""
+        if host.world.now_ms >= self._due_ms:
+            self._due_ms = host.world.now_ms + self._every_ms
+            self.check()
+
+    def on_end(self, world: World) -> None:
+        """Compare at the end of a phase."""
+        del world
+        self.check()
+
+    def check(self) -> None:
+        """Compare the stores of all hosts whose heads are equal."""
+        groups: dict[bytes, list[Host]] = {}
+        for host in self._honest:
+            if host.is_up:
+                groups.setdefault(host.view().heads_digest, []).append(host)
+        for hosts in groups.values():
+            forked = {fork.author for host in hosts for fork in host.view().forks}
+            first, *others = (self._find(host, forked) for host in hosts)
+            for host, ids in zip(hosts[1:], others, strict=True):
+                if ids != first:
+                    names = f"{hosts[0].identity.name} and {host.identity.name}"
+                    raise CheckFailed("heads-determine-stores", f"{names} differ under equal heads")
+
+    def _find(self, host: Host, forked: set[bytes]) -> set[bytes]:
+        vertices = self._books.vertices
+        store = self._books.stores[host.index]
+        return {item for item in store if vertices[item].vertex.author not in forked}

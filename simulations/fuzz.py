@@ -1,0 +1,205 @@
+"""One run of the fuzzer: a pure function of its spec.
+
+While things go wrong, safety must hold; then everything heals, and within a bound all honest hosts
+must agree, accept new publications, and have them everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dag.types import Kind
+from meshnode.core.commands import Publish
+from simulations.checkers import Agreement, Authorship, Books, Bounds, Durability, Fairness
+from simulations.errors import CheckFailed, SimulationFailed, Unreached
+from simulations.faults import find_dishonest, find_kinds
+from simulations.injector import Injector
+from simulations.kernel import NS_PER_MS
+from simulations.latency import Lognormal
+from simulations.mutants import switch_on
+from simulations.network import NetworkSettings
+from simulations.sometimes import Sometimes
+from simulations.spec import VERTICES_MIN, Spec
+from simulations.world import World
+
+if TYPE_CHECKING:
+    from simulations.host import Host
+
+KNOWLEDGE_SHARE = 0.2
+BODY_BYTES_MAX = 300
+PROGRESS_MS = 2_000
+"""New publications after agreement are spread over this."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a run; equal for equal specs."""
+
+    seed: int
+    nodes: int
+    fidelity: str
+    kinds: tuple[str, ...]
+    faults: int
+    check: str = ""
+    """The promise that was broken; empty if none was."""
+    message: str = ""
+    digest: str
+    events: int
+    virtual_ms: int
+    agreed_ms: int
+    """From the end of the faults to agreement; -1 if there was none."""
+    vertices: int
+    """Held by every honest host at the end; 0 where a run did not reach it."""
+    reached: tuple[str, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every promise held."""
+        return not self.check
+
+
+def run(spec: Spec) -> Result:
+    """Simulate one run."""
+    with switch_on(spec.mutant):
+        return Run(spec).carry_out()
+
+
+class Run:
+    """A world, its faults, its checkers and its phases."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.world = World(
+            spec.seed,
+            fidelity=spec.fidelity,
+            tie_break=spec.tie_break,
+            network=NetworkSettings(latency=Lognormal(spec.median_ms, spec.sigma), loss=spec.loss),
+        )
+        self.mesh = self.world.add_mesh(spec.nodes, suite=spec.suite, start=False)
+        dishonest = find_dishonest(spec.faults)
+        self.honest = [host for host in self.mesh if host.index not in dishonest]
+        self.sometimes = Sometimes()
+        self.books = Books(self.honest)
+        self.durability = Durability(self.honest)
+        for observer in (
+            Bounds(),
+            self.sometimes,
+            self.books,
+            Authorship(self.honest),
+            self.durability,
+            Fairness(self.honest),
+            Agreement(self.honest, self.books),
+        ):
+            self.world.add_observer(observer)
+        self.injector = Injector(self.world, self.mesh, spec.faults)
+        self._agreed_ms = -1
+        self._vertices = 0
+
+    def carry_out(self) -> Result:
+        """Go through all phases, and say how it ended."""
+        check = message = ""
+        try:
+            self._go()
+        except SimulationFailed as error:
+            check, message = name_failure(error), error.message
+        except Unreached as error:
+            check, message = "liveness", f"{error.message}: {self._describe_stuck()}"
+        except CheckFailed as error:
+            check, message = error.check, error.message
+        return self._report(check, message)
+
+    def _go(self) -> None:
+        for host in self.injector.hosts:
+            host.start()
+        self._schedule_publications()
+        self.world.run_for(self.spec.safety_ms)
+        self.injector.heal()
+        self._agreed_ms = self.world.run_until(self._is_settled, self.spec.heal_ms)
+        if any(type(fault).__name__ == "Cut" for fault in self.spec.faults):
+            self.sometimes.note("partition healed")
+        self._demand_progress()
+
+    def _schedule_publications(self) -> None:
+        stream = self.world.streams.get("workload")
+        hosts = self.injector.hosts
+        for _ in range(self.spec.publications):
+            host = hosts[stream.randrange(len(hosts))]
+            at_ms = stream.randrange(200, self.spec.safety_ms)
+            body = stream.randbytes(stream.randrange(BODY_BYTES_MAX))
+            picks = (stream.random() < KNOWLEDGE_SHARE, stream.random())
+            self.world.at(at_ms, self._publish, host, body, picks)
+
+    def _publish(self, host: Host, body: bytes, picks: tuple[bool, float]) -> None:
+        if not host.is_up:
+            return
+        names, place = picks
+        store = list(self.books.stores[host.index])
+        knowledge = (store[int(place * len(store))],) if names and store else ()
+        host.submit(Publish(Kind.NOTE, body, knowledge))
+
+    def _is_settled(self) -> bool:
+        views = [host.view() for host in self.honest]
+        return (
+            len({view.heads_digest for view in views}) == 1
+            and len({tuple(sorted(fork.author for fork in view.forks)) for view in views}) == 1
+            and all(view.speech == "open" and not view.publications_queued for view in views)
+            and all(len(view.peers) >= len(self.honest) - 1 for view in views)
+        )
+
+    def _demand_progress(self) -> None:
+        held = self.honest[0].view().vertices
+        count = max(len(self.honest), VERTICES_MIN - held)
+        before = sum(len(found) for found in self.durability.acknowledged.values())
+        for number in range(count):
+            at_ms = self.world.now_ms + number * PROGRESS_MS // count
+            host = self.honest[number % len(self.honest)]
+            self.world.at(at_ms, host.publish, number.to_bytes(2, "big"))
+
+        def is_done() -> bool:
+            after = sum(len(found) for found in self.durability.acknowledged.values())
+            return after >= before + count and self._is_settled()
+
+        self.world.run_until(is_done, self.spec.heal_ms)
+        self._check_end()
+
+    def _check_end(self) -> None:
+        for owner in self.honest:
+            for vertex_id in self.durability.acknowledged.get(owner.index, ()):
+                for host in self.honest:
+                    if vertex_id not in self.books.stores[host.index]:
+                        name = f"{vertex_id.hex()[:12]} of {owner.identity.name}"
+                        raise CheckFailed("survives", f"{host.identity.name} lacks {name}")
+        self._vertices = min(host.view().vertices for host in self.honest)
+
+    def _describe_stuck(self) -> str:
+        return "; ".join(
+            f"{host.identity.name} {view.speech} {len(view.peers)} peers {view.vertices} vertices "
+            f"heads {view.heads_digest.hex()[:8]} queued {view.publications_queued} "
+            f"waiting {view.quarantined} forks {len(view.forks)}"
+            for host in self.honest
+            if (view := host.view())
+        )
+
+    def _report(self, check: str, message: str) -> Result:
+        return Result(
+            seed=self.spec.seed,
+            nodes=self.spec.nodes,
+            fidelity=self.spec.fidelity,
+            kinds=find_kinds(self.spec.faults),
+            faults=len(self.spec.faults),
+            check=check,
+            message=message,
+            digest=self.world.digest,
+            events=self.world.kernel.events,
+            virtual_ms=self.world.kernel.now_ns // NS_PER_MS,
+            agreed_ms=self._agreed_ms,
+            vertices=self._vertices,
+            reached=self.sometimes.reached,
+        )
+
+
+def name_failure(error: SimulationFailed) -> str:
+    """The broken promise; for anything else that raised, its class."""
+    cause = error.__cause__
+    return cause.check if isinstance(cause, CheckFailed) else f"raised-{type(cause).__name__}"

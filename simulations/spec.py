@@ -1,0 +1,97 @@
+"""A run as data: everything that decides it, as JSON lines that replay it.
+
+The first line is the run, each further line one fault of its plan.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from simulations.errors import SimulationError
+from simulations.faults import Fault, draw_plan
+from simulations.fidelity import Fidelity
+from simulations.kernel import TieBreak
+from simulations.streams import Streams
+
+NODES_MIN: Final = 4
+NODES_MAX: Final = 10
+VERTICES_MIN: Final = 200
+FORMAT: Final = 1
+
+
+class BadPlan(SimulationError):
+    """A saved plan cannot be read."""
+
+    code = "bad_plan"
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """One run; equal specs give equal digests."""
+
+    seed: int
+    nodes: int
+    safety_ms: int
+    """How long things go wrong."""
+    heal_ms: int = 180_000
+    """How soon after that all honest hosts must agree."""
+    publications: int = VERTICES_MIN
+    suite: Literal["hybrid", "ed25519"] = "ed25519"
+    fidelity: Fidelity = "objects"
+    tie_break: TieBreak = "random"
+    median_ms: int = 20
+    """Latency one way."""
+    sigma: float = 0.1
+    loss: float = 0.0
+    mutant: str = ""
+    """A seeded bug that is switched on; see `simulations.mutants`."""
+    faults: tuple[Fault, ...] = ()
+
+
+class _Header(Spec, frozen=True, kw_only=True):
+    format: int = FORMAT
+
+
+def draw_spec(seed: int, *, fidelity: Fidelity = "objects", mutant: str = "") -> Spec:
+    """The run that a seed stands for."""
+    stream = Streams(seed).get("spec")
+    nodes = stream.randint(NODES_MIN, NODES_MAX)
+    safety_ms = stream.randrange(12_000, 24_000)
+    return Spec(
+        seed=seed,
+        nodes=nodes,
+        safety_ms=safety_ms,
+        publications=stream.randrange(VERTICES_MIN, VERTICES_MIN + 60),
+        fidelity=fidelity,
+        median_ms=stream.choice((1, 5, 20, 60, 120)),
+        sigma=stream.choice((0.0, 0.1, 0.5)),
+        loss=stream.choice((0.0, 0.0, 0.01, 0.1)),
+        mutant=mutant,
+        faults=draw_plan(stream, nodes, safety_ms),
+    )
+
+
+def save_spec(spec: Spec, path: Path) -> None:
+    """Write a run as JSON lines."""
+    fields = {name: getattr(spec, name) for name in Spec.__struct_fields__}
+    header = _Header(**{**fields, "faults": ()})
+    lines = [msgspec.json.encode(header), *(msgspec.json.encode(fault) for fault in spec.faults)]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+def load_spec(path: Path) -> Spec:
+    """Read a run back. Raises `BadPlan`."""
+    try:
+        first, *others = path.read_bytes().splitlines()
+        header = msgspec.json.decode(first, type=_Header)
+        faults = tuple(msgspec.json.decode(line, type=Fault) for line in others if line.strip())
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        raise BadPlan(
+            f"{path}: {error}", hint="give a file that `fuzz` or `shrink` wrote"
+        ) from None
+    if header.format != FORMAT:
+        raise BadPlan(f"{path} has format {header.format}, this version reads {FORMAT}")
+    fields = {name: getattr(header, name) for name in Spec.__struct_fields__}
+    return Spec(**{**fields, "faults": faults})
