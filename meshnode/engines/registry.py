@@ -53,7 +53,8 @@ def resolve_name(name: str) -> str:
         return "embedded" if embedded_is_installed() else "echo"
     if name not in _ENTRIES:
         raise ConfigError(
-            f"there is no engine named {name!r}", hint=f"choose one of {', '.join(engine_names())}, none"
+            f"there is no engine named {name!r}",
+            hint=f"choose one of {', '.join(engine_names())}, none",
         )
     return name
 
