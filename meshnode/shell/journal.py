@@ -49,7 +49,8 @@ class Journal:
         try:
             await self._writes.run(self._open)
         except BaseException:
-            await self._end_threads()
+            await self._reads.close()
+            await self._writes.close()
             raise
 
     def _open(self) -> None:
@@ -108,11 +109,16 @@ class Journal:
     async def close(self) -> None:
         """Finish what was begun, fold the log into the main file, give the lock back."""
         self._disarm_checkpoint()
+        reader, self._reader = self._reader, None  # from now on reads are refused
         try:
+            # A connection that is closed under a read of another thread is undefined behaviour.
+            await self._reads.close()
+            if reader is not None:
+                await self._writes.run(reader.close)
             if self._writer is not None:
                 await self._writes.run(self._finish)
         finally:
-            await self._end_threads()
+            await self._writes.close()
 
     def _finish(self) -> None:
         try:
@@ -128,10 +134,6 @@ class Journal:
                 store.close()
         self._reader = self._writer = None
         self._lock.release()
-
-    async def _end_threads(self) -> None:
-        await self._reads.close()
-        await self._writes.close()
 
     def _arm_checkpoint(self, writer: Store) -> None:
         self._disarm_checkpoint()

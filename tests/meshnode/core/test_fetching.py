@@ -73,7 +73,8 @@ def test_answers_in_parts_extend_the_deadline():
     bench.gets()
     bench.answer(1_500, "a", vertices[0], last=False)
     bench.requests.tick(3_000)
-    bench.answer(3_000, "a", vertices[1])
+    unwanted = DagBuilder(authors=3).profiles().vertices[2]
+    bench.answer(3_000, "a", vertices[1], unwanted)
     assert len(bench.fetching) == 0
     assert bench.offences == []
     assert bench.requests.next_deadline() is None

@@ -52,6 +52,29 @@ async def test_journal_remembers_after_closing_and_opening(tmp_path):
     await again.close()
 
 
+async def test_read_under_way_ends_before_its_connection_is_closed(tmp_path, monkeypatch):
+    journal = await open_journal(tmp_path, NETWORK)
+    await journal.append(RECORDS)
+    reading, closed = threading.Event(), threading.Event()
+    read, close = Store.read, Store.close
+
+    def read_slowly(store, ids):
+        reading.set()
+        closed.wait(0.3)
+        return read(store, ids)
+
+    def close_first(store):
+        close(store)
+        closed.set()
+
+    monkeypatch.setattr(Store, "read", read_slowly)
+    monkeypatch.setattr(Store, "close", close_first)
+    answer = asyncio.create_task(journal.read([RECORDS[3].id]))
+    await asyncio.to_thread(reading.wait, 5)
+    await journal.close()
+    assert await answer == {RECORDS[3].id: RECORDS[3].wire}
+
+
 async def test_journal_leaves_one_file_and_no_thread_after_closing(tmp_path):
     before = set(threading.enumerate())
     journal = await open_journal(tmp_path, NETWORK)
