@@ -144,21 +144,26 @@ class JoinServer:
         self._invitations = invitations
         self._load_credentials = load_credentials
         self._now_ms = now_ms
-        self._serving = 0
+        self._serving: dict[PeerId, None] = {}
 
     async def serve(self, stream: FrameStream) -> None:
         """Answer one stream. Raises `InvalidMessage` for what no joiner sends."""
-        if self._serving >= SERVED_AT_ONCE_MAX:
-            await _refuse(stream, "overloaded", "too many join at once; try again in a moment")
+        if stream.peer in self._serving:
+            stream.reset()  # a joiner asks once; a stranger must not take every place
             return
-        self._serving += 1
         try:
             async with asyncio.timeout(JOIN_TIMEOUT_MS / 1000):
-                await self._answer(stream)
+                if len(self._serving) >= SERVED_AT_ONCE_MAX:
+                    message = "too many join at once; try again in a moment"
+                    await _refuse(stream, "overloaded", message)
+                    return
+                self._serving[stream.peer] = None
+                try:
+                    await self._answer(stream)
+                finally:
+                    del self._serving[stream.peer]
         except TimeoutError:
             stream.reset()
-        finally:
-            self._serving -= 1
 
     async def _answer(self, stream: FrameStream) -> None:
         frame = await stream.receive()

@@ -137,7 +137,7 @@ async def test_silent_joiner_is_let_go(tmp_path, monkeypatch):
     monkeypatch.setattr(joining, "JOIN_TIMEOUT_MS", 50)
     async with Scene(tmp_path) as scene:
         assert await ask_raw(scene) == []
-        assert scene.server._serving == 0
+        assert not scene.server._serving
 
 
 @pytest.mark.parametrize("frame", [b"", b"\x00", b"\xff" * 600, encode([1, 2, 3])])
@@ -158,6 +158,21 @@ async def test_too_many_at_once_are_told_to_wait(tmp_path, monkeypatch):
         monkeypatch.setattr(joining, "SERVED_AT_ONCE_MAX", 0)
         (answer,) = await ask_raw(scene, b"?")
         assert msgspec.msgpack.decode(answer, type=JoinRefused).code == "overloaded"
+
+
+async def test_stranger_takes_one_place_however_many_streams_it_opens(tmp_path):
+    async with Scene(tmp_path) as scene:
+        transport = MemoryTransport(scene.hub, STRANGER)
+        await transport.start(Member(None))
+        await transport.dial(MEMBER, ["memory:member"])
+        streams = [
+            await transport.open_stream(MEMBER) for _ in range(joining.SERVED_AT_ONCE_MAX + 1)
+        ]
+        for stream in streams[1:]:
+            with pytest.raises(StreamReset):
+                await stream.receive()
+        assert (await scene.join()).inviter == scene.person.author
+        await transport.close()
 
 
 def lie(*frames):
