@@ -34,6 +34,8 @@ BOOK_STORED_MAX: Final = 256
 YIELD_MS: Final = 100
 """How long the larger transport id leaves the dial to the smaller."""
 ALONE_AGAIN_MS: Final = 60_000
+PROVED_MAX: Final = ADDRESSES_MAX // 2
+"""Addresses of a peer that no profile can push out: anybody may name its key in a profile."""
 TRIED_MAX: Final = 8
 """Attempts that the report of being alone lists."""
 
@@ -47,6 +49,8 @@ class _Contact:
 
     peer: str
     addresses: tuple[str, ...] = ()
+    proved: tuple[str, ...] = ()
+    """Of these, the ones from the peer itself or from the operator."""
     asked_for: bool = False
     """By the operator or a ticket: kept whatever the size of the network."""
     due_ms: int = 0
@@ -91,7 +95,7 @@ class Membership:
         """Take up the addresses of the last run."""
         self._stored = _decoder.decode(stored) if stored else {}
         for peer, addresses in self._stored.items():
-            self._learn(now_ms, peer, addresses)
+            self._learn(now_ms, peer, addresses, proved=True)
         self._alone_due_ms = now_ms + self._timing.alone_ms
 
     def leave(self) -> None:
@@ -100,7 +104,7 @@ class Membership:
 
     def connect(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> None:
         """Keep a connection to a peer, from now on."""
-        contact = self._learn(now_ms, peer, addresses)
+        contact = self._learn(now_ms, peer, addresses, proved=True)
         contact.asked_for = True
         self._partners = None
         contact.due_ms = now_ms
@@ -115,7 +119,9 @@ class Membership:
         ):
             self._learn(now_ms, peer, author.addresses[:ADDRESSES_MAX])
 
-    def _learn(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> _Contact:
+    def _learn(
+        self, now_ms: int, peer: str, addresses: tuple[str, ...], *, proved: bool = False
+    ) -> _Contact:
         """Put addresses before those known of a peer."""
         contact = self._contacts.get(peer)
         if contact is None:
@@ -124,7 +130,9 @@ class Membership:
             link = self._peers.get_open(peer)
             if link is not None:
                 contact.connected_ms = link.since_ms
-        merged = dict.fromkeys((*addresses, *contact.addresses))
+        if proved:
+            contact.proved = addresses[:PROVED_MAX]
+        merged = dict.fromkeys((*contact.proved, *addresses, *contact.addresses))
         contact.addresses = tuple(merged)[:ADDRESSES_MAX]
         self._partners = None
         return contact
@@ -146,7 +154,7 @@ class Membership:
         addresses = link.hello.addresses
         if not addresses or len(self._contacts) >= self._settings.limits.members_max:
             return
-        self._learn(now_ms, link.peer, addresses)
+        self._learn(now_ms, link.peer, addresses, proved=True)
         if self._stored.get(link.peer) != addresses:
             self._stored.pop(link.peer, None)
             self._stored[link.peer] = addresses

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from dag.canonical import encode
 from dag.errors import Offence
+from dag.types import Kind
 from meshnode.core.commands import Connect, Leave
 from meshnode.core.effects import Dial
 from meshnode.core.events import Alone
@@ -114,6 +118,27 @@ def test_banned_peers_are_dialled_when_the_ban_has_ended():
     ban_ms = lone.settings.timing.ban_ms
     assert not dials(lone.tick(ban_ms // 2))
     assert dials(lone.tick(ban_ms // 2 + 500))
+
+
+def test_profile_of_somebody_else_does_not_push_out_a_peers_own_addresses():
+    builder = DagBuilder(authors=2).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet(addresses=("/own/1", "/own/2"))
+    lone.receive(peer, lone.vertices(*builder.vertices))
+    person = make_person(len(builder.people))
+    builder.people.append(person)
+    body = msgspec.structs.replace(
+        person.profile(builder.invite(1, 2), tuple(f"/false/{n}" for n in range(8))),
+        libp2p_key=lone.partner.keys.libp2p_key,
+    )
+    false = builder.vertex(
+        2, kind=Kind.PROFILE, body=encode(body), parents=[builder.profile_ref(1)]
+    )
+    lone.receive(peer, lone.vertices(false))
+    assert lone.node.is_stored(false.id)
+    lone.disconnect(peer)
+    (dial,) = dials(lone.tick(3_000))
+    assert dial.addresses[:3] == ("/own/1", "/own/2", "/false/0")
 
 
 def test_addresses_from_hello_are_remembered_over_restarts():
