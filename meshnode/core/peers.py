@@ -194,6 +194,9 @@ class Peers:
         link = self._links.pop(peer, None)
         if link is not None and link.phase is Phase.READY:
             self._lose(now_ms, link, reason)
+        if link is not None:
+            # A PROOF that is still being signed or verified belongs to no later connection.
+            link.phase = Phase.CLOSED
         return link
 
     def close(self, now_ms: int, link: Link, reason: str) -> None:

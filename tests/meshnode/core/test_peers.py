@@ -8,7 +8,7 @@ from dag.errors import Offence
 from meshnode.core.commands import Connect, Leave
 from meshnode.core.effects import Hangup, Penalise, RunJob, Send
 from meshnode.core.events import OffenceSeen, PeerLost, PeerReady
-from meshnode.core.inputs import Candidate, Standing, Vertices
+from meshnode.core.inputs import Candidate, Connected, Disconnected, Received, Standing, Vertices
 from meshnode.core.messages import Advert, Digest, Goodbye, Ping, Pong, Proof
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
@@ -311,6 +311,26 @@ def test_own_proof_is_not_sent_after_a_hangup():
     lone.receive(peer, lone.hello(peer), finish=False)
     lone.reject(peer, Offence.MALFORMED, "x")
     assert not [e for e in lone.finish_jobs() if isinstance(e, Send)]
+
+
+def test_own_proof_is_not_sent_over_the_next_connection():
+    lone = LoneCore()
+    peer = lone.connect()
+    lone.handle(Received(lone.now_ms, peer, lone.hello(peer)), finish=False)
+    lone.handle(Disconnected(lone.now_ms, peer, "gone"), finish=False)
+    lone.handle(Connected(lone.now_ms, peer, inbound=True, address="/sim/x"), finish=False)
+    assert lone.jobs
+    assert lone.sent(lone.finish_jobs(), Proof) == []
+
+
+def test_a_verdict_is_not_for_the_next_connection():
+    lone = LoneCore()
+    peer = lone.greet(ready=False, answer=False)
+    lone.handle(Disconnected(lone.now_ms, peer, "gone"), finish=False)
+    lone.handle(Connected(lone.now_ms, peer, inbound=True, address="/sim/x"), finish=False)
+    lone.finish_jobs()
+    assert not lone.node.view().peers
+    assert not lone.hangups
 
 
 def test_connect_to_itself_or_nowhere_is_rejected():
