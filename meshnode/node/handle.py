@@ -142,7 +142,7 @@ class NodeHandle:
             engine=None if self._desk is None else show_engine(self._desk),
             home=None if setup.home is None else str(setup.home.path),
             key_mode=setup.key_mode,
-            problems=(*setup.problems, *describe_problems(view)),
+            problems=tuple(describe_problems(view)),
         )
 
     async def peers(self) -> list[PeerInfo]:

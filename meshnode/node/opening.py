@@ -164,7 +164,7 @@ async def _prepare(
     invitation = None if ticket is None else decode_ticket(ticket)
     home = await asyncio.to_thread(_open_home, config, stack)
     stack.enter_context(home.lock(now_ms=now_ms))
-    identity, choice = await asyncio.to_thread(
+    identity = await asyncio.to_thread(
         partial(open_identity, home, config, passphrase, now_ms=now_ms)
     )
     name = await asyncio.to_thread(choose_name, home, config, identity)
@@ -184,7 +184,6 @@ async def _prepare(
         membership=network.membership,
         home=home if kept else None,
         key_mode=identity.mode if kept else None,
-        problems=(choice.warning,) if kept and choice.warning else (),
     )
 
 

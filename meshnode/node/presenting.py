@@ -196,12 +196,24 @@ def describe_problems(view: NodeView) -> list[str]:
             "`meshnode identity new`"
         )
     if view.alone is not None:
-        tried = ", ".join(f"{address} ({result})" for address, result in view.alone[-_TRIED_SHOWN:])
         problems.append(
-            f"no member answers; tried {tried or 'nothing: no address is known'}: start one of "
-            "them, or join again with a fresh ticket"
+            f"no member answers; tried {_describe_attempts(view.alone)}: start one of them, or "
+            "join again with a fresh ticket"
         )
     return problems
+
+
+def _describe_attempts(tried: Sequence[tuple[str, str]]) -> str:
+    """The addresses tried last, each once, with what was found there last."""
+    found: dict[str, str] = {}
+    for address, result in reversed(tried):
+        # A failed dial names all addresses it tried, and ends with advice.
+        _, _, own = result.partition(f"{address}: ")
+        reason = (own or result).partition("; ")[0].partition(", /")[0]
+        found.setdefault(address.partition("/p2p/")[0], reason)
+    shown = [f"{address} ({reason})" for address, reason in list(found.items())[:_TRIED_SHOWN]]
+    more = len(found) - len(shown)
+    return ", ".join(shown + [f"{more} more"] * (more > 0)) or "nothing: no address is known"
 
 
 def show_engine(desk: Desk) -> EngineView:

@@ -49,7 +49,6 @@ class NodeSetup:
     home: Home | None = None
     """None for a node that keeps nothing."""
     key_mode: str | None = None
-    problems: tuple[str, ...] = ()
 
 
 def make_transport(
@@ -74,7 +73,7 @@ def make_transport(
 
 def open_identity(
     home: Home, config: NodeConfig, passphrase: Secret | None, *, now_ms: int
-) -> tuple[Identity, PassphraseChoice]:
+) -> Identity:
     """Open the home's key store, or make one. Blocks while it derives the key."""
     given = passphrase or config.passphrase
     choice = (
@@ -82,7 +81,7 @@ def open_identity(
         if given is None
         else PassphraseChoice(given)
     )
-    return home.ensure_identity(choice.passphrase, now_ms=now_ms), choice
+    return home.ensure_identity(choice.passphrase, now_ms=now_ms)
 
 
 def choose_name(home: Home, config: NodeConfig, identity: Identity) -> str:

@@ -98,6 +98,20 @@ def test_kind_is_read_by_name():
         ("forked", None, ("another process",)),
         ("open", (), ("no address is known",)),
         ("open", (("/ip4/1", "refused"),), ("tried /ip4/1 (refused): start one",)),
+        (
+            "open",
+            (
+                ("/ip4/1/p2p/Qm", "cannot reach Qm: /ip4/1/p2p/Qm: refused, /ip4/2: silent; look"),
+                ("/ip4/2", "cannot reach Qm: /ip4/1/p2p/Qm: refused, /ip4/2: silent; look"),
+                ("/ip4/1", "cannot reach Qm: /ip4/1: closed, too; look"),
+            ),
+            ("tried /ip4/1 (closed, too), /ip4/2 (silent): start one",),
+        ),
+        (
+            "open",
+            tuple((f"/ip4/{number}", "refused") for number in range(6)),
+            ("/ip4/2 (refused), 2 more: start one",),
+        ),
     ],
 )
 def test_problems_name_what_was_tried_and_what_to_do(speech, alone, words):
