@@ -34,6 +34,8 @@ WALK_AFTER_ROUNDS: Final = 2
 """Fruitless exchanges with a peer after which its heads are fetched one by one."""
 HISTORY_STEPS: Final = 8
 """Into how many steps the time is cut that a push is given to arrive."""
+LAG_FACTOR: Final = 5
+"""A push to a peer that lags takes at most so many times as long as one to a peer that does not."""
 WALK_AT_ONCE_MAX: Final = 64
 """A store of so few vertices is fetched at once where nothing in common is known. Of a larger one
 the other side sends what is missing, if it knows but one vertex of this side."""
@@ -98,7 +100,7 @@ class Reconciliation:
         history = self._history
         if not history or now_ms - history[-1][0] >= self._timing.unequal_ms // HISTORY_STEPS:
             history.append((now_ms, len(self._index)))
-            del history[: -2 * HISTORY_STEPS]
+            del history[: -2 * LAG_FACTOR * HISTORY_STEPS]
 
     @property
     def digest(self) -> Digest:
@@ -162,16 +164,17 @@ class Reconciliation:
         if message.reply:
             self._outbox.send((peer,), self._make_heads(reply=False))
         if known or not message.heads:
-            self._send_missing(now_ms, peer, side, known, fresh=fresh)
+            self._send_missing(now_ms, peer, known, message.digest.count, fresh=fresh)
         small = not known and message.digest.count <= WALK_AT_ONCE_MAX
         if unknown and (small or side.rounds >= WALK_AFTER_ROUNDS):
             self._fetching.want(peer, unknown, now_ms)
         self.on_digest(now_ms, peer, message.digest)
 
     def _send_missing(
-        self, now_ms: int, peer: str, side: _Side, known: list[bytes], *, fresh: bool
+        self, now_ms: int, peer: str, known: list[bytes], theirs: int, *, fresh: bool
     ) -> None:
         """Send what the peer lacks, but for what is under way to it anyhow."""
+        side = self._sides[peer]
         if side.sent_ms >= 0 and now_ms - side.sent_ms < self._timing.unequal_ms:
             return
         side.sent_ms = now_ms
@@ -179,18 +182,30 @@ class Reconciliation:
         lacking = index.collect_ancestors(
             [ref.id for ref in self.heads], exclude=known, count_max=TRANSFER_IDS_MAX
         )
-        settled = len(index) if fresh else self._get_settled(now_ms)
+        settled = len(index) if fresh else self._get_settled(now_ms, theirs)
         ids = [ref.id for ref in lacking if self._get_position(ref.id) < settled]
         if ids:
             self._outbox.send_stored(peer, 0, tuple(ids))
 
-    def _get_settled(self, now_ms: int) -> int:
-        """How many vertices were stored long enough ago to have reached every peer by push."""
-        settled = len(self._index)
-        for at_ms, count in reversed(self._history):
-            if now_ms - at_ms < self._timing.unequal_ms:
-                settled = min(settled, count - 1)
+    def _get_settled(self, now_ms: int, theirs: int) -> int:
+        """How many vertices have had the time to reach a peer that holds `theirs` of them by push.
+
+        While the store grows, a peer that lags holds about as many as this node did a while ago: what
+        came since is on its way to it. Beyond some time it must be lost.
+        """
+        push_ms = self._timing.unequal_ms
+        settled = self._count_stored(now_ms - push_ms)
+        if settled < len(self._index):
+            settled = min(settled, max(theirs, self._count_stored(now_ms - LAG_FACTOR * push_ms)))
         return settled
+
+    def _count_stored(self, until_ms: int) -> int:
+        """How many vertices were stored by then."""
+        count = len(self._index)
+        for at_ms, count_then in reversed(self._history):
+            if at_ms > until_ms:
+                count = count_then - 1
+        return count
 
     def _get_position(self, vertex_id: bytes) -> int:
         entry = self._index.get(vertex_id)

@@ -2,15 +2,16 @@
 
 Without this a node that publishes faster than its peers admit fills their queues. Vertices then
 reach a peer seconds apart from the parents they stand on, fill its quarantine, are dropped and
-fetched again, which slows everybody further. So the slowest peer sets the pace, but only for a
-moment: whoever stays behind for longer than `PATIENCE_S` has no say for `IGNORED_S`, so that a
-hostile or broken peer costs a publisher a small share of its time. What such a peer misses
-reconciliation brings it later.
+fetched again, which slows everybody further. So the slowest peer sets the pace, but not for long:
+whoever takes nothing for `PATIENCE_S`, or stays behind for `BEHIND_MAX_S`, has no say for
+`IGNORED_S`, so that a broken or hostile peer costs a publisher a share of its time and no more. What
+such a peer misses reconciliation brings it later.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from meshnode.transport.base import Channel, PeerId
@@ -23,8 +24,19 @@ if TYPE_CHECKING:
 QUEUED_BYTES_MAX: Final = 64 * 1024
 """A peer for which more than this is queued is behind; some more is on the wire already."""
 PATIENCE_S: Final = 1.0
+BEHIND_MAX_S: Final = 5.0
 IGNORED_S: Final = 10.0
 _REST_S: Final = 0.002
+
+
+@dataclass(slots=True)
+class _Lag:
+    """A peer that is behind."""
+
+    since_s: float
+    progress_s: float
+    """When its queue was last seen to shrink."""
+    queued_bytes: int
 
 
 class Pace:
@@ -34,8 +46,7 @@ class Pace:
         self._transport = transport
         self._get_peers = get_peers
         self._turn = asyncio.Lock()
-        self._behind_s: dict[str, float] = {}
-        """Since when a peer is behind."""
+        self._lags: dict[str, _Lag] = {}
         self._ignored_s: dict[str, float] = {}
         """Until when a peer has no say."""
 
@@ -47,24 +58,26 @@ class Pace:
                 await asyncio.sleep(_REST_S)
 
     def _must_wait(self) -> bool:
-        queued_bytes = self._transport.queued_bytes
-        behind = [
-            peer
-            for peer in self._get_peers()
-            if queued_bytes(PeerId(peer), Channel.CONTROL) > QUEUED_BYTES_MAX
-        ]
-        if not behind and not self._behind_s:
+        behind: dict[str, int] = {}
+        for peer in self._get_peers():
+            queued_bytes = self._transport.queued_bytes(PeerId(peer), Channel.CONTROL)
+            if queued_bytes > QUEUED_BYTES_MAX:
+                behind[peer] = queued_bytes
+        if not behind and not self._lags:
             return False
         return self._judge(behind)
 
-    def _judge(self, behind: Sequence[str]) -> bool:
+    def _judge(self, behind: dict[str, int]) -> bool:
         """Whether any of those that are behind is still waited for."""
         now_s = asyncio.get_running_loop().time()
-        self._behind_s = {peer: self._behind_s.get(peer, now_s) for peer in behind}
-        self._ignored_s = {peer: at for peer, at in self._ignored_s.items() if at > now_s}
-        waited_for = False
-        for peer, since_s in self._behind_s.items():
-            if now_s - since_s >= PATIENCE_S:
+        self._ignored_s = {peer: at_s for peer, at_s in self._ignored_s.items() if at_s > now_s}
+        lags: dict[str, _Lag] = {}
+        for peer, queued_bytes in behind.items():
+            lag = lags[peer] = self._lags.get(peer) or _Lag(now_s, now_s, queued_bytes)
+            if queued_bytes < lag.queued_bytes:
+                lag.progress_s = now_s
+            lag.queued_bytes = queued_bytes
+            if now_s - lag.progress_s >= PATIENCE_S or now_s - lag.since_s >= BEHIND_MAX_S:
                 self._ignored_s[peer] = now_s + IGNORED_S
-            waited_for = waited_for or peer not in self._ignored_s
-        return waited_for
+        self._lags = lags
+        return any(peer not in self._ignored_s for peer in lags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshnode.core.effects import SendStored
 from meshnode.core.messages import Digest, Get, Heads, Push
 from meshnode.core.reconciliation import PATIENCE_MS
 from tests.support.core_net import CoreNet
@@ -144,10 +145,43 @@ def test_who_is_behind_does_not_ask_while_vertices_keep_arriving():
     lone.receive(one, Digest(view.heads_digest, view.vertices, view.lamport))
     ahead = Digest(bytes(32), 1_000, 1_000)
     lone.receive(one, ahead)
-    asked_after_ms = 0
-    effects = []
-    while not lone.sent(effects, Heads):
+    for waited_ms in range(500, PATIENCE_MS, 500):
         lone.receive(one, lone.vertices(builder.vertex(1)))
-        effects = lone.tick(500)
-        asked_after_ms += 500
-    assert asked_after_ms == PATIENCE_MS
+        assert not lone.sent(lone.tick(500), Heads), waited_ms
+    assert lone.sent(lone.tick(500), Heads)
+
+
+def test_peer_that_lags_is_not_sent_what_is_on_its_way_to_it():
+    builder = DagBuilder(authors=3).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    one = lone.greet()
+    lone.receive(one, lone.vertices(request=1))
+    lone.receive(one, lone.vertices(*builder.vertices[1:3]))
+    known = builder.vertices[1:3]
+    refs = tuple(sorted(signed.ref for signed in known))
+    held = lone.node.view().vertices
+
+    def ask():
+        digest = Digest(bytes(32), held, 1)
+        (*_, stored) = [
+            (),
+            *(
+                effect.ids
+                for effect in lone.receive(one, Heads(refs, digest, reply=False))
+                if isinstance(effect, SendStored)
+            ),
+        ]
+        return stored
+
+    ask()
+    vertices = []
+    for _ in range(12):
+        vertices.append(builder.vertex(1, parents=()))
+        lone.receive(one, lone.vertices(vertices[-1]))
+        lone.tick(500)
+    sent = ask()
+    assert vertices[0].id in sent
+    assert vertices[-1].id not in sent
+    assert len(sent) < len(vertices) // 2
+    lone.tick(2_000)
+    assert vertices[-1].id in ask()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from meshnode.shell.pacing import IGNORED_S, PATIENCE_S, QUEUED_BYTES_MAX, Pace
+from meshnode.shell.pacing import BEHIND_MAX_S, IGNORED_S, PATIENCE_S, QUEUED_BYTES_MAX, Pace
 from tests.support.fake_transport import FakeTransport
 
 
@@ -65,6 +65,15 @@ def test_peer_that_stays_behind_loses_its_say_for_a_while(monkeypatch):
     loop.now_s += 0.2
     queues.sizes["slow"] = QUEUED_BYTES_MAX + 1
     assert pace._must_wait()
+
+
+def test_peer_that_takes_what_is_queued_is_waited_for_longer(monkeypatch):
+    pace, queues, loop = make(monkeypatch, a=2 * QUEUED_BYTES_MAX)
+    while loop.now_s < BEHIND_MAX_S:
+        assert pace._must_wait(), loop.now_s
+        queues.sizes["a"] -= 1
+        loop.now_s += PATIENCE_S / 2
+    assert not pace._must_wait()
 
 
 def test_peer_that_is_gone_is_forgotten(monkeypatch):
