@@ -14,7 +14,7 @@ from meshnode.cli.formats import format_count, format_id
 from meshnode.cli.options import ForegroundOption, HomeOption, JsonOption, accept_stdin
 from meshnode.cli.output import clean_line, note, print_json, say
 from meshnode.cli.setup import (
-    check_engine_name,
+    check_engine,
     choose_key_passphrase,
     load_settings,
     prepare_identity,
@@ -57,7 +57,7 @@ async def join(
     decode_ticket(text)  # a slip of the hand is told before anything is made
     flags = options.make_flags()
     config = load_settings(home, **flags)
-    check_engine_name(config)
+    check_engine(config)
     assert config.home is not None, "settings always name a home"
     opened = open_home(config.home, check=config.host_binding)
     if find_runtime(opened.runtime_path) is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshnode.cli.formats import format_id
 from meshnode.cli.output import clean_line, is_interactive, note
-from meshnode.config_file import load_config
+from meshnode.config_file import load_config, resolve_engine_options
 from meshnode.errors import CommandRejected, KeystoreError
 from meshnode.passphrase import choose_passphrase
 from meshnode.runtime_file import find_runtime
@@ -28,8 +28,12 @@ def load_settings(home: Path | None, **flags: object) -> NodeConfig:
     return load_config(home, {key: value for key, value in flags.items() if value != ()}).config
 
 
-def check_engine_name(config: NodeConfig) -> None:
-    """Refuse an engine nobody knows before anything is made. Raises `ConfigError`."""
+def check_engine(config: NodeConfig) -> None:
+    """Refuse an unknown engine, or a key it cannot have, before anything is made.
+
+    Raises `ConfigError`.
+    """
+    resolve_engine_options(config.engine_options, os.environ)
     if config.engine not in {None, "none"}:
         from meshnode.engines.registry import resolve_name
 

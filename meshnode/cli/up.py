@@ -20,7 +20,7 @@ from meshnode.cli.options import (
 )
 from meshnode.cli.output import print_json
 from meshnode.cli.setup import (
-    check_engine_name,
+    check_engine,
     choose_key_passphrase,
     load_settings,
     prepare_identity,
@@ -127,7 +127,7 @@ async def up(
     """Start this machine's node; what is missing is made, and said."""
     flags = options.make_flags() | {"network_name": network_name, "suite": suite}
     config = load_settings(home, **flags)
-    check_engine_name(config)
+    check_engine(config)
     assert config.home is not None, "settings always name a home"
     opened = open_home(config.home, check=config.host_binding)
     refuse_while_running(opened, "a second node cannot start")

@@ -72,6 +72,7 @@ def test_start_loads_nothing_heavy(arguments):
         (["up", "--name"], "--name needs a value; `meshnode up --help`"),
         (["--home"], "--home needs a folder"),
         (["up", "--engine", "nope"], "there is no engine named 'nope'; choose one of auto, "),
+        (["up", "--engine-option", "api_key=sk-1"], "must be a reference"),
         (["up", "--engine", "no pe"], "it is no engine's name; for example echo"),
         (["up", "--listen", "foo"], "is not a multiaddr; for example /ip4/0.0.0.0/tcp/4001"),
         (["invite", "--uses", "0"], "Must be >= 1"),
