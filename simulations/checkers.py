@@ -45,7 +45,8 @@ class Books(Observer):
 
     def on_started(self, host: Host) -> None:
         """A host has read its disk."""
-        self.stores[host.index] = store = {}
+        store: dict[bytes, None] = {}
+        self.stores[host.index] = store
         for vertex_id in host.disk.stored_ids():
             wire = host.disk.read(vertex_id)
             assert wire is not None, "the disk knows what it has listed"
@@ -102,7 +103,8 @@ class Authorship(Observer):
     """No honest author says two things in one slot, or is said to; and nobody speaks for it."""
 
     def __init__(self, honest: Iterable[Host]) -> None:
-        self._homes = {host.identity.author: host.index for host in honest}
+        self._homes: dict[bytes, int] = {host.identity.author: host.index for host in honest}
+        self._silenced: dict[int, None] = {}
         self._slots: dict[tuple[bytes, int, int], bytes] = {}
         self._made: dict[bytes, None] = {}
 
@@ -116,7 +118,13 @@ class Authorship(Observer):
         """A vertex was published, or an author accused."""
         if isinstance(event, ForkSeen) and event.author in self._homes:
             raise CheckFailed("accused", f"{host.identity.name} takes an honest author for forked")
+        if isinstance(event, ForkSeen) and event.author == host.identity.author:
+            self._silenced[host.index] = None
         if isinstance(event, Published):
+            if host.index in self._silenced:
+                raise CheckFailed(
+                    "silent-when-forked", f"{host.identity.name} knows of its fork and speaks"
+                )
             self._take(event.signed)
 
     def on_sent(self, host: Host, target: int, message: Message, size_bytes: int) -> None:
@@ -222,8 +230,10 @@ class Fairness(Observer):
 class Bounds(Observer):
     """What peers can make a host hold has its limits, and no message is lost track of."""
 
-    def __init__(self) -> None:
+    def __init__(self, books: Books, liars: int) -> None:
         self._limits = QuarantineLimits()
+        self._books = books
+        self._liars = liars
         self._inputs = 0
 
     def on_added(self, world: World) -> None:
@@ -245,17 +255,16 @@ class Bounds(Observer):
         if self._inputs % LOOK_EVERY == 0:
             self._look(host)
 
+    def _find_quarantine_max(self) -> int:
+        """What liars may fill, and every vertex that exists anywhere."""
+        return self._liars * self._limits.author_count_max + len(self._books.vertices)
+
     def _look(self, host: Host) -> None:
         view, limits = host.view(), self._limits
         peers = len(view.peers) + 1
         settings = host.settings.limits
         for what, count, count_max in (
-            ("quarantined", view.quarantined, limits.count_max + limits.reserved_count_max),
-            (
-                "quarantined",
-                view.quarantined,
-                peers * len(host.world.hosts) * limits.peer_count_max,
-            ),
+            ("quarantined", view.quarantined, self._find_quarantine_max()),
             ("quarantined bytes", view.quarantined_bytes, limits.bytes_max),
             ("fetching", view.fetching, settings.walk_ids_max),
             ("of unknown authors", view.unknown_authors, peers * settings.wants_per_peer_max),
@@ -278,6 +287,7 @@ class Agreement(Observer):
 
     def on_input(self, host: Host, entry: Input) -> None:
         """Compare now and then, and when a run ends."""
+        del entry
         if host.world.now_ms >= self._due_ms:
             self._due_ms = host.world.now_ms + self._every_ms
             self.check()

@@ -26,6 +26,7 @@ Behaviour = Literal[
     "orphan",
     "misnumber",
     "misplace",
+    "slander",
 ]
 """What a lying host does; see `simulations.mutators`."""
 BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
@@ -41,6 +42,7 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     "orphan",
     "misnumber",
     "misplace",
+    "slander",
 )
 Moment = Literal["now", "effects", "sync"]
 MOMENTS: Final[tuple[Moment, ...]] = ("now", "effects", "sync")

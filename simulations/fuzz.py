@@ -83,7 +83,7 @@ class Run:
         self.books = Books(self.honest)
         self.durability = Durability(self.honest)
         for observer in (
-            Bounds(),
+            Bounds(self.books, len(dishonest)),
             self.sometimes,
             self.books,
             Authorship(self.honest),
@@ -144,6 +144,7 @@ class Run:
             len({view.heads_digest for view in views}) == 1
             and len({tuple(sorted(fork.author for fork in view.forks)) for view in views}) == 1
             and all(view.speech == "open" and not view.publications_queued for view in views)
+            and not any(view.quarantined for view in views)
             and all(len(view.peers) >= len(self.honest) - 1 for view in views)
         )
 
@@ -177,8 +178,7 @@ class Run:
             f"{host.identity.name} {view.speech} {len(view.peers)} peers {view.vertices} vertices "
             f"heads {view.heads_digest.hex()[:8]} queued {view.publications_queued} "
             f"waiting {view.quarantined} forks {len(view.forks)}"
-            for host in self.honest
-            if (view := host.view())
+            for host, view in ((host, host.view()) for host in self.honest)
         )
 
     def _report(self, check: str, message: str) -> Result:

@@ -38,6 +38,7 @@ from meshnode.core.events import Event, PublishFailed
 from meshnode.core.inputs import (
     Checks,
     Completed,
+    Disconnected,
     Input,
     Loaded,
     Outcome,
@@ -114,6 +115,8 @@ class Host:
         self.disk = Disk()
         self.node: Node | None = None
         self.links: dict[str, Link] = {}
+        self.heard: dict[str, Link] = {}
+        """The connections its core knows of: what it says to one never reaches the next one."""
         self.facts: deque[Event] = deque(maxlen=FACTS_MAX)
         """What the application was told lately."""
         self.penalties: dict[str, int] = {}
@@ -204,6 +207,7 @@ class Host:
         self.life += 1
         self._timer.cancel()
         self._inbox.clear()
+        self.heard.clear()
         self._held.clear()
         self._is_paused = self._is_working = False
         self.crash_after = None
@@ -310,7 +314,7 @@ class Host:
         observers = self.world.observers
         node = self.core
         effects: list[Effect] = []
-        for _, make in batch:
+        for number, (_, make) in enumerate(batch, 1):
             entry = make(now_ms)
             for watch in observers.on_input:
                 watch(self, entry)
@@ -322,6 +326,10 @@ class Host:
             for watch in observers.on_effects:
                 watch(self, answer)
             effects += answer
+            if isinstance(entry, Disconnected):
+                # What was said to the ended connection goes out before its successor is known.
+                self._inbox.extendleft((0, make) for _, make in reversed(batch[number:]))
+                break
         self._apply(effects)
 
     def _apply(self, effects: Sequence[Effect]) -> None:
@@ -387,7 +395,8 @@ class Host:
             case Dial():
                 self.world.links.dial(self, effect)
             case Hangup():
-                self.world.links.hang_up(self, effect.peer, effect.reason)
+                if self.heard.get(effect.peer) is self.links.get(effect.peer):
+                    self.world.links.hang_up(self, effect.peer, effect.reason)
             case Penalise():
                 name = effect.offence.value
                 self.penalties[name] = self.penalties.get(name, 0) + 1

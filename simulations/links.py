@@ -146,8 +146,13 @@ class Links:
 
     def _tell_connected(self, link: Link, end: int, address: str) -> None:
         link.told[end] = True
-        peer, inbound = link.hosts[1 - end].name, end == TARGET
-        link.hosts[end].take(lambda now_ms: Connected(now_ms, peer, inbound, address))
+        host, peer, inbound = link.hosts[end], link.hosts[1 - end].name, end == TARGET
+
+        def connected(now_ms: int) -> Connected:
+            host.heard[peer] = link
+            return Connected(now_ms, peer, inbound, address)
+
+        host.take(connected)
 
     # --- use ------------------------------------------------------------------------------------
 
@@ -156,7 +161,7 @@ class Links:
     ) -> int | None:
         """Send over a standing connection; answers to which node, or None if there is none."""
         link = source.links.get(peer)
-        if link is None:
+        if link is None or source.heard.get(peer) is not link:
             return None
         end = link.end_of(source)
         target = link.hosts[1 - end]
@@ -217,5 +222,11 @@ class Links:
         host, peer = link.hosts[end], link.hosts[1 - end].name
         if host.links.get(peer) is link:
             del host.links[peer]
-        if link.told[end]:
-            host.take(lambda now_ms: Disconnected(now_ms, peer, reason))
+        if not link.told[end]:
+            return
+
+        def disconnected(now_ms: int) -> Disconnected:
+            host.heard.pop(peer, None)
+            return Disconnected(now_ms, peer, reason)
+
+        host.take(disconnected)

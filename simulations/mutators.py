@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from dag.bodies import Evidence, Testimony
 from dag.canonical import encode
 from dag.crypto import sign_suite
 from dag.types import LANE_SPEECH, WIRE_VERSION, Kind, Ref
 from dag.vertex import (
     Envelope,
+    Header,
     Vertex,
+    compute_header_id,
     compute_signed_message,
     compute_vertex_id,
     encode_vertex,
@@ -179,6 +182,22 @@ def _misplace(stream: random.Random, host: Host, message: Message) -> Sequence[M
     return (message, Push((wire,)))
 
 
+def _slander(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
+    view = host.view()
+    accused = stream.choice([one.id for one in view.members if one.id != host.identity.author])
+    times = (stream.randrange(1 << 40), stream.randrange(1 << 40))
+    headers = [
+        Header(
+            1, view.network, accused, LANE_SPEECH, 1, 2, Kind.NOTE, time_ms, bytes(32), bytes(32)
+        )
+        for time_ms in times
+    ]
+    headers.sort(key=compute_header_id)
+    sides = [Testimony(encode(header), stream.randbytes(64), b"") for header in headers]
+    host.publish(encode(Evidence(*sides)), kind=Kind.EVIDENCE)
+    return (message,)
+
+
 def _pick(stream: random.Random, host: Host) -> Ref:
     """Any vertex the host holds; its own first head where it holds none yet."""
     heads = host.view().heads
@@ -215,4 +234,5 @@ _LIES: Final[dict[Behaviour, _Lie]] = {
     "orphan": _orphan,
     "misnumber": _misnumber,
     "misplace": _misplace,
+    "slander": _slander,
 }

@@ -1,0 +1,134 @@
+"""Many runs: on all cores, resumable, and with a word on what was never reached.
+
+Results are appended to a JSON-lines file as they come; a campaign that is started again with the
+same file runs only the seeds that are missing there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from simulations.faults import KINDS_MIN
+from simulations.fuzz import Result, run
+from simulations.sometimes import STATES
+from simulations.spec import VERTICES_MIN, Spec
+
+REACHED_FROM: Final = 50
+"""A campaign of so many runs must have reached every state."""
+AHEAD: Final = 4
+"""Runs handed to the pool for each worker, so that it never idles and little is lost at an end."""
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What a campaign showed."""
+
+    runs: int = 0
+    violations: int = 0
+    events: int = 0
+    vertices: int = 0
+    vertices_min: int = 0
+    """Fewest in a clean run."""
+    kinds_min: int = 0
+    agreed_ms_max: int = 0
+    failed: list[tuple[int, str, str]] = msgspec.field(default_factory=list)
+    """(seed, promise, what happened)."""
+    kinds: dict[str, int] = msgspec.field(default_factory=dict)
+    reached: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count a run."""
+        first = self.runs == 0
+        self.runs += 1
+        self.events += result.events
+        self.vertices += result.vertices
+        self.kinds_min = len(result.kinds) if first else min(self.kinds_min, len(result.kinds))
+        for kind in result.kinds:
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        for state in result.reached:
+            self.reached[state] = self.reached.get(state, 0) + 1
+        self.agreed_ms_max = max(self.agreed_ms_max, result.agreed_ms)
+        if result.check:
+            self.violations += 1
+            self.failed.append((result.seed, result.check, result.message))
+        elif self.vertices_min == 0 or result.vertices < self.vertices_min:
+            self.vertices_min = result.vertices
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """States never reached by a campaign that is long enough to reach them all."""
+        if self.runs < REACHED_FROM:
+            return ()
+        return tuple(state for state in STATES if state not in self.reached)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was broken, nothing was missed and every run was worth its while."""
+        worthy = self.kinds_min >= KINDS_MIN and self.vertices_min >= VERTICES_MIN
+        return not self.violations and not self.missed and (worthy or self.runs == 0)
+
+
+def load_results(path: Path) -> list[Result]:
+    """Results of an earlier campaign; a line torn by its end is left out."""
+    results = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            results.append(msgspec.json.decode(line, type=Result))
+        except msgspec.DecodeError:
+            continue
+    return results
+
+
+class Results:
+    """The file of a campaign, if it has one."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.known = {} if path is None else {one.seed: one for one in load_results(path)}
+
+    def add(self, result: Result) -> None:
+        """Append a result."""
+        if self._path is not None:
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode(result) + b"\n")
+
+
+def run_all(specs: Iterable[Spec], workers: int = 0) -> Generator[Result, None, None]:
+    """Run specs in processes of their own, and yield results as they come; 1 runs them here.
+
+    Closing the iterator ends what has not begun and waits for what runs.
+    """
+    count = workers or default_workers()
+    if count == 1:
+        yield from map(run, specs)
+        return
+    waiting = deque(specs)
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        pending: set[Future[Result]] = set()
+        try:
+            while waiting or pending:
+                while waiting and len(pending) < AHEAD * count:
+                    pending.add(pool.submit(run, waiting.popleft()))
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def default_workers() -> int:
+    """One for each core this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def select(specs: Sequence[Spec], known: Iterable[int]) -> list[Spec]:
+    """The runs that have no result yet."""
+    have = dict.fromkeys(known)
+    return [spec for spec in specs if spec.seed not in have]
