@@ -4,8 +4,9 @@ Without this a node that publishes faster than its peers admit fills their queue
 reach a peer seconds apart from the parents they stand on, fill its quarantine, are dropped and
 fetched again, which slows everybody further. So the slowest peer sets the pace, but not for long:
 whoever takes nothing for `PATIENCE_S`, or stays behind for `BEHIND_MAX_S`, has no say for
-`IGNORED_S`, so that a broken or hostile peer costs a publisher a share of its time and no more. What
-such a peer misses reconciliation brings it later.
+`IGNORED_S`, so that a few broken or hostile peers cost a publisher a share of its time and no more.
+What they miss reconciliation brings them later. When most peers are behind and take what they can,
+the whole mesh is busy, and publications wait as long as it is.
 """
 
 from __future__ import annotations
@@ -59,25 +60,29 @@ class Pace:
 
     def _must_wait(self) -> bool:
         behind: dict[str, int] = {}
-        for peer in self._get_peers():
+        peers = self._get_peers()
+        for peer in peers:
             queued_bytes = self._transport.queued_bytes(PeerId(peer), Channel.CONTROL)
             if queued_bytes > QUEUED_BYTES_MAX:
                 behind[peer] = queued_bytes
         if not behind and not self._lags:
             return False
-        return self._judge(behind)
+        return self._judge(behind, len(peers))
 
-    def _judge(self, behind: dict[str, int]) -> bool:
-        """Whether any of those that are behind is still waited for."""
+    def _judge(self, behind: dict[str, int], peers: int) -> bool:
+        """Whether those that are behind are still waited for."""
         now_s = asyncio.get_running_loop().time()
         self._ignored_s = {peer: at_s for peer, at_s in self._ignored_s.items() if at_s > now_s}
         lags: dict[str, _Lag] = {}
+        moving = 0
         for peer, queued_bytes in behind.items():
             lag = lags[peer] = self._lags.get(peer) or _Lag(now_s, now_s, queued_bytes)
             if queued_bytes < lag.queued_bytes:
                 lag.progress_s = now_s
             lag.queued_bytes = queued_bytes
-            if now_s - lag.progress_s >= PATIENCE_S or now_s - lag.since_s >= BEHIND_MAX_S:
+            stuck = now_s - lag.progress_s >= PATIENCE_S
+            moving += not stuck
+            if stuck or now_s - lag.since_s >= BEHIND_MAX_S:
                 self._ignored_s[peer] = now_s + IGNORED_S
         self._lags = lags
-        return any(peer not in self._ignored_s for peer in lags)
+        return 2 * moving > peers or any(peer not in self._ignored_s for peer in lags)

@@ -68,11 +68,24 @@ def test_peer_that_stays_behind_loses_its_say_for_a_while(monkeypatch):
 
 
 def test_peer_that_takes_what_is_queued_is_waited_for_longer(monkeypatch):
-    pace, queues, loop = make(monkeypatch, a=2 * QUEUED_BYTES_MAX)
+    pace, queues, loop = make(monkeypatch, a=2 * QUEUED_BYTES_MAX, b=0)
     while loop.now_s < BEHIND_MAX_S:
         assert pace._must_wait(), loop.now_s
         queues.sizes["a"] -= 1
         loop.now_s += PATIENCE_S / 2
+    assert not pace._must_wait()
+
+
+def test_busy_majority_is_waited_for_as_long_as_it_takes_what_is_queued(monkeypatch):
+    full = 2 * QUEUED_BYTES_MAX
+    pace, queues, loop = make(monkeypatch, a=full, b=full, c=0)
+    while loop.now_s < 4 * BEHIND_MAX_S:
+        assert pace._must_wait(), loop.now_s
+        queues.sizes["a"] -= 1
+        queues.sizes["b"] -= 1
+        loop.now_s += PATIENCE_S / 2
+    assert pace._must_wait()
+    loop.now_s += PATIENCE_S
     assert not pace._must_wait()
 
 
