@@ -10,18 +10,28 @@ runs with one digest did the same.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from heapq import heappop, heappush
+from itertools import count
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     import random
 
 Handler = Callable[[int, Any], None]
 """Takes an event's kind and payload."""
+
+
+class Schedule(Protocol):
+    """Schedules an event."""
+
+    def __call__(self, time_ns: int, target: int, kind: int, payload: object = None) -> None:
+        """Let it happen."""
+
+
 Entry = tuple[int, int, int, int, int, Any]
 TieBreak = Literal["fifo", "random"]
 
@@ -61,9 +71,9 @@ class Kernel:
         self.recent: deque[tuple[int, int, int]] = deque(maxlen=RECENT_MAX)
         self.watchers: list[Callable[[int, int, Any], None]] = []
         """Called after every event with its target, kind and payload."""
-        self._tie_stream = tie_stream if tie_break == "random" else None
         self._heap: list[Entry] = []
-        self._sequence = 0
+        self.schedule = self._make_schedule(tie_stream if tie_break == "random" else None)
+        """Let an event happen at a time that has not passed, with or without a payload."""
         self._handlers: dict[int, Handler] = {CONTROL: _call}
         self._hash = blake2b(digest_size=16)
         self._unhashed: list[bytes] = []
@@ -73,13 +83,6 @@ class Kernel:
         assert target not in self._handlers, f"target {target} is taken"
         self._handlers[target] = handler
 
-    def schedule(self, time_ns: int, target: int, kind: int, payload: object = None) -> None:
-        """Let an event happen at a time that has not passed."""
-        assert time_ns >= self.now_ns, f"time {time_ns} ns has passed"
-        self._sequence = sequence = self._sequence + 1
-        tie = 0 if self._tie_stream is None else self._tie_stream.getrandbits(_TIE_BITS)
-        heapq.heappush(self._heap, (time_ns, tie, sequence, target, kind, payload))
-
     def at(self, time_ns: int, action: Callable[..., object], *arguments: object) -> None:
         """Call something at a time."""
         self.schedule(time_ns, CONTROL, 0, (action, arguments))
@@ -87,6 +90,18 @@ class Kernel:
     def after(self, delay_ns: int, action: Callable[..., object], *arguments: object) -> None:
         """Call something after a delay."""
         self.at(self.now_ns + delay_ns, action, *arguments)
+
+    def _make_schedule(self, tie_stream: random.Random | None) -> Schedule:
+        """The hottest function of a simulation, over local names: a tenth of a bare event less."""
+        heap, number = self._heap, count(1).__next__
+        draw = None if tie_stream is None else tie_stream.getrandbits
+
+        def schedule(time_ns: int, target: int, kind: int, payload: object = None) -> None:
+            assert time_ns >= self.now_ns, f"time {time_ns} ns has passed"
+            tie = draw(_TIE_BITS) if draw else 0
+            heappush(heap, (time_ns, tie, number(), target, kind, payload))
+
+        return schedule
 
     # --- running --------------------------------------------------------------------------------
 
@@ -99,25 +114,25 @@ class Kernel:
         """Handle one event; False if there is none."""
         if not self._heap:
             return False
-        self._handle(heapq.heappop(self._heap))
+        self._handle(heappop(self._heap))
         return True
 
     def run(self, until_ns: int) -> None:
         """Handle every event up to and including a time, and let that time come."""
         if self.traced or self.watchers:
             while self._heap and self._heap[0][0] <= until_ns:
-                self._handle(heapq.heappop(self._heap))
+                self._handle(heappop(self._heap))
         else:
             self._run_bare(until_ns)
         self.now_ns = max(self.now_ns, until_ns)
 
     def _run_bare(self, until_ns: int) -> None:
-        heap, handlers, pop = self._heap, self._handlers, heapq.heappop
+        heap, handlers = self._heap, self._handlers
         begun = self.events
         handled = 0
         try:
             while heap and heap[0][0] <= until_ns:
-                self.now_ns, _, _, target, kind, payload = pop(heap)
+                self.now_ns, _, _, target, kind, payload = heappop(heap)
                 handled += 1
                 handlers[target](kind, payload)
         finally:

@@ -195,7 +195,7 @@ def test_weather_may_change():
 @pytest.mark.parametrize("name", ["loss", "duplicate", "reorder"])
 def test_shares_are_shares(name: str):
     with pytest.raises(BadModel, match=name):
-        NetworkSettings(**{name: 1.5})
+        NetworkSettings(**{name: 1.5})  # type: ignore[arg-type]
 
 
 def test_counters_make_a_row():

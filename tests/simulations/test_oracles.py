@@ -185,7 +185,7 @@ def test_v9_push_and_pull_takes_log3_rounds():
 
 
 def test_v11_an_epidemic_follows_the_logistic_curve():
-    count, runs = 1_000, 50
+    count, runs = 1_000, 20
     histories = [run_epidemic(seed, count, latency=Constant(0)) for seed in range(runs)]
     # The first few infections make nearly all of the spread: sums of 1/i^2 to pi^2/6.
     error_s = math.pi / math.sqrt(6 * runs)
