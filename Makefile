@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench hostile kill9 connect docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz mutants hostile kill9 connect docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -52,6 +52,19 @@ fmt: ## Format the code and apply safe fixes
 bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARGS='--json'
 	@$(call sync)
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(bin)/python "$$script" $(ARGS); done
+
+sim: ## Simulate 60 meshes under faults, and check every promise
+	@$(call sync)
+	@$(bin)/python -m simulations fuzz --seeds 60 $(ARGS)
+
+SEEDS ?= 10000
+fuzz: ## A long campaign that resumes: make fuzz SEEDS=10000 ARGS='--first-seed 0'
+	@$(call sync)
+	@$(bin)/python -m simulations fuzz --seeds $(SEEDS) --results fuzz.jsonl $(ARGS)
+
+mutants: ## Switch seeded bugs on one by one, and see each of them caught
+	@$(call sync)
+	@$(bin)/python -m simulations mutants $(ARGS)
 
 hostile: ## Attack a live node: make hostile ARGS='--frames 100000 --seed 7'
 	@$(call sync)

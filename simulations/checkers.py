@@ -30,6 +30,8 @@ EVENTS_MAX: Final = 3_000_000
 """A run that goes on beyond this has lost itself in work."""
 LOOK_EVERY: Final = 64
 """Inputs between two looks at a core's sizes."""
+COUNT_EVERY: Final = 8
+"""A core's own count is compared where its store holds a multiple of this."""
 EXCUSED: Final = (Offence.SILENT, Offence.NOT_SERVED)
 """What the network can make an honest host look like; it must never lead to a ban."""
 
@@ -61,7 +63,7 @@ class Books(Observer):
             if isinstance(effect, Persist) and isinstance(effect.record, StoreVertex):
                 self._enter(host, store, effect.record.id, effect.record.wire)
                 grown = True
-        if grown:
+        if grown and len(store) % COUNT_EVERY == 0:
             self._count(host, store)
 
     def _count(self, host: Host, store: dict[bytes, None]) -> None:

@@ -199,6 +199,11 @@ def _tell_result(options: argparse.Namespace, result: Result) -> None:
 
 def _mutants(options: argparse.Namespace) -> int:
     names = options.names or list(MUTANTS)
+    for name in names:
+        if name not in MUTANTS:
+            raise SimulationError(
+                f"no mutant is called {name}", hint=f"there are: {', '.join(MUTANTS)}"
+            )
     _say(options, f"{len(names)} mutants, seeds from {options.first_seed}")
     verdicts: list[Verdict] = []
     found = score(
@@ -209,6 +214,7 @@ def _mutants(options: argparse.Namespace) -> int:
         try:
             for verdict in found:
                 verdicts.append(verdict)
+                _say(options, _show_verdict(verdict))
                 progress.update(task, advance=1)
         except KeyboardInterrupt:
             _close_mutants(options, verdicts)
@@ -217,14 +223,15 @@ def _mutants(options: argparse.Namespace) -> int:
     return CLEAN if all(verdict.caught for verdict in verdicts) else BROKEN
 
 
+def _show_verdict(verdict: Verdict) -> str:
+    how = f"{verdict.runs:3d} runs  {verdict.check}" if verdict.caught else "missed"
+    return f"{verdict.mutant:22s} {how:40s} {verdict.says}"
+
+
 def _close_mutants(options: argparse.Namespace, verdicts: list[Verdict]) -> None:
-    verdicts.sort(key=lambda verdict: list(MUTANTS).index(verdict.mutant))
     if options.json:
         _print(json.dumps(msgspec.to_builtins(verdicts)))
         return
-    for verdict in verdicts:
-        how = f"{verdict.runs:3d} runs  {verdict.check}" if verdict.caught else "missed"
-        _print(f"{verdict.mutant:22s} {how:42s} {verdict.says}")
     caught = sum(verdict.caught for verdict in verdicts)
     _print(f"caught {caught} of {len(verdicts)}")
 

@@ -149,7 +149,7 @@ class Run:
         )
 
     def _demand_progress(self) -> None:
-        held = self.honest[0].view().vertices
+        held = min(host.view().vertices for host in self.honest)
         count = max(len(self.honest), VERTICES_MIN - held)
         before = sum(len(found) for found in self.durability.acknowledged.values())
         for number in range(count):

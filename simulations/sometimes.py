@@ -85,6 +85,7 @@ class Sometimes(Observer):
 
     def _look(self, host: Host) -> None:
         view = host.view()
+        self._busy[host.index] = view.publications_queued > 0
         for state, is_reached in (
             ("waited in quarantine", view.quarantined > 0),
             ("held for the future", view.held > 0),
@@ -125,11 +126,11 @@ class Sometimes(Observer):
 
     def on_fact(self, host: Host, event: Event) -> None:
         """An application was told something."""
+        del host
         if isinstance(event, ForkSeen):
             self.note("fork seen")
         elif isinstance(event, Alone):
             self.note("alone")
-        self._busy[host.index] = host.is_up and host.view().publications_queued > 0
 
     def on_crashed(self, host: Host) -> None:
         """A host has gone down."""
