@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from dag.canonical import encode
@@ -49,6 +50,14 @@ def test_vertex_waits_for_its_parents_and_brings_its_children(builder):
     assert intake.next_deadline == NOW + 30_000
     assert offer(intake, middle) == [admitted(middle, last)]
     assert len(intake.quarantine) == 0
+
+
+def test_vertex_is_ripe_when_its_parents_are_here_and_its_time_has_come(builder):
+    intake = fill(builder)
+    middle = builder.vertex(0).vertex
+    assert intake.is_ripe(NOW, middle)
+    assert not intake.is_ripe(NOW, builder.vertex(1).vertex)
+    assert not intake.is_ripe(0, msgspec.structs.replace(middle, time_ms=NOW))
 
 
 def test_missing_names_only_what_nothing_here_holds(builder):
