@@ -11,16 +11,13 @@ from typing import Any
 import pytest
 
 from dag.types import Kind
+from meshnode.core.commands import Connect
 from meshnode.core.events import Published, PublishFailed
-from meshnode.core.inputs import Input
 from meshnode.core.messages import Message, Ping
 from simulations import (
-    CheckFailed,
     Constant,
     NetworkSettings,
     Observer,
-    SimulationFailed,
-    Unreached,
     World,
     load_latency,
 )
@@ -404,103 +401,25 @@ def test_outcomes_carry_the_token_of_their_command():
     assert [fact.token for fact in facts if isinstance(fact, PublishFailed)] == [refused]
 
 
-# --- looking on ----------------------------------------------------------------------------------
+def test_a_name_that_nobody_has_cannot_be_dialled():
+    mesh = make_mesh(2)
+    mesh[0].submit(Connect("nobody", ("/sim/nowhere",)))
+    mesh[1].crash()
+    mesh.world.run_for(20_000)
+    tried = mesh[0].view().alone
+    assert tried is not None
+    assert ("/sim/nowhere", "nobody at this address") in tried
 
 
-class Counter(Observer):
-    """Counts what every hook is told."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-
-    def _count(self, name: str) -> None:
-        self.counts[name] = self.counts.get(name, 0) + 1
-
-    def on_added(self, world: World) -> None:
-        self._count("added")
-
-    def on_event(self, target: int, kind: int, payload: Any) -> None:
-        self._count("event")
-
-    def on_input(self, host: Host, entry: Input) -> None:
-        self._count("input")
-
-    def on_effects(self, host: Host, effects: Any) -> None:
-        self._count("effects")
-
-    def on_fact(self, host: Host, event: Any) -> None:
-        self._count("fact")
-
-    def on_sent(self, host: Host, target: int, message: Message, size_bytes: int) -> None:
-        self._count("sent")
-
-    def on_delivered(self, host: Host, source: int, frame: bytes) -> None:
-        self._count("delivered")
-
-    def on_started(self, host: Host) -> None:
-        self._count("started")
-
-    def on_crashed(self, host: Host) -> None:
-        self._count("crashed")
-
-    def on_end(self, world: World) -> None:
-        self._count("end")
-
-
-def test_observers_see_everything_and_change_nothing():
-    counter = Counter()
-    world, plain = World(5), World(5)
-    world.add_observer(counter)
-    for one in (world, plain):
-        mesh = one.add_mesh(3)
-        one.run_for(2_000)
+def test_a_dialler_that_dies_is_not_connected():
+    for delay_ms in (10, 50, 70):  # under way, just accepted, not yet told
+        world = World(1)
+        mesh = world.add_mesh(2, start=False)
+        mesh[1].start()
+        world.network.hide(0)
+        mesh[0].start()
+        world.run_for(delay_ms)
         mesh[0].crash()
-        one.run_for(10)
-    assert world.digest == plain.digest
-    assert counter.counts["event"] == world.kernel.events
-    assert counter.counts["sent"] == world.network.counters.sent
-    assert counter.counts["delivered"] == world.network.counters.delivered
-    assert counter.counts["input"] == counter.counts["effects"]
-    assert (counter.counts["started"], counter.counts["crashed"]) == (3, 1)
-    assert (counter.counts["added"], counter.counts["end"]) == (1, 2)
-
-
-class Strict(Observer):
-    def on_fact(self, host: Host, event: Any) -> None:
-        if isinstance(event, Published):
-            raise CheckFailed("no-publishing", f"host {host.index} published")
-
-
-def test_a_failed_check_says_how_to_see_it_again():
-    mesh = make_mesh(2, seed=9)
-    mesh.world.add_observer(Strict())
-    mesh[1].publish(b"note")
-    with pytest.raises(SimulationFailed, match="no-publishing: host 1 published") as raised:
-        mesh.world.run_for(1_000)
-    failure = raised.value
-    assert failure.seed == 9
-    assert failure.events == mesh.world.kernel.events
-    assert failure.recent[-1][0] == failure.now_ns == mesh.world.kernel.now_ns
-    assert isinstance(failure.__cause__, CheckFailed)
-
-
-def test_whatever_is_raised_in_a_world_is_a_finding():
-    world = World(1)
-    world.at(5, lambda: 1 / 0)
-    with pytest.raises(SimulationFailed, match="ZeroDivisionError"):
-        world.run_for(10)
-
-
-def test_run_until_gives_up_at_its_limit():
-    world = World(1)
-    with pytest.raises(Unreached, match="within 30 ms"):
-        world.run_until(lambda: False, limit_ms=30)
-    assert world.now_ms == 30
-
-
-def test_a_world_can_be_stepped():
-    mesh = World(1).add_mesh(2)
-    assert mesh.world.step()
-    assert mesh.world.kernel.events == 1
-    assert not World(1).step()
-    assert mesh.world.hosts == list(mesh) == mesh[:]
+        world.run_for(1_000)
+        assert not mesh[1].links
+        assert world.network.counters.conserved
