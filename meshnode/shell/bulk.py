@@ -26,6 +26,8 @@ READ_IDS: Final = 64
 """Vertices read from the journal at a time."""
 QUEUED_BYTES_MAX: Final = 1_000_000
 """A pump rests while the transport holds more than this for its peer."""
+ANSWERS_MAX: Final = 32
+"""Answers that wait for one peer; who follows the protocol awaits few, and asks again elsewhere."""
 _REST_S: Final = 0.005
 _ID_BYTES: Final = 34
 
@@ -51,6 +53,9 @@ class BulkSender:
         """Send after what the peer is getting already."""
         peer = PeerId(effect.to)
         queue = self._queues.setdefault(peer, deque())
+        if len(queue) >= ANSWERS_MAX:
+            self._telemetry.count("bulk_answers_dropped")
+            return
         queue.append(effect)
         if peer not in self._pumps:
             pump = asyncio.get_running_loop().create_task(
@@ -84,33 +89,45 @@ class BulkSender:
 
     async def _pump(self, peer: PeerId, queue: deque[SendStored]) -> None:
         while queue:
-            effect = queue.popleft()
-            missing = list(effect.missing)
-            wires: list[bytes] = []
-            for start in range(0, len(effect.ids), READ_IDS):
-                ids = effect.ids[start : start + READ_IDS]
-                found = await self._journal.read(ids)
-                missing += [item for item in ids if item not in found]
-                wires += [found[item] for item in ids if item in found]
-                *whole, wires = pack(wires)
-                await self._send(peer, [_encode(effect.request, part) for part in whole])
-            await self._send(peer, _encode_last(effect.request, wires, missing))
+            if not await self._answer(peer, queue.popleft()):
+                queue.clear()
         # At once, not when the task's end is noticed: what is submitted in between would be lost.
         if self._queues.get(peer) is queue:
             del self._queues[peer]
             del self._pumps[peer]
 
-    async def _send(self, peer: PeerId, frames: Sequence[bytes]) -> None:
+    async def _answer(self, peer: PeerId, effect: SendStored) -> bool:
+        """Send one answer; False where the peer is gone."""
+        missing = list(effect.missing)
+        wires: list[bytes] = []
+        for start in range(0, len(effect.ids), READ_IDS):
+            ids = effect.ids[start : start + READ_IDS]
+            found = await self._journal.read(ids)
+            missing += [item for item in ids if item not in found]
+            wires += [found[item] for item in ids if item in found]
+            *whole, wires = pack(wires)
+            if not await self._send(peer, [_encode(effect.request, part) for part in whole]):
+                return False
+        return await self._send(peer, _encode_last(effect.request, wires, missing))
+
+    async def _send(self, peer: PeerId, frames: Sequence[bytes]) -> bool:
+        """Send frames one by one; False where the peer is gone."""
         for frame in frames:
             # The port does not tell when there is room again, so a full peer is asked now and then.
-            while not self._has_room(peer) or not self._transport.send(  # noqa: ASYNC110
-                peer, Channel.BULK, (frame,)
-            ):
+            while not self._take(peer, frame):
+                # An answer may be submitted after its peer has gone: then nothing will ever be
+                # taken, and nothing waits to be.
+                if not self._transport.queued_bytes(peer, Channel.BULK):
+                    return False
                 await asyncio.sleep(_REST_S)
             self._telemetry.count("bulk_frames_sent")
+        return True
 
-    def _has_room(self, peer: PeerId) -> bool:
-        return self._transport.queued_bytes(peer, Channel.BULK) <= QUEUED_BYTES_MAX
+    def _take(self, peer: PeerId, frame: bytes) -> bool:
+        queued_bytes = self._transport.queued_bytes(peer, Channel.BULK)
+        return queued_bytes <= QUEUED_BYTES_MAX and self._transport.send(
+            peer, Channel.BULK, (frame,)
+        )
 
 
 def _encode(request: int, wires: Sequence[bytes]) -> bytes:

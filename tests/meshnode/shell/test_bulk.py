@@ -102,10 +102,11 @@ async def test_bulk_rests_while_the_transport_is_full_and_goes_on_after(bulk, mo
     bulk.submit(SendStored("a", 0, IDS[:1]))
     await bulk._journal.read([])
     assert transport.sent == []
-    transport.queued = 0
+    transport.queued = 1
     transport.takes = False
     await bulk._journal.read([])
     assert transport.sent == []
+    transport.queued = 0
     transport.takes = True
     await idle(bulk)
     assert sum(len(message.vertices) for message in sent(bulk, "a")) == len(IDS) + 1
@@ -141,6 +142,27 @@ async def test_bulk_forgets_a_peer_that_is_gone(bulk):
     await idle(bulk)
     assert len(sent(bulk, "a")) == 1
     assert FAILURES == []
+
+
+@pytest.mark.parametrize("ids", [IDS, IDS[:1]])
+async def test_bulk_gives_up_on_a_peer_that_went_before_its_answer(bulk, ids):
+    bulk._transport.takes = False
+    bulk.submit(SendStored("a", 3, ids))
+    await idle(bulk)
+    assert (bulk._pumps, bulk._queues) == ({}, {})
+    assert FAILURES == []
+
+
+async def test_bulk_keeps_few_answers_for_a_peer_that_does_not_read(bulk):
+    bulk._transport.queued = QUEUED_BYTES_MAX + 1
+    bulk.submit(SendStored("a", 1, IDS[:1]))
+    await bulk._journal.read([])
+    for number in range(2, 2 * bulk_module.ANSWERS_MAX):
+        bulk.submit(SendStored("a", number, IDS[:1]))
+    assert len(bulk._queues["a"]) == bulk_module.ANSWERS_MAX
+    bulk._transport.queued = 0
+    await idle(bulk)
+    assert len(sent(bulk, "a")) == bulk_module.ANSWERS_MAX + 1
 
 
 async def test_bulk_reports_a_journal_that_fails(bulk, monkeypatch):
