@@ -11,6 +11,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+import msgspec
+
 from dag.vertex import decode_signed
 from meshnode.core.effects import (
     Dial,
@@ -30,7 +32,7 @@ from meshnode.shell.outgoing import Outgoing
 from meshnode.transport.base import PeerId
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from meshnode.core.events import Event
     from meshnode.shell.bulk import BulkSender
@@ -65,13 +67,26 @@ class Applier:
         bulk: BulkSender,
         telemetry: Telemetry,
         applicant: Applicant,
+        is_heard: Callable[[PeerId], bool],
     ) -> None:
+        """Take what effects need.
+
+        Args:
+            transport: Where messages and dials go.
+            journal: Where records go.
+            pool: Who signs and verifies.
+            bulk: Who sends stored vertices.
+            telemetry: Who counts.
+            applicant: Who hears of facts and receipts.
+            is_heard: Whether a peer's connection is the one the core speaks of.
+        """
         self._transport = transport
         self._journal = journal
         self._pool = pool
         self._bulk = bulk
         self._telemetry = telemetry
         self._applicant = applicant
+        self._is_heard = is_heard
         self._outgoing = Outgoing(transport, telemetry)
         self._jobs: dict[asyncio.Task[None], None] = {}
         self._dials: dict[asyncio.Task[None], None] = {}
@@ -99,9 +114,10 @@ class Applier:
         for effect in effects:
             match effect:
                 case Send():
-                    self._outgoing.send(effect)
+                    self._send(effect)
                 case SendStored():
-                    self._bulk.submit(effect)
+                    if self._is_heard(PeerId(effect.to)):
+                        self._bulk.submit(effect)
                 case Persist():
                     pass  # durable by now
                 case Emit():
@@ -110,7 +126,8 @@ class Applier:
                     self._start(self._dials, self._dial(effect))
                 case Hangup():
                     self._outgoing.flush()
-                    self._transport.hang_up(PeerId(effect.peer), reason=effect.reason)
+                    if self._is_heard(PeerId(effect.peer)):
+                        self._transport.hang_up(PeerId(effect.peer), reason=effect.reason)
                 case Penalise():
                     self._telemetry.count_offence(effect.peer, effect.offence.value)
                 case RunJob() if isinstance(effect.work, LoadStored):
@@ -123,6 +140,14 @@ class Applier:
         per_hop = self._pool.jobs_per_hop
         for start in range(0, len(crypto), per_hop):
             self._start(self._jobs, self._compute(crypto[start : start + per_hop]))
+
+    def _send(self, effect: Send) -> None:
+        heard = tuple(peer for peer in effect.to if self._is_heard(PeerId(peer)))
+        if heard != effect.to:
+            self._telemetry.count("frames_not_taken", len(effect.to) - len(heard))
+            effect = msgspec.structs.replace(effect, to=heard)
+        if heard:
+            self._outgoing.send(effect)
 
     def _start(
         self, tasks: dict[asyncio.Task[None], None], work: Coroutine[object, object, None]

@@ -44,6 +44,8 @@ class Gate:
         self._opened = asyncio.Event()
         self._admission: Admission | None = None
         self._connections: dict[PeerId, object] = {}
+        self._heard: dict[PeerId, object] = {}
+        """The connections the core knows of."""
         self._stream_handler: StreamHandler | None = None
 
     def open(self, admission: Admission) -> None:
@@ -57,16 +59,33 @@ class Gate:
 
     def connected(self, peer: PeerId, *, inbound: bool, remote_address: str) -> None:
         """Tell the core; every connection is told apart from the peer's earlier ones."""
-        self._connections[peer] = object()
-        self._inbox.put_now(
-            [partial(Connected, peer=peer, inbound=inbound, address=remote_address)]
-        )
+        self._connections[peer] = connection = object()
+
+        def tell(now_ms: int) -> Connected:
+            self._heard[peer] = connection
+            return Connected(now_ms, peer, inbound, remote_address)
+
+        self._inbox.put_now([tell])
 
     def disconnected(self, peer: PeerId, *, reason: str) -> None:
         """Tell the core, and stop sending."""
         self._connections.pop(peer, None)
         self._bulk.drop(peer)
-        self._inbox.put_now([partial(Disconnected, peer=peer, reason=reason)])
+
+        def tell(now_ms: int) -> Disconnected:
+            self._heard.pop(peer, None)
+            return Disconnected(now_ms, peer, reason)
+
+        self._inbox.put_now([tell])
+
+    def is_heard(self, peer: PeerId) -> bool:
+        """Whether the connection that stands is the one the core knows of.
+
+        Between a connection's end and the moment the core takes note of it, another may stand
+        already: what the core says in that time is not for the new one.
+        """
+        connection = self._connections.get(peer)
+        return connection is not None and self._heard.get(peer) is connection
 
     async def deliver(self, peer: PeerId, channel: Channel, frames: list[bytes]) -> None:
         """Check frames and queue them for the core; returns once they are queued."""

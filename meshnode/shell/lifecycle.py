@@ -222,6 +222,7 @@ class _Parts:
             bulk=self._bulk,
             telemetry=self._telemetry,
             applicant=runner,
+            is_heard=self.gate.is_heard,
         )
         runtime = Runtime(
             genesis=options.genesis,

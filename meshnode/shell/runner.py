@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dag.vertex import SignedVertex
 from meshnode.core.commands import Command, Leave, Publish
 from meshnode.core.events import Event, Published, PublishFailed, VertexAdmitted
-from meshnode.core.inputs import Completed, Input, Outcome, Submitted, Ticked
+from meshnode.core.inputs import Completed, Disconnected, Input, Outcome, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, MeshError
 
 if TYPE_CHECKING:
@@ -195,7 +195,10 @@ class Runner:
             stamp = self._inbox.take()
             if stamp is None:
                 break
-            effects += self._handle(stamp(now_ms))
+            entry = stamp(now_ms)
+            effects += self._handle(entry)
+            if isinstance(entry, Disconnected):
+                break  # what was said to it goes nowhere, before a next connection is known
             if taken % 8 == 0 and loop.time() > until_s:
                 break
         deadline_ms = self._node.next_wakeup

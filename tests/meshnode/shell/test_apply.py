@@ -79,6 +79,7 @@ async def bench(tmp_path):
         bulk=bulk,
         telemetry=bench.telemetry,
         applicant=bench.applicant,
+        is_heard=lambda peer: peer not in bench.unheard,
     )
     yield bench
     await bench.applier.close()
@@ -93,6 +94,7 @@ class Bench:
     telemetry: Any
     applicant: Any
     applier: Any
+    unheard: tuple[str, ...] = ()
 
 
 def send(nonce, *to):
@@ -207,3 +209,12 @@ async def test_hangups_offences_and_stored_sends_reach_their_places(bench):
     await wait_until(lambda: bench.transport.sent)
     items = Items(5, (BUILDER.vertices[0].wire,), (), 0, last=True)
     assert bench.transport.sent == [("b", Channel.BULK, encode_message(items))]
+
+
+async def test_nothing_said_to_an_ended_connection_reaches_the_next_one(bench):
+    bench.unheard = ("a",)
+    await bench.applier.apply([send(1, "a"), send(2, "a", "b"), Hangup("a", "x")])
+    await bench.applier.apply([SendStored("a", 1, ())])
+    assert [peer for peer, *_ in bench.transport.sent] == ["b"]
+    assert bench.transport.hung_up == []
+    assert bench.telemetry.snapshot()["counters"]["frames_not_taken"] == 2

@@ -132,3 +132,17 @@ async def test_gate_resets_streams_until_somebody_serves_them(gate):
     await gate.serve(stream)
     assert served == [stream]
     assert stream.resets == 1
+
+
+async def test_a_connection_is_heard_from_when_the_core_took_note_until_it_ends(gate):
+    assert not gate.is_heard("a")
+    gate.connected("a", inbound=True, remote_address="x")
+    assert not gate.is_heard("a")
+    take_all(gate)
+    assert gate.is_heard("a")
+    gate.disconnected("a", reason="gone")
+    assert not gate.is_heard("a")
+    gate.connected("a", inbound=True, remote_address="x")
+    assert not gate.is_heard("a")
+    take_all(gate)
+    assert gate.is_heard("a")

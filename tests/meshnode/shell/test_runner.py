@@ -13,7 +13,15 @@ from dag.types import Kind
 from meshnode.core.commands import Leave, Publish
 from meshnode.core.effects import Effect, Emit, Persist, StoreValue
 from meshnode.core.events import Alone, Published, PublishFailed
-from meshnode.core.inputs import Completed, Disconnected, Input, Signed, Submitted, Ticked
+from meshnode.core.inputs import (
+    Completed,
+    Connected,
+    Disconnected,
+    Input,
+    Signed,
+    Submitted,
+    Ticked,
+)
 from meshnode.errors import CommandRejected, DeadlineExceeded, StorageError
 from meshnode.shell.clock import ManualClock
 from meshnode.shell.crash import FILE_NAME, CrashFile
@@ -95,7 +103,7 @@ async def bench(tmp_path):
 
 async def test_runner_starts_the_core_and_hands_it_what_comes_in_one_batch(bench):
     batches = len(bench.applier.batches)
-    entries = [lambda now: Disconnected(now, "a", ""), lambda now: Disconnected(now, "b", "")]
+    entries = [lambda now: Connected(now, "a", True, ""), lambda now: Connected(now, "b", True, "")]
     await bench.inbox.put(entries)
     await wait_until(lambda: len(bench.core.inputs) == 3)
     assert bench.core.inputs[0] == ("start", 1_000)
@@ -105,7 +113,7 @@ async def test_runner_starts_the_core_and_hands_it_what_comes_in_one_batch(bench
 
 async def test_runner_ticks_when_the_deadline_of_the_core_is_due(bench):
     bench.core.next_wakeup = 1_005
-    await bench.inbox.put([lambda now: Disconnected(now, "a", "")])
+    await bench.inbox.put([lambda now: Connected(now, "a", True, "")])
     await wait_until(lambda: len(bench.core.inputs) == 2)
 
     def forget(entry):
@@ -254,17 +262,27 @@ async def test_a_core_that_cannot_start_says_why(tmp_path):
 async def test_runner_takes_no_more_than_a_batch_at_once(bench, monkeypatch):
     monkeypatch.setattr("meshnode.shell.runner.BATCH_MAX", 2)
     batches = len(bench.applier.batches)
-    bench.inbox.put_now([lambda now: Disconnected(now, "a", "")] * 5)
+    bench.inbox.put_now([lambda now: Connected(now, "a", True, "")] * 5)
     await wait_until(lambda: len(bench.core.inputs) == 6)
     assert len(bench.applier.batches) >= batches + 2
     monkeypatch.setattr("meshnode.shell.runner.BATCH_S", -1)
-    bench.inbox.put_now([lambda now: Disconnected(now, "b", "")] * 3)
+    bench.inbox.put_now([lambda now: Connected(now, "b", True, "")] * 3)
     await wait_until(lambda: len(bench.core.inputs) == 9)
 
 
 async def test_effects_of_a_batch_are_applied_together(bench):
     record = Persist(StoreValue("k", b"v"))
     bench.core.answer = lambda entry: [record, Emit(Alone(()))]
-    bench.inbox.put_now([lambda now: Disconnected(now, "a", "")] * 3)
+    bench.inbox.put_now([lambda now: Connected(now, "a", True, "")] * 3)
     await wait_until(lambda: len(bench.core.inputs) == 4)
     assert bench.applier.batches[-1] == [record, Emit(Alone(()))] * 3
+
+
+async def test_a_batch_ends_where_a_connection_does(bench):
+    bench.core.answer = lambda entry: [Emit(Alone(()))]
+    batches = len(bench.applier.batches)
+    bench.inbox.put_now(
+        [lambda now: Disconnected(now, "a", ""), lambda now: Connected(now, "a", True, "")]
+    )
+    await wait_until(lambda: len(bench.core.inputs) == 3)
+    assert bench.applier.batches[batches:] == [[Emit(Alone(()))]] * 2
