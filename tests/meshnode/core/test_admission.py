@@ -207,7 +207,9 @@ def test_signatures_are_trusted_only_where_a_benchmark_says_so(builder):
     signed = builder.vertices[-1]
     unsigned = msgspec.msgpack.decode(signed.wire, type=Envelope).unsigned
     forged = msgspec.msgpack.encode(Envelope(unsigned, bytes(64)))
-    candidate = make_admission(builder, verify=False).check_vertex(forged)
+    trusting = make_admission(builder, verify=False)
+    assert (trusting.verifies, make_admission(builder).verifies) == (False, True)
+    candidate = trusting.check_vertex(forged)
     assert candidate.standing is Standing.VERIFIED
     assert candidate.signed == decode_signed(forged)
 
