@@ -125,6 +125,8 @@ class Links:
             return "refused"
         if not self._network.is_dialable(dialler.index, target.index):
             return "timed out"
+        if self.find(target, dialler.name) is not dialler:
+            return "another host has this name here"
         for one, other in ((dialler, target), (target, dialler)):
             held = one.links.get(other.name)
             if held is None:
