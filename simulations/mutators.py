@@ -183,6 +183,8 @@ def _misplace(stream: random.Random, host: Host, message: Message) -> Sequence[M
 
 
 def _slander(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
+    if isinstance(message, Push | IHave | Items):
+        return (message,)  # slander leaves as PUSH, and must not feed on itself
     view = host.view()
     accused = stream.choice([one.id for one in view.members if one.id != host.identity.author])
     times = (stream.randrange(1 << 40), stream.randrange(1 << 40))

@@ -155,7 +155,7 @@ def test_liars_leave_the_others_in_agreement(behaviour: Behaviour):
     fault = Byzantine(number=1, at_ms=0, host=0, for_ms=2_500, behaviour=behaviour, percent=40)
     world, mesh, injector = make(fault)
     for number in range(12):
-        world.at(800 + 150 * number, mesh[number % NODES].publish, bytes([number]))
+        world.at(1_000 + 150 * number, mesh[number % NODES].publish, bytes([number]))
     world.run_for(2_500)
     injector.heal()
     honest = mesh[1:]
@@ -163,6 +163,7 @@ def test_liars_leave_the_others_in_agreement(behaviour: Behaviour):
     def agree() -> bool:
         return len({host.view().heads_digest for host in honest}) == 1
 
+    world.run_for(2_000)
     world.run_until(agree, 60_000)
     assert all(len(host.view().peers) >= 2 for host in honest)
     assert all(host.view().vertices >= 3 + 9 for host in honest)
