@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter, validators
 
+from meshnode.cli.blocking import interruptible
 from meshnode.cli.down import read_clock_s
 from meshnode.cli.exits import OK
 from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_name
@@ -119,7 +120,8 @@ def describe_answer(answer: Answer) -> str:
 def _read_prompt(prompt: str) -> str:
     if prompt != "-":
         return prompt
-    data = sys.stdin.buffer.read(PROMPT_BYTES_MAX + 1)
+    with interruptible():
+        data = sys.stdin.buffer.read(PROMPT_BYTES_MAX + 1)
     if len(data) > PROMPT_BYTES_MAX:
         raise CommandRejected(
             f"the question has more than {PROMPT_BYTES_MAX} bytes", hint="shorten it"

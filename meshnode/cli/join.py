@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from meshnode.cli.blocking import interruptible
 from meshnode.cli.down import read_clock_s
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import format_count, format_id
@@ -107,7 +108,8 @@ def _read_ticket(ticket: str) -> str:
     """The ticket, or what stands on stdin: command lines can be read by others."""
     if ticket != "-":
         return ticket
-    text = sys.stdin.readline(TICKET_CHARACTERS_MAX + 2).strip()
+    with interruptible():
+        text = sys.stdin.readline(TICKET_CHARACTERS_MAX + 2).strip()
     if not text:
         raise CommandRejected("there is no ticket on standard input", hint="paste one into it")
     return text

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from meshnode.cli.blocking import interruptible
 from meshnode.cli.formats import format_id
 from meshnode.cli.output import clean_line, is_interactive, note
 from meshnode.config_file import load_config, resolve_engine_options
@@ -96,7 +97,8 @@ def prepare_network(home: Home, identity: Identity, config: NodeConfig) -> Netwo
 
 def _ask_passphrase(question: str) -> str:
     """Ask without echo; a new passphrase is asked for twice."""
-    text = getpass.getpass(question, stream=sys.stderr)
-    if text and question.startswith("Choose") and getpass.getpass("Again: ") != text:
-        raise KeystoreError("the two passphrases differ", hint="try again")
+    with interruptible():
+        text = getpass.getpass(question, stream=sys.stderr)
+        if text and question.startswith("Choose") and getpass.getpass("Again: ") != text:
+            raise KeystoreError("the two passphrases differ", hint="try again")
     return text
