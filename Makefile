@@ -34,7 +34,7 @@ test: ## Run the whole test suite: make test ARGS='-k dag'
 	@$(bin)/python -m pytest $(WORKERS) $(ARGS)
 
 check: ## Check format, lint, types and import contracts
-	@$(call sync)
+	@$(call sync,--group bench)
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy
@@ -50,8 +50,8 @@ fmt: ## Format the code and apply safe fixes
 	@$(bin)/ruff check --fix .
 
 bench: ## Run the benchmarks: make bench BENCHMARKS=benchmarks/bench_mesh.py ARGS='--json'
-	@$(call sync)
-	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(bin)/python "$$script" $(ARGS); done
+	@$(call sync,--group bench)
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; PYTHONPATH=. $(bin)/python "$$script" $(ARGS); done
 
 sim: ## Simulate 60 meshes under faults, and check every promise
 	@$(call sync)
