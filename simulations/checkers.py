@@ -257,16 +257,16 @@ class Bounds(Observer):
         if self._inputs % LOOK_EVERY == 0:
             self._look(host)
 
-    def _find_quarantine_max(self) -> int:
-        """What liars may fill, and every vertex that exists anywhere."""
-        return self._liars * self._limits.author_count_max + len(self._books.vertices)
+    def _find_quarantine_max(self, held: int) -> int:
+        """What liars may fill, and every true vertex that this host does not hold yet."""
+        return self._liars * self._limits.author_count_max + len(self._books.vertices) - held
 
     def _look(self, host: Host) -> None:
         view, limits = host.view(), self._limits
         peers = len(view.peers) + 1
         settings = host.settings.limits
         for what, count, count_max in (
-            ("quarantined", view.quarantined, self._find_quarantine_max()),
+            ("quarantined", view.quarantined, self._find_quarantine_max(view.vertices)),
             ("quarantined bytes", view.quarantined_bytes, limits.bytes_max),
             ("fetching", view.fetching, settings.walk_ids_max),
             ("of unknown authors", view.unknown_authors, peers * settings.wants_per_peer_max),

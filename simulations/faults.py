@@ -157,6 +157,8 @@ FIRST_MS: Final = 500
 """Nothing but clocks and twins goes wrong before."""
 COUNT_MAX: Final = 5
 """Most faults of one kind in a drawn plan."""
+LIES_MAX: Final = 10
+"""Most times hosts lie: there are many lies."""
 KINDS_MIN: Final = 3
 
 
@@ -174,14 +176,15 @@ def find_dishonest(faults: tuple[Fault, ...]) -> tuple[int, ...]:
 def draw_plan(stream: random.Random, nodes: int, safety_ms: int) -> tuple[Fault, ...]:
     """Draw which kinds of fault there are, how often each, and then every single one."""
     draw = _Draw(stream, nodes, safety_ms)
-    kinds = [kind for kind in _KINDS if stream.random() < 0.5]
+    kinds = [kind for kind in draw.kinds if stream.random() < 0.5]
     while len(kinds) < KINDS_MIN:
-        kind = stream.choice(_KINDS)
+        kind = stream.choice(draw.kinds)
         if kind not in kinds:
             kinds.append(kind)
     faults: list[Fault] = []
     for kind in kinds:
-        for _ in range(stream.randint(1, COUNT_MAX)):
+        count_max = LIES_MAX if kind == "byzantine" else COUNT_MAX
+        for _ in range(stream.randint(1, count_max)):
             fault = draw.make(kind, len(faults) + 1)
             if fault is not None:
                 faults.append(fault)
@@ -195,9 +198,18 @@ class _Draw:
         self._stream = stream
         self._nodes = nodes
         self._safety_ms = safety_ms
-        liars = stream.sample(range(nodes), max(1, (nodes - 1) // 3))
-        self._liars = tuple(liars)
+        dishonest = stream.sample(range(nodes), max(1, (nodes - 1) // 3))
+        # Who is found out as a twin is silent from then on, and would lie no more.
+        start = stream.randrange(2)
+        self._liars = tuple(dishonest[start::2])
+        self._doubles = tuple(dishonest[1 - start :: 2])
         self._twinned: dict[int, None] = {}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of fault that these hosts can have."""
+        absent = ("byzantine",) if not self._liars else () if self._doubles else ("twins",)
+        return tuple(kind for kind in _KINDS if kind not in absent)
 
     def make(self, kind: str, number: int) -> Fault | None:
         """A fault of a kind; None where there can be no more of it."""
@@ -267,11 +279,11 @@ class _Draw:
             at_ms=at_ms,
             for_ms=for_ms,
             behaviour=stream.choice(BEHAVIOURS),
-            percent=stream.choice((5, 30, 100)),
+            percent=stream.choice((10, 40, 100)),
         )
 
     def _make_twins(self, number: int) -> Twins | None:
-        host = self._stream.choice(self._liars)
+        host = self._stream.choice(self._doubles)
         if host in self._twinned:
             return None
         self._twinned[host] = None

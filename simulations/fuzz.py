@@ -25,6 +25,7 @@ from simulations.spec import VERTICES_MIN, Spec
 from simulations.world import World
 
 if TYPE_CHECKING:
+    from meshnode.core.views import NodeView
     from simulations.host import Host
 
 KNOWLEDGE_SHARE = 0.2
@@ -144,7 +145,7 @@ class Run:
             len({view.heads_digest for view in views}) == 1
             and len({tuple(sorted(fork.author for fork in view.forks)) for view in views}) == 1
             and all(view.speech == "open" and not view.publications_queued for view in views)
-            and not any(view.quarantined for view in views)
+            and not any(_count_left(view) for view in views)
             and all(len(view.peers) >= len(self.honest) - 1 for view in views)
         )
 
@@ -197,6 +198,11 @@ class Run:
             vertices=self._vertices,
             reached=self.sometimes.reached,
         )
+
+
+def _count_left(view: NodeView) -> int:
+    """What must not be left over when all is well."""
+    return view.quarantined + view.held + view.fetching + view.unknown_authors
 
 
 def name_failure(error: SimulationFailed) -> str:

@@ -23,7 +23,7 @@ from dag.evidence import ProvenFork
 from dag.heads import Heads
 from dag.hold import Hold
 from dag.index import Index
-from dag.intake import Intake, Quarantined
+from dag.intake import Intake, Quarantined, Refused
 from dag.quarantine import Quarantine
 from dag.types import Ref
 from meshnode.core.effects import Emit, Persist, Send, SendStored
@@ -164,8 +164,14 @@ def _omit_head(right: Any) -> Any:
     return collect
 
 
-def _fill_early(_right: Any) -> Any:
-    return lambda self, author, lane, seq: (author, lane, seq) in self._slots
+def _refuse_second(right: Any) -> Any:
+    def enter(self: Intake, now_ms: int, source: str, signed: Any) -> Any:
+        vertex = signed.vertex
+        if self.index.get_slot(vertex.author, vertex.lane, vertex.seq):
+            return Refused("forked")
+        return right(self, now_ms, source, signed)
+
+    return enter
 
 
 def _charge_relay(right: Any) -> Any:
@@ -263,7 +269,7 @@ _ALL: Final = (
     Mutant(
         "second-dropped",
         "of a forked slot only the first vertex enters",
-        ((Index, "is_slot_full", _fill_early),),
+        ((Intake, "_enter", _refuse_second),),
     ),
     Mutant(
         "relay-charged",

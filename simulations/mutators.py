@@ -57,12 +57,14 @@ if TYPE_CHECKING:
 
 REMEMBERED_MAX: Final = 32
 FLOOD: Final = 40
+ORPHANS_MAX: Final = 60
+SLANDERS_MAX: Final = 3
 _Lie = Callable[["random.Random", "Host", Message], Sequence["Message | bytes"]]
 
 
 def make_mutator(behaviour: Behaviour, percent: int, stream: random.Random) -> Mutator:
     """A host's mutator that lies in a share of the messages which offer the occasion."""
-    lie = Replay() if behaviour == "replay" else _LIES[behaviour]
+    lie = _make_lie(behaviour)
 
     def mutate(host: Host, peer: str, message: Message) -> Sequence[Message | bytes]:
         del peer
@@ -71,6 +73,14 @@ def make_mutator(behaviour: Behaviour, percent: int, stream: random.Random) -> M
         return lie(stream, host, message)
 
     return mutate
+
+
+def _make_lie(behaviour: Behaviour) -> _Lie:
+    if behaviour == "replay":
+        return Replay()
+    if behaviour == "slander":
+        return Slander()
+    return _LIES[behaviour]
 
 
 _SUBJECTS: Final = (Push, Items, IHave, Digest, Heads, Ping, Pong, Get)
@@ -86,6 +96,8 @@ def _mute(_stream: random.Random, _host: Host, message: Message) -> Sequence[Mes
 
 
 def _announce(stream: random.Random, _host: Host, message: Message) -> Sequence[Message]:
+    if isinstance(message, Items):
+        return () if message.missing else (message,)
     ids = tuple(stream.randbytes(32) for _ in range(stream.randint(1, 8)))
     return (message, IHave(ids))
 
@@ -164,7 +176,7 @@ def _orphan(stream: random.Random, host: Host, message: Message) -> Sequence[Mes
             author=host.identity.author,
             seq=stream.randint(1, 999),
         )
-        for _ in range(stream.randint(1, 8))
+        for _ in range(stream.randint(1, ORPHANS_MAX))
     )
     return (message, Push(wires))
 
@@ -182,9 +194,21 @@ def _misplace(stream: random.Random, host: Host, message: Message) -> Sequence[M
     return (message, Push((wire,)))
 
 
-def _slander(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
-    if isinstance(message, Push | IHave | Items):
-        return (message,)  # slander leaves as PUSH, and must not feed on itself
+class Slander:
+    """Publishes false evidence, a few times."""
+
+    def __init__(self) -> None:
+        self._left = SLANDERS_MAX
+
+    def __call__(self, stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
+        """The message; what is published leaves by itself, and is an occasion in its turn."""
+        if self._left:
+            self._left -= 1
+            host.publish(_forge_evidence(stream, host), kind=Kind.EVIDENCE)
+        return (message,)
+
+
+def _forge_evidence(stream: random.Random, host: Host) -> bytes:
     view = host.view()
     accused = stream.choice([one.id for one in view.members if one.id != host.identity.author])
     times = (stream.randrange(1 << 40), stream.randrange(1 << 40))
@@ -196,8 +220,7 @@ def _slander(stream: random.Random, host: Host, message: Message) -> Sequence[Me
     ]
     headers.sort(key=compute_header_id)
     sides = [Testimony(encode(header), stream.randbytes(64), b"") for header in headers]
-    host.publish(encode(Evidence(*sides)), kind=Kind.EVIDENCE)
-    return (message,)
+    return encode(Evidence(*sides))
 
 
 def _pick(stream: random.Random, host: Host) -> Ref:
@@ -236,5 +259,4 @@ _LIES: Final[dict[Behaviour, _Lie]] = {
     "orphan": _orphan,
     "misnumber": _misnumber,
     "misplace": _misplace,
-    "slander": _slander,
 }
