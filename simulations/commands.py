@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from simulations.campaign import Results, Summary, default_workers, run_all, select
 from simulations.errors import SimulationError
 from simulations.fidelity import FIDELITIES
-from simulations.fuzz import Result, run
-from simulations.mutants import MUTANTS
-from simulations.mutation import SEEDS, Verdict, score
-from simulations.shrink import shrink
-from simulations.spec import draw_spec, load_spec, save_spec
+from simulations.fuzzing.campaign import Results, Summary, default_workers, run_all, select
+from simulations.fuzzing.mutants import MUTANTS
+from simulations.fuzzing.mutation import SEEDS, Verdict, score
+from simulations.fuzzing.run import Result, run
+from simulations.fuzzing.shrink import shrink
+from simulations.fuzzing.spec import draw_spec, load_spec, save_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

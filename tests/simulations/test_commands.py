@@ -10,8 +10,8 @@ import pytest
 
 from simulations import commands
 from simulations.commands import main
-from simulations.fuzz import Result
-from simulations.spec import Spec, draw_spec, load_spec, save_spec
+from simulations.fuzzing.run import Result
+from simulations.fuzzing.spec import Spec, draw_spec, load_spec, save_spec
 
 
 def make_result(spec: Spec, check: str = "") -> Result:
@@ -44,8 +44,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch):
         yield from map(run, specs)
 
     monkeypatch.setattr(commands, "run", run)
-    monkeypatch.setattr("simulations.shrink.run", run)
-    monkeypatch.setattr("simulations.mutation.run", run)
+    monkeypatch.setattr("simulations.fuzzing.shrink.run", run)
+    monkeypatch.setattr("simulations.fuzzing.mutation.run", run)
     monkeypatch.setattr(commands, "run_all", run_all)
 
 

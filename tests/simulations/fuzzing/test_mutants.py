@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from simulations.errors import BadModel
-from simulations.mutants import MUTANTS, switch_on
-from simulations.mutation import hunt, score
+from simulations.fuzzing.mutants import MUTANTS, switch_on
+from simulations.fuzzing.mutation import hunt, score
 
 QUICK = {
     "parents-unchecked": 7,

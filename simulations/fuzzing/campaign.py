@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 
 from simulations.faults import KINDS_MIN
-from simulations.fuzz import Result, run
-from simulations.sometimes import STATES
-from simulations.spec import VERTICES_MIN, Spec
+from simulations.fuzzing.run import Result, run
+from simulations.fuzzing.sometimes import STATES
+from simulations.fuzzing.spec import VERTICES_MIN, Spec
 
 REACHED_FROM: Final = 50
 """A campaign of so many runs must have reached every state."""

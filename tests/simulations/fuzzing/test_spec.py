@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simulations.spec import (
+from simulations.fuzzing.spec import (
     NODES_MAX,
     NODES_MIN,
     VERTICES_MIN,

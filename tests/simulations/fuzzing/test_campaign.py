@@ -6,10 +6,17 @@ from pathlib import Path
 
 import msgspec
 
-from simulations.campaign import REACHED_FROM, Results, Summary, load_results, run_all, select
-from simulations.fuzz import Result
-from simulations.sometimes import STATES
-from simulations.spec import draw_spec
+from simulations.fuzzing.campaign import (
+    REACHED_FROM,
+    Results,
+    Summary,
+    load_results,
+    run_all,
+    select,
+)
+from simulations.fuzzing.run import Result
+from simulations.fuzzing.sometimes import STATES
+from simulations.fuzzing.spec import draw_spec
 
 
 def make_result(seed: int = 0, **changes: object) -> Result:

@@ -12,11 +12,11 @@ from multiprocessing import get_context
 
 import msgspec
 
-from simulations.campaign import default_workers
 from simulations.fidelity import Fidelity
-from simulations.fuzz import run
-from simulations.mutants import MUTANTS
-from simulations.spec import draw_spec
+from simulations.fuzzing.campaign import default_workers
+from simulations.fuzzing.mutants import MUTANTS
+from simulations.fuzzing.run import run
+from simulations.fuzzing.spec import draw_spec
 
 SEEDS = 60
 

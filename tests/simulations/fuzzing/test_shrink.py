@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulations.fuzz import run
-from simulations.shrink import reduce, shrink
-from simulations.spec import draw_spec, load_spec, save_spec
+from simulations.fuzzing.run import run
+from simulations.fuzzing.shrink import reduce, shrink
+from simulations.fuzzing.spec import draw_spec, load_spec, save_spec
 
 
 @given(st.integers(1, 60), st.sets(st.integers(0, 59), max_size=5))

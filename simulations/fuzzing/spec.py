@@ -46,7 +46,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     sigma: float = 0.1
     loss: float = 0.0
     mutant: str = ""
-    """A seeded bug that is switched on; see `simulations.mutants`."""
+    """A seeded bug that is switched on; see `simulations.fuzzing.mutants`."""
     faults: tuple[Fault, ...] = ()
 
 

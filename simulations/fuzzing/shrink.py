@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
-from simulations.fuzz import run
-from simulations.spec import Spec
+from simulations.fuzzing.run import run
+from simulations.fuzzing.spec import Spec
 
 Item = TypeVar("Item")
 Tell = Callable[[int, int], None]

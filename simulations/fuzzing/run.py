@@ -15,13 +15,13 @@ from meshnode.core.commands import Publish
 from simulations.checkers import Agreement, Authorship, Books, Bounds, Durability, Fairness
 from simulations.errors import CheckFailed, SimulationFailed, Unreached
 from simulations.faults import find_dishonest, find_kinds
+from simulations.fuzzing.mutants import switch_on
+from simulations.fuzzing.sometimes import Sometimes
+from simulations.fuzzing.spec import VERTICES_MIN, Spec
 from simulations.injector import Injector
 from simulations.kernel import NS_PER_MS
 from simulations.latency import Lognormal
-from simulations.mutants import switch_on
 from simulations.network import NetworkSettings
-from simulations.sometimes import Sometimes
-from simulations.spec import VERTICES_MIN, Spec
 from simulations.world import World
 
 if TYPE_CHECKING:

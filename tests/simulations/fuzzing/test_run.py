@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from simulations.faults import KINDS_MIN
-from simulations.fuzz import Result, run
-from simulations.sometimes import STATES
-from simulations.spec import VERTICES_MIN, draw_spec
+from simulations.fuzzing.run import Result, run
+from simulations.fuzzing.sometimes import STATES
+from simulations.fuzzing.spec import VERTICES_MIN, draw_spec
 
 SEEDS = (7, 11, 20)
 
