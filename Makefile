@@ -7,8 +7,9 @@ venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
 bin := $(venv)/bin
 # A terminal sees progress, a log does not.
 quiet := $(shell test -t 2 || echo --quiet)
+extras := --extra local --extra research --extra cluster
 # Compiled once here, so that no command pays for it at every start.
-sync = $(uv) sync $(quiet) --frozen --extra local --compile-bytecode $(1) && $(bin)/python -m compileall -q $(packages)
+sync = $(uv) sync $(quiet) --frozen $(extras) --compile-bytecode $(1) && $(bin)/python -m compileall -q $(packages)
 # The versions for which every dependency has wheels; uv finds one of them, or fetches it.
 export UV_PYTHON ?= >=3.11,<3.14
 unexport VIRTUAL_ENV
@@ -25,6 +26,7 @@ help: ## List the recipes
 setup: ## Install everything a developer needs into .venv
 	@$(call sync)
 
+demo: extras := --extra local
 demo: ## Run a mesh of real processes: make demo ARGS='--nodes 4 --exit'
 	@$(call sync,--no-dev --inexact)
 	@$(bin)/meshnode demo $(ARGS)

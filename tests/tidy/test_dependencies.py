@@ -26,6 +26,12 @@ def declared(*groups: list[str]) -> set[str]:
     return {re.split(r"[^\w.-]", line)[0].lower() for group in groups for line in group}
 
 
+def requirements(table: dict) -> list[str]:
+    """Everything the package asks for, with and without extras."""
+    optional = table["optional-dependencies"].values()
+    return [*table["dependencies"], *(line for group in optional for line in group)]
+
+
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -66,7 +72,7 @@ def test_declared_dependencies_are_documented():
 def test_documented_ranges_are_the_declared_ones():
     table = project()["project"]
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    for requirement in [*table["dependencies"], *table["optional-dependencies"]["local"]]:
+    for requirement in requirements(table):
         row = re.sub(r"^([\w.-]+)", r"| \1 | ", requirement)
         assert f"{row} |" in page
 
@@ -76,4 +82,4 @@ def test_lock_file_was_made_from_the_declared_ranges():
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     (own,) = (package for package in lock["package"] if package["name"] == table["name"])
     locked = {item["name"] + item.get("specifier", "") for item in own["metadata"]["requires-dist"]}
-    assert locked == {*table["dependencies"], *table["optional-dependencies"]["local"]}
+    assert locked == set(requirements(table))
