@@ -1,4 +1,5 @@
 """The market folded over commits: a pure kernel that imports `dag` and never `consensus`.
 
-Room for accounts, the order book, contracts and reputation; nothing is here yet.
+`auction` is a call auction over limit orders. Accounts, the order book, contracts and reputation have
+their room here and are not built yet.
 """
