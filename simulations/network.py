@@ -8,7 +8,7 @@ for: sent + duplicated = delivered + dropped + in flight, at every moment.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,6 +93,8 @@ class Network:
         self.counters = Counters()
         self.uplinks_bps: dict[int, int] = {}
         """Nodes whose uplink differs from the settings'."""
+        self.watchers: list[Callable[[int, int, Any, int, int], None]] = []
+        """Called with source, target, message, size and arrival of all that is under way."""
         self._kernel = kernel
         self._stream = stream
         self._cuts: list[Cut] = []
@@ -132,7 +134,7 @@ class Network:
         if settings.loss:
             arrival_ns += self._retransmit_ns()
         arrival_ns = max(arrival_ns, floor_ns + 1)
-        self._launch(arrival_ns, source, target, message)
+        self._launch(arrival_ns, source, target, message, size_bytes)
         return arrival_ns
 
     def _send_datagram(self, source: int, target: int, message: object, size_bytes: int) -> None:
@@ -153,11 +155,15 @@ class Network:
             arrival_ns = departure_ns + self.travel_ns(source, target)
             if settings.reorder and stream.random() < settings.reorder:
                 arrival_ns += int(stream.random() * settings.reorder_ms * NS_PER_MS)
-            self._launch(arrival_ns, source, target, message)
+            self._launch(arrival_ns, source, target, message, size_bytes)
 
-    def _launch(self, arrival_ns: int, source: int, target: int, message: object) -> None:
+    def _launch(
+        self, arrival_ns: int, source: int, target: int, message: object, size_bytes: int
+    ) -> None:
         self.counters.in_flight += 1
         self._kernel.schedule(arrival_ns, target, ARRIVAL, (source, message))
+        for watch in self.watchers:
+            watch(source, target, message, size_bytes, arrival_ns)
 
     def land(self, *, taken: bool) -> None:
         """Account for an arrival; every handler of `ARRIVAL` calls it once."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ class Observer:
 
     def on_event(self, target: int, kind: int, payload: Any) -> None:
         """An event of the kernel has been handled; called after everything it caused."""
+
+    def on_launched(
+        self, source: int, target: int, message: Any, size_bytes: int, arrival_ns: int
+    ) -> None:
+        """A message of any node is under way, and when it will arrive; lost ones never are."""
 
     def on_input(self, host: Host, entry: Input) -> None:
         """A core is about to take an input."""
@@ -54,6 +61,7 @@ class Observer:
 
 HOOKS = (
     "on_event",
+    "on_launched",
     "on_input",
     "on_effects",
     "on_fact",
@@ -70,6 +78,7 @@ class Observers:
 
     def __init__(self) -> None:
         self.on_event: list[Any] = []
+        self.on_launched: list[Any] = []
         self.on_input: list[Any] = []
         self.on_effects: list[Any] = []
         self.on_fact: list[Any] = []
@@ -84,3 +93,29 @@ class Observers:
         for name in HOOKS:
             if getattr(type(observer), name) is not getattr(Observer, name):
                 getattr(self, name).append(getattr(observer, name))
+
+
+# --- guests --------------------------------------------------------------------------------------
+
+_guests: ContextVar[tuple[Observer, ...]] = ContextVar("guests", default=())
+
+
+@contextmanager
+def invite(*observers: Observer) -> Iterator[None]:
+    """Let these look at the first world that is made meanwhile.
+
+    A measurement makes its world by itself; this is how one of its runs is recorded.
+    """
+    token = _guests.set(observers)
+    try:
+        yield
+    finally:
+        _guests.reset(token)
+
+
+def take_guests() -> tuple[Observer, ...]:
+    """The observers that a new world is to have, once."""
+    guests = _guests.get()
+    if guests:
+        _guests.set(())
+    return guests

@@ -28,7 +28,7 @@ from simulations.kernel import NS_PER_MS, Kernel, TieBreak
 from simulations.links import Links
 from simulations.mesh import Mesh
 from simulations.network import Network, NetworkSettings, describe
-from simulations.observers import Observer, Observers
+from simulations.observers import Observer, Observers, take_guests
 from simulations.process import START, Context, Process
 from simulations.streams import Streams
 
@@ -76,6 +76,8 @@ class World:
         self.nodes: list[Host | Context] = []
         """By index, in the order added."""
         self._encoded: tuple[Message | None, bytes] = (None, b"")
+        for observer in take_guests():
+            self.add_observer(observer)
 
     # --- who is in it ---------------------------------------------------------------------------
 
@@ -185,6 +187,7 @@ class World:
         """Let a checker, a measurement or a picture look on."""
         self.observers.add(observer)
         self.kernel.watchers = self.observers.on_event
+        self.network.watchers = self.observers.on_launched
         observer.on_added(self)
 
     # --- time -----------------------------------------------------------------------------------

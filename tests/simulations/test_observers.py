@@ -11,6 +11,7 @@ from meshnode.core.inputs import Input
 from meshnode.core.messages import Message
 from simulations import CheckFailed, Observer, SimulationFailed, Unreached, World
 from simulations.host import Host
+from simulations.observers import invite
 
 
 class Counter(Observer):
@@ -27,6 +28,9 @@ class Counter(Observer):
 
     def on_event(self, target: int, kind: int, payload: Any) -> None:
         self._count("event")
+
+    def on_launched(self, *arguments: Any) -> None:
+        self._count("launched")
 
     def on_input(self, host: Host, entry: Input) -> None:
         self._count("input")
@@ -65,6 +69,7 @@ def test_observers_see_everything_and_change_nothing():
     assert world.digest == plain.digest
     assert counter.counts["event"] == world.kernel.events
     assert counter.counts["sent"] == world.network.counters.sent
+    assert counter.counts["launched"] == world.network.counters.sent
     assert counter.counts["delivered"] == world.network.counters.delivered
     assert counter.counts["input"] == counter.counts["effects"]
     assert (counter.counts["started"], counter.counts["crashed"]) == (3, 1)
@@ -111,3 +116,14 @@ def test_a_world_can_be_stepped():
     assert mesh.world.kernel.events == 1
     assert not World(1).step()
     assert mesh.world.hosts == list(mesh) == mesh[:]
+
+
+def test_guests_look_at_the_first_world_made_meanwhile():
+    before, counter = World(1), Counter()
+    with invite(counter):
+        first, second = World(1), World(2)
+    after = World(3)
+    for world in (before, first, second, after):
+        world.run_for(1)
+    assert counter.counts == {"added": 1, "end": 1}
+    assert first.observers.on_end
