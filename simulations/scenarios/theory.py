@@ -1,0 +1,107 @@
+"""Published formulas by name, drawn beside what was measured. Nothing else may rest on them.
+
+Oracles of the tests compute their own: a formula that is wrong here must not confirm itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from simulations.results import Number, Value
+from simulations.scenarios.errors import BadScenario, suggest
+
+_ITERATIONS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """One published result."""
+
+    name: str
+    label: str
+    """For a legend."""
+    source: str
+    """Who published it."""
+    needs: tuple[str, ...]
+    """Parameters it reads."""
+    compute: Callable[[Mapping[str, float], float], float]
+
+    def evaluate(self, parameters: Mapping[str, Value], x: Number) -> float:
+        """The value at `x`.
+
+        Of a curve over a parameter, `x` is put in that parameter's place first; of a series, `x` is
+        the time in ms. Raises `BadScenario` where a parameter it reads is absent or no number.
+        """
+        known: dict[str, float] = {}
+        for name in self.needs:
+            value = parameters.get(name)
+            if isinstance(value, str) or value is None:
+                raise BadScenario(f"theory {self.name!r} needs the parameter {name!r} as a number")
+            known[name] = float(value)
+        return self.compute(known, float(x))
+
+
+def get_formula(name: str) -> Formula:
+    """The formula of a name. Raises `BadScenario`."""
+    if name not in FORMULAS:
+        raise BadScenario(f"there is no theory {name!r}{suggest(name, FORMULAS)}")
+    return FORMULAS[name]
+
+
+def _final_size(known: Mapping[str, float], _x: float) -> float:
+    begun = min(1.0, known["origins"] / known["nodes"])
+    share = 1.0
+    for _ in range(_ITERATIONS):  # from above it falls to the largest root
+        share = 1.0 - (1.0 - begun) * math.exp(-known["fanout"] * share)
+    return share
+
+
+def _flood_copies(known: Mapping[str, float], _x: float) -> float:
+    return known["degree"] - 1 + 1 / known["nodes"]
+
+
+def _logistic(known: Mapping[str, float], x: float) -> float:
+    others = known["nodes"] - 1
+    return 1 / (1 + others * math.exp(-known["rate_per_s"] * x / 1_000))
+
+
+def _mm1_time(known: Mapping[str, float], _x: float) -> float:
+    return 1 / (1 - known["load"]) if known["load"] < 1 else math.inf
+
+
+FORMULAS: Final[dict[str, Formula]] = {
+    formula.name: formula
+    for formula in (
+        Formula(
+            "final_size",
+            "s = 1 - (1 - s0) exp(-F s)",
+            "Kermack and McKendrick 1927",
+            ("fanout", "nodes", "origins"),
+            _final_size,
+        ),
+        Formula(
+            "flood_copies",
+            "D - 1 + 1/N",
+            "counting: the origin sends D copies, every other node D - 1",
+            ("degree", "nodes"),
+            _flood_copies,
+        ),
+        Formula(
+            "logistic_si",
+            "1 / (1 + (N-1) exp(-rate t))",
+            "Verhulst 1838; Bailey 1957 for epidemics",
+            ("nodes", "rate_per_s"),
+            _logistic,
+        ),
+        Formula(
+            "mm1_time_in_system",
+            "1 / (1 - load)",
+            "Erlang 1909; M/M/1, in units of the mean service time",
+            ("load",),
+            _mm1_time,
+        ),
+    )
+}
