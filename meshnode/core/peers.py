@@ -112,6 +112,8 @@ class Peers:
         self._links: dict[str, Link] = {}
         self._offences: dict[Offence, int] = {}
         self._ready: dict[str, Link] = {}
+        self._due_ms: int | None = None
+        self._is_due_known = True
 
     @property
     def ready(self) -> tuple[Link, ...]:
@@ -157,6 +159,7 @@ class Peers:
         banned_ms = self._bans.get_until(now_ms, peer)
         has_room = banned_ms > 0 or not inbound or self._make_room(now_ms)
         self._links[peer] = link
+        self._is_due_known = False
         if banned_ms:
             self.close(now_ms, link, f"banned for {banned_ms - now_ms} ms more")
         elif not has_room:
@@ -197,6 +200,7 @@ class Peers:
         if link is not None:
             # A PROOF that is still being signed or verified belongs to no later connection.
             link.phase = Phase.CLOSED
+            self._is_due_known = False
         return link
 
     def close(self, now_ms: int, link: Link, reason: str) -> None:
@@ -205,6 +209,7 @@ class Peers:
         if link.phase is Phase.READY:
             self._lose(now_ms, link, reason)
         link.phase = Phase.CLOSED
+        self._is_due_known = False
         self._outbox.add(Hangup(link.peer, reason))
 
     def _lose(self, now_ms: int, link: Link, reason: str) -> None:
@@ -236,6 +241,8 @@ class Peers:
 
     def receive(self, now_ms: int, link: Link, message: Checked) -> bool:
         """Take a message; answers whether it is for the rest of the node."""
+        if link.heard_ms + self._timing.silent_ms < link.ping_due_ms:
+            self._is_due_known = False
         link.heard_ms = now_ms
         if link.phase is Phase.READY:
             return self._receive_ready(now_ms, link, message)
@@ -347,6 +354,7 @@ class Peers:
         link.name = self._host.get_name(link.author)
         link.heard_ms = now_ms
         link.ping_due_ms = now_ms + self._timing.ping_ms
+        self._is_due_known = False
         self._ready[link.peer] = link
         self._outbox.emit(PeerReady(link.peer, link.author, link.name))
         self._host.on_ready(now_ms, link)
@@ -381,6 +389,10 @@ class Peers:
 
     def tick(self, now_ms: int) -> None:
         """End what is overdue; ask silent peers for a sign of life."""
+        due_ms = self.next_deadline()
+        if due_ms is None or now_ms < due_ms:
+            return
+        self._is_due_known = False
         for link in list(self._links.values()):
             if link.phase is Phase.HANDSHAKE and now_ms >= link.deadline_ms:
                 self.offend(now_ms, link.peer, Offence.SILENT, "no handshake in time")
@@ -399,7 +411,13 @@ class Peers:
                 self._outbox.send((link.peer,), Ping(link.ping_nonce))
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do."""
+        """When `tick` has something to do; every input asks, so the answer is kept."""
+        if not self._is_due_known:
+            self._due_ms = self._find_deadline()
+            self._is_due_known = True
+        return self._due_ms
+
+    def _find_deadline(self) -> int | None:
         deadlines: list[int] = []
         for link in self._links.values():
             if link.phase is Phase.HANDSHAKE:

@@ -93,10 +93,13 @@ class Reconciliation:
         self._sent: Digest | None = None
         self._sent_ms = 0
         self._history: list[tuple[int, int]] = []
+        self._due_ms: int | None = None
+        self._is_due_known = True
 
     def changed(self, now_ms: int) -> None:
         """The store has grown."""
         self._stale = True
+        self._is_due_known = False
         history = self._history
         if not history or now_ms - history[-1][0] >= self._timing.unequal_ms // HISTORY_STEPS:
             history.append((now_ms, len(self._index)))
@@ -124,6 +127,7 @@ class Reconciliation:
     def add_peer(self, now_ms: int, peer: str) -> None:
         """Compare with a new connection at once."""
         self._sides[peer] = _Side()
+        self._is_due_known = False
         self._outbox.send((peer,), self.digest)
         if len(self._sides) == 1:
             self._sent_ms = now_ms
@@ -131,6 +135,7 @@ class Reconciliation:
     def drop_peer(self, peer: str) -> None:
         """A connection has ended."""
         self._sides.pop(peer, None)
+        self._is_due_known = False
         if self._session == peer:
             self._session = ""
 
@@ -138,6 +143,7 @@ class Reconciliation:
         """A peer sent something new."""
         self._sides[peer].rounds = 0
         self._arrived_ms = now_ms
+        self._is_due_known = False
         if self._session == peer:
             self._stalled_ms = now_ms + self._timing.get_ms
 
@@ -145,6 +151,7 @@ class Reconciliation:
         """Take a peer's digest, and act at once on a fresh connection."""
         side = self._sides[peer]
         side.digest = digest
+        self._is_due_known = False
         if digest.heads == self.digest.heads:
             side.unequal_ms = -1
             side.rounds = 0
@@ -159,6 +166,7 @@ class Reconciliation:
         """Answer HEADS; send what lies above what the peer holds, fetch what cannot be placed."""
         side = self._sides[peer]
         fresh, side.fresh = side.fresh, False
+        self._is_due_known = False
         known = [ref.id for ref in message.heads if ref.id in self._index]
         unknown = [ref.id for ref in message.heads if self._is_needed(ref.id)]
         if message.reply:
@@ -225,6 +233,10 @@ class Reconciliation:
 
     def tick(self, now_ms: int) -> None:
         """Compare, ask, and tell, as far as it is due."""
+        due_ms = self.next_deadline()
+        if due_ms is None or now_ms < due_ms:
+            return
+        self._is_due_known = False
         self._tell(now_ms)
         if self._session:
             if now_ms < self._stalled_ms:
@@ -252,8 +264,11 @@ class Reconciliation:
 
     def _get_due(self, side: _Side) -> int | None:
         """When to ask a peer for HEADS, None while there is no reason to."""
-        theirs, own = side.digest, self.digest
-        if theirs is None or side.unequal_ms < 0 or theirs.heads == own.heads:
+        theirs = side.digest
+        if theirs is None or side.unequal_ms < 0:
+            return None
+        own = self.digest
+        if theirs.heads == own.heads:
             return None
         behind = (own.lamport, own.count, own.heads) < (theirs.lamport, theirs.count, theirs.heads)
         behind = behind or own.count < theirs.count
@@ -280,7 +295,13 @@ class Reconciliation:
         return self._sent_ms + period_ms
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do."""
+        """When `tick` has something to do; every input asks, so the answer is kept."""
+        if not self._is_due_known:
+            self._due_ms = self._find_deadline()
+            self._is_due_known = True
+        return self._due_ms
+
+    def _find_deadline(self) -> int | None:
         deadlines = [due_ms for due_ms in (self._get_tell_due(),) if due_ms is not None]
         if self._session:
             deadlines.append(self._stalled_ms)

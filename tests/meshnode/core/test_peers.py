@@ -185,6 +185,38 @@ def test_silent_peer_is_pinged_and_then_ended():
     lone.disconnect(peer)
 
 
+def test_silent_peer_that_speaks_at_last_is_kept():
+    lone = LoneCore()
+    peer = lone.greet()
+    lone.tick(5_000)
+    lone.tick(5_001)
+    last_ms = lone.node.next_wakeup
+    lone.receive(peer, Ping(1))
+    due_ms = lone.node.next_wakeup
+    assert last_ms is not None
+    assert due_ms == last_ms + 1
+    assert not [e for e in lone.tick(4_999) if isinstance(e, Hangup)]
+
+
+def test_deadlines_that_are_kept_are_those_a_fresh_look_finds():
+    net = CoreNet(5, drop=lambda source, _target, _message: source == net.hosts[4].name)
+    looks = 0
+    net.start()
+    for moment in range(400):
+        if moment % 40 == 20:
+            net.hosts[moment // 40 % 4].publish(b"note")
+        if moment == 150:
+            net.hosts[0].crash()
+        if moment == 250:
+            net.hosts[0].start()
+        net.run(50)
+        for node in (host.node for host in net.hosts if host.node is not None):
+            for part in (node._peers, node._reconciliation):
+                assert part.next_deadline() == part._find_deadline()
+                looks += 1
+    assert looks > 3_000
+
+
 def test_pong_without_ping_is_unasked():
     lone = LoneCore()
     peer = lone.greet()
