@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,7 @@ def decode_record(data: bytes) -> Record:
     return msgspec.json.decode(data, type=Record)
 
 
-def compute_digest(records: list[Record]) -> str:
+def compute_digest(records: Iterable[Record]) -> str:
     """Names a set of records whatever their order, in 32 hex digits."""
     pairs = sorted((record.key, record.digest) for record in records)
     return hashlib.sha256(_encoder.encode(pairs)).hexdigest()[:32]
