@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dag.errors import Offence
+import msgspec
+
+from dag.bodies import EVIDENCE_DECODER
+from dag.errors import InvalidMessage, Offence
+from dag.hold import HELD_MAX
 from dag.quarantine import QuarantineLimits
+from dag.types import Kind
+from dag.vertex import Header, compute_header_id
+from meshnode.core.bans import BANS_KEY
 from meshnode.core.effects import Penalise, Persist, StoreVertex
-from meshnode.core.events import ForkSeen, Published, VertexAdmitted
+from meshnode.core.events import ForkSeen, PeerReady, Published, VertexAdmitted
 from meshnode.core.messages import Digest, Heads, IHave, Items, Message, Pong, Push
 from simulations.errors import CheckFailed
 from simulations.fidelity import remember_vertex
@@ -164,7 +171,12 @@ class Durability(Observer):
 
     def __init__(self, honest: Iterable[Host]) -> None:
         self._honest = {host.index: None for host in honest}
+        self._excused: dict[int, None] = {}
         self.acknowledged: dict[int, dict[bytes, None]] = {}
+
+    def excuse(self, host: Host) -> None:
+        """The next start of a host is from an old copy, so that something is missing."""
+        self._excused[host.index] = None
 
     def on_fact(self, host: Host, event: Event) -> None:
         """An application was told that something is durable."""
@@ -175,6 +187,9 @@ class Durability(Observer):
 
     def on_started(self, host: Host) -> None:
         """A host is back: everything it has acknowledged is there."""
+        if host.index in self._excused:
+            del self._excused[host.index]
+            return
         for vertex_id in self.acknowledged.get(host.index, ()):
             self._require(host, vertex_id, "acknowledged")
 
@@ -211,7 +226,10 @@ class Durability(Observer):
 
 
 class Fairness(Observer):
-    """No honest host bans another, or charges it with what no network can make it look like."""
+    """No honest host bans another, or charges it with what no network can make it look like.
+
+    And whom it has banned for good reason it does not let in again, after a restart either.
+    """
 
     def __init__(self, honest: Iterable[Host]) -> None:
         self._names = {host.name: host.index for host in honest}
@@ -227,6 +245,15 @@ class Fairness(Observer):
                     raise CheckFailed("no-honest-ban", f"{what}, and bans it: {effect.detail}")
                 if effect.offence not in EXCUSED:
                     raise CheckFailed("no-honest-offence", f"{what}: {effect.detail}")
+
+    def on_fact(self, host: Host, event: Event) -> None:
+        """A peer was let in."""
+        if not isinstance(event, PeerReady) or host.name not in self._names:
+            return
+        stored = host.disk.read_value(BANS_KEY)
+        bans = msgspec.msgpack.decode(stored, type=dict[str, int]) if stored else {}
+        if bans.get(event.peer, 0) > host.read_clock_ms():
+            raise CheckFailed("ban-kept", f"{host.identity.name} lets in whom it has banned")
 
 
 class Bounds(Observer):
@@ -268,6 +295,7 @@ class Bounds(Observer):
         for what, count, count_max in (
             ("quarantined", view.quarantined, self._find_quarantine_max(view.vertices)),
             ("quarantined bytes", view.quarantined_bytes, limits.bytes_max),
+            ("held", view.held, HELD_MAX),
             ("fetching", view.fetching, settings.walk_ids_max),
             ("of unknown authors", view.unknown_authors, peers * settings.wants_per_peer_max),
             ("publications", view.publications_queued, settings.publications_max),
@@ -276,6 +304,47 @@ class Bounds(Observer):
                 raise CheckFailed("bounded", f"{host.identity.name}: {count} {what} > {count_max}")
         if not host.pool.flow.balanced:
             raise CheckFailed("balanced", f"{host.identity.name}: Little's law does not hold")
+
+
+class Proofs(Observer):
+    """Which forks are proved in whose store: by two headers, of vertices that were truly stored."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._bodies: dict[int, dict[bytes, None]] = {}
+        """Evidence by host."""
+
+    def on_started(self, host: Host) -> None:
+        """A host has read its disk."""
+        self._bodies[host.index] = {}
+        for wire in host.disk.newest_wires():
+            self._see(host, wire)
+
+    def on_effects(self, host: Host, effects: Sequence[Effect]) -> None:
+        """Evidence may be among what is stored."""
+        for effect in effects:
+            if isinstance(effect, Persist) and isinstance(effect.record, StoreVertex):
+                self._see(host, effect.record.wire)
+
+    def _see(self, host: Host, wire: bytes) -> None:
+        vertex = remember_vertex(wire).vertex
+        if vertex.kind == Kind.EVIDENCE:
+            self._bodies[host.index][vertex.body] = None
+
+    def find_unproved(self, host: Host) -> list[bytes]:
+        """Authors that a host takes for forked, and of whose fork it holds no proof."""
+        proved = dict.fromkeys(map(self._find_accused, self._bodies[host.index]))
+        return [fork.author for fork in host.view().forks if fork.author not in proved]
+
+    def _find_accused(self, body: bytes) -> bytes | None:
+        try:
+            evidence = EVIDENCE_DECODER.decode(body)
+        except InvalidMessage:
+            return None
+        sides = (evidence.first, evidence.second)
+        headers = [msgspec.msgpack.decode(side.header, type=Header) for side in sides]
+        is_true = all(compute_header_id(header) in self._books.vertices for header in headers)
+        return headers[0].author if is_true else None
 
 
 class Agreement(Observer):

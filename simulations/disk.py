@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -37,6 +37,7 @@ class Disk:
         self._log = bytearray()
         self._synced_bytes = 0
         self._wires: dict[bytes, bytes] = {}
+        self._values: dict[str, bytes] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -68,6 +69,14 @@ class Disk:
         """The signed bytes of a stored vertex."""
         return self._wires.get(vertex_id)
 
+    def newest_wires(self) -> Iterator[bytes]:
+        """Signed vertices, the last written first."""
+        return reversed(self._wires.values())
+
+    def read_value(self, key: str) -> bytes:
+        """A stored value, empty if there is none."""
+        return self._values.get(key, b"")
+
     def crash(self, stream: random.Random) -> None:
         """Lose power: what was not synced survives up to a random byte."""
         kept = self._synced_bytes + stream.randint(0, self.unsynced_bytes)
@@ -77,17 +86,21 @@ class Disk:
         del self._log[whole:]
         self._synced_bytes = whole
 
+    def take_back(self, percent: int) -> None:
+        """Become an old copy of itself, with the first transactions only."""
+        bodies = self._bodies()
+        kept = bodies[: len(bodies) * percent // 100]
+        del self._log[sum(_HEADER.size + len(body) for body in kept) :]
+        self._synced_bytes = len(self._log)
+
     def recover(self) -> Recovered:
         """Read everything back, as after a start."""
         self._wires.clear()
-        values: dict[str, bytes] = {}
+        self._values.clear()
         for records in self._transactions():
             self._index(records)
-            for record in records:
-                if isinstance(record, StoreValue):
-                    values[record.key] = record.value
         vertices = tuple(decode_signed(wire) for wire in self._wires.values())
-        return Recovered(vertices=vertices, values={k: v for k, v in values.items() if v})
+        return Recovered(vertices=vertices, values={k: v for k, v in self._values.items() if v})
 
     def stored_ids(self) -> tuple[bytes, ...]:
         """Ids of the vertices in the log, in the order written."""
@@ -102,12 +115,17 @@ class Disk:
         for record in records:
             if isinstance(record, StoreVertex):
                 self._wires[record.id] = record.wire
+            else:
+                self._values[record.key] = record.value
 
-    def _transactions(self) -> Sequence[tuple[Record, ...]]:
+    def _transactions(self) -> list[tuple[Record, ...]]:
+        return [_decoder.decode(body) for body in self._bodies()]
+
+    def _bodies(self) -> list[bytes]:
         found = []
         position = 0
         while (body := self._read_at(position)) is not None:
-            found.append(_decoder.decode(body))
+            found.append(body)
             position += _HEADER.size + len(body)
         return found
 

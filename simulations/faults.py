@@ -152,7 +152,31 @@ class Twins(_Fault, frozen=True, kw_only=True, tag="twins"):
     """Who is led to the copy."""
 
 
-Fault = Crash | Pause | Cut | SlowLink | SlowHost | Hide | Skew | Jump | Drop | Byzantine | Twins
+class Restore(_Fault, frozen=True, kw_only=True, tag="restore"):
+    """When all is well again, a host goes down and comes back with an old copy of its disk.
+
+    Not before: while its peers lack its last vertices, nobody can tell it what it has forgotten.
+    """
+
+    host: int
+    percent: int
+    """How many of its transactions the copy holds."""
+
+
+Fault = (
+    Crash
+    | Pause
+    | Cut
+    | SlowLink
+    | SlowHost
+    | Hide
+    | Skew
+    | Jump
+    | Drop
+    | Byzantine
+    | Twins
+    | Restore
+)
 FIRST_MS: Final = 500
 """Nothing but clocks and twins goes wrong before."""
 COUNT_MAX: Final = 5
@@ -252,6 +276,8 @@ class _Draw:
             case "drop":
                 other = (host + stream.randrange(1, self._nodes)) % self._nodes
                 return Drop(number=number, one=host, other=other, at_ms=at_ms)
+            case "restore":
+                return Restore(number=number, host=host, percent=stream.randrange(30, 100))
             case "byzantine":
                 return self._make_byzantine(number, at_ms, for_ms)
             case _:
@@ -302,6 +328,7 @@ _KINDS: Final = (
     "skew",
     "jump",
     "drop",
+    "restore",
     "byzantine",
     "twins",
 )

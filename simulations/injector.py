@@ -15,6 +15,7 @@ from simulations.faults import (
     Hide,
     Jump,
     Pause,
+    Restore,
     Skew,
     SlowHost,
     SlowLink,
@@ -42,6 +43,8 @@ class Injector(Observer):
         """By host, crashes that wait for the next transaction."""
         self.hosts: list[Host] = list(mesh)
         """Every host, twins at the end."""
+        self._restores: dict[int, Restore] = {}
+        """By host."""
         self._is_over = False
         world.add_observer(self)
         for fault in faults:
@@ -57,6 +60,8 @@ class Injector(Observer):
             case Twins():
                 viewers = [self._mesh[place] for place in fault.viewers]
                 self.hosts.append(add_twin(world, self._mesh[fault.host], viewers))
+            case Restore():
+                self._restores[fault.host] = fault
             case _:
                 world.at(fault.at_ms, self._begin, fault)
 
@@ -152,6 +157,22 @@ class Injector(Observer):
             host.crash_after = None
             host.resume()
             self._restart(host)
+
+    def find_restored(self, honest: Sequence[Host]) -> tuple[Host, ...]:
+        """The honest hosts that are to come back from old copies."""
+        return tuple(host for host in honest if host.index in self._restores)
+
+    def restore(self, host: Host, honest: Sequence[Host]) -> None:
+        """Bring up a host's old copy.
+
+        It believes whom it asks first, so only honest hosts are to be had until the next `heal`.
+        """
+        liars = [other for other in self.hosts if other not in honest]
+        host.crash()
+        host.disk.take_back(self._restores[host.index].percent)
+        if liars:
+            self._world.cut([host], liars)
+        host.start()
 
 
 def _sides(fault: Cut) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -8,10 +8,14 @@ replay       an earlier message once more
 flood        each message brings many others along
 misreport    digests and heads that are not true
 tamper       vertices of others with another time, under the old signature
-impersonate  vertices in the name of another author, signed with the liar's own keys
+impersonate  the next vertex of another author, signed with the liar's own keys
 orphan       own vertices that stand on parents which do not exist
-misnumber    own vertices that give a parent's lamport wrong
+misnumber    own vertices that give a parent's lamport wrong, and nothing else
 misplace     own vertices that do not stand on the own previous one
+slander      evidence of a fork that never was
+
+A lie is true but for one thing wherever that can be had, so that only the check made for it stands
+in its way.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from dag.types import LANE_SPEECH, WIRE_VERSION, Kind, Ref
 from dag.vertex import (
     Envelope,
     Header,
+    SignedVertex,
     Vertex,
     compute_header_id,
     compute_signed_message,
@@ -57,7 +62,8 @@ if TYPE_CHECKING:
 
 REMEMBERED_MAX: Final = 32
 FLOOD: Final = 40
-ORPHANS_MAX: Final = 60
+ORPHANS_MAX: Final = 160
+"""So that a few messages pass what may wait of one author."""
 SLANDERS_MAX: Final = 3
 _Lie = Callable[["random.Random", "Host", Message], Sequence["Message | bytes"]]
 
@@ -151,21 +157,30 @@ def _falsify(stream: random.Random, digest: Digest) -> Digest:
     return Digest(stream.randbytes(32), count, max(0, digest.lamport + stream.randint(-50, 50)))
 
 
-def _tamper(_stream: random.Random, _host: Host, message: Message) -> Sequence[Message]:
-    if not isinstance(message, Push | Items) or not message.vertices:
+def _tamper(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
+    if isinstance(message, Push | Items) and message.vertices:
+        first, *others = message.vertices
+        return (msgspec.structs.replace(message, vertices=(_postdate(first), *others)),)
+    found = _find_of_others(host)
+    if not found:
         return (message,)
-    first, *others = message.vertices
-    signed = remember_vertex(first)
+    # Ahead of its author, whose own word may be slow or cut off.
+    return (message, Push((_postdate(stream.choice(found).wire),)))
+
+
+def _postdate(wire: bytes) -> bytes:
+    signed = remember_vertex(wire)
     later = msgspec.structs.replace(signed.vertex, time_ms=signed.vertex.time_ms + 1)
-    wire = encode(Envelope(encode_vertex(later), signed.signature))
-    return (msgspec.structs.replace(message, vertices=(wire, *others)),)
+    return encode(Envelope(encode_vertex(later), signed.signature))
 
 
 def _impersonate(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
-    others = [author.id for author in host.view().members if author.id != host.identity.author]
-    previous = _pick(stream, host)
-    forged = _sign(host, (previous,), author=stream.choice(others), seq=stream.randint(1, 99))
-    return (message, Push((forged,)))
+    found = _find_of_others(host)
+    if not found:
+        return (message,)
+    last = stream.choice(found)
+    author, seq = last.vertex.author, last.vertex.seq + 1
+    return (message, Push((_sign(host, (last.ref,), author=author, seq=seq),)))
 
 
 def _orphan(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
@@ -182,10 +197,13 @@ def _orphan(stream: random.Random, host: Host, message: Message) -> Sequence[Mes
 
 
 def _misnumber(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
-    parent = _pick(stream, host)
+    found, own = _find_of_others(host), _find_last(host)
+    if not found or own is None:
+        return (message,)
+    parent = stream.choice(found).ref
     wrong = Ref(parent.lamport + stream.randint(1, 5), parent.id)
-    wire = _sign(host, (wrong,), author=host.identity.author, seq=stream.randint(1, 99))
-    return (message, Push((wire,)))
+    author, seq = host.identity.author, own.vertex.seq + 1
+    return (message, Push((_sign(host, (own.ref, wrong), author=author, seq=seq),)))
 
 
 def _misplace(stream: random.Random, host: Host, message: Message) -> Sequence[Message]:
@@ -221,6 +239,23 @@ def _forge_evidence(stream: random.Random, host: Host) -> bytes:
     headers.sort(key=compute_header_id)
     sides = [Testimony(encode(header), stream.randbytes(64), b"") for header in headers]
     return encode(Evidence(*sides))
+
+
+def _find_of_others(host: Host) -> list[SignedVertex]:
+    """The heads that are the newest word of their authors, without the liar's own."""
+    found = []
+    for ref in host.view().heads:
+        wire = host.disk.read(ref.id)
+        if wire is not None:
+            found.append(remember_vertex(wire))
+    return [signed for signed in found if signed.vertex.author != host.identity.author]
+
+
+def _find_last(host: Host) -> SignedVertex | None:
+    """The newest own vertex."""
+    own = host.identity.author
+    vertices = map(remember_vertex, host.disk.newest_wires())
+    return next((signed for signed in vertices if signed.vertex.author == own), None)
 
 
 def _pick(stream: random.Random, host: Host) -> Ref:

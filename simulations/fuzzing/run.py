@@ -12,7 +12,15 @@ import msgspec
 
 from dag.types import Kind
 from meshnode.core.commands import Publish
-from simulations.checkers import Agreement, Authorship, Books, Bounds, Durability, Fairness
+from simulations.checkers import (
+    Agreement,
+    Authorship,
+    Books,
+    Bounds,
+    Durability,
+    Fairness,
+    Proofs,
+)
 from simulations.errors import CheckFailed, SimulationFailed, Unreached
 from simulations.faults import find_dishonest, find_kinds
 from simulations.fuzzing.mutants import switch_on
@@ -83,6 +91,7 @@ class Run:
         self.sometimes = Sometimes()
         self.books = Books(self.honest)
         self.durability = Durability(self.honest)
+        self.proofs = Proofs(self.books)
         for observer in (
             Bounds(self.books, len(dishonest)),
             self.sometimes,
@@ -90,6 +99,7 @@ class Run:
             Authorship(self.honest),
             self.durability,
             Fairness(self.honest),
+            self.proofs,
             Agreement(self.honest, self.books),
         ):
             self.world.add_observer(observer)
@@ -119,7 +129,18 @@ class Run:
         self._agreed_ms = self.world.run_until(self._is_settled, self.spec.heal_ms)
         if any(type(fault).__name__ == "Cut" for fault in self.spec.faults):
             self.sometimes.note("partition healed")
+        self._restore()
         self._demand_progress()
+
+    def _restore(self) -> None:
+        """Let hosts come back from old copies, one after the other, and speak at once."""
+        for host in self.injector.find_restored(self.honest):
+            self.durability.excuse(host)
+            self.injector.restore(host, self.honest)
+            host.publish(b"restored")
+            self.world.run_until(self._is_settled, self.spec.heal_ms)
+            self.world.heal()
+            self.sometimes.note("restored from an old copy")
 
     def _schedule_publications(self) -> None:
         stream = self.world.streams.get("workload")
@@ -146,6 +167,7 @@ class Run:
             and len({tuple(sorted(fork.author for fork in view.forks)) for view in views}) == 1
             and all(view.speech == "open" and not view.publications_queued for view in views)
             and not any(_count_left(view) for view in views)
+            and not any(map(self.proofs.find_unproved, self.honest))
             and all(len(view.peers) >= len(self.honest) - 1 for view in views)
         )
 
@@ -178,7 +200,8 @@ class Run:
         return "; ".join(
             f"{host.identity.name} {view.speech} {len(view.peers)} peers {view.vertices} vertices "
             f"heads {view.heads_digest.hex()[:8]} queued {view.publications_queued} "
-            f"waiting {view.quarantined} forks {len(view.forks)}"
+            f"waiting {view.quarantined} forks {len(view.forks)} "
+            f"unproved {len(self.proofs.find_unproved(host))}"
             for host, view in ((host, host.view()) for host in self.honest)
         )
 

@@ -24,6 +24,7 @@ STATES: Final = (
     "crashed while publishing",
     "torn write recovered",
     "recovered with vertices",
+    "restored from an old copy",
     "publication queued",
     "connection lost",
     "connection ended for silence",

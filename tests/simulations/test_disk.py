@@ -90,3 +90,17 @@ def test_recovery_stops_at_a_broken_record(flip: int):
     disk.sync()
     disk._log[flip] ^= 1
     assert disk.recover().vertices == ()
+
+
+def test_an_old_copy_holds_the_first_transactions_only():
+    disk = Disk()
+    for number, signed in enumerate(VERTICES[:4]):
+        disk.append([store(signed), StoreValue("count", bytes([number]))])
+    disk.sync()
+    assert [*disk.newest_wires()] == [signed.wire for signed in reversed(VERTICES[:4])]
+    assert disk.read_value("count") == b"\x03"
+    disk.take_back(50)
+    assert disk.unsynced_bytes == 0
+    recovered = disk.recover()
+    assert [signed.id for signed in recovered.vertices] == [signed.id for signed in VERTICES[:2]]
+    assert (disk.read_value("count"), disk.read_value("none")) == (b"\x01", b"")

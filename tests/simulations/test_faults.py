@@ -26,7 +26,7 @@ def test_plan_is_the_same_for_the_same_seed():
 def test_every_plan_has_several_kinds_and_all_kinds_are_drawn():
     assert min(len(find_kinds(plan)) for plan in PLANS) >= KINDS_MIN
     kinds = {kind for plan in PLANS for kind in find_kinds(plan)}
-    assert len(kinds) == 11
+    assert len(kinds) == 12
 
 
 def test_faults_begin_and_end_while_safety_is_all_that_is_owed():

@@ -19,6 +19,7 @@ from simulations.faults import (
     Hide,
     Jump,
     Pause,
+    Restore,
     Skew,
     SlowHost,
     SlowLink,
@@ -167,3 +168,22 @@ def test_liars_leave_the_others_in_agreement(behaviour: Behaviour):
     world.run_until(agree, 60_000)
     assert all(len(host.view().peers) >= 2 for host in honest)
     assert all(host.view().vertices >= 3 + 9 for host in honest)
+
+
+def test_old_copy_learns_what_it_has_forgotten_before_it_speaks():
+    plan = (Restore(number=1, host=2, percent=70), Twins(number=2, host=0, viewers=(1,)))
+    world, mesh, injector = make(*plan)
+    for number in range(10):
+        mesh[2].publish(bytes([number]))
+        world.run_for(200)
+    held = mesh[2].view().vertices
+    injector.heal()
+    honest = mesh[1:]
+    assert injector.find_restored(honest) == (mesh[2],)
+    injector.restore(mesh[2], honest)
+    assert 0 < mesh[2].view().vertices < held
+    assert world.network.is_cut(2, 0)
+    mesh[2].publish(b"again")
+    world.run_until(lambda: mesh[1].view().vertices == held + 1, 30_000)
+    assert not mesh[1].view().forks
+    assert injector.find_restored([mesh[1]]) == ()
