@@ -222,6 +222,11 @@ class Network:
         gone = list(self._cuts if cuts is None else cuts)
         self._cuts = [cut for cut in self._cuts if cut not in gone]
 
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The cuts that stand."""
+        return tuple(self._cuts)
+
     def is_cut(self, source: int, target: int) -> bool:
         """Whether a cut stands between two nodes, in this direction."""
         return any(cut.covers(source, target) for cut in self._cuts)

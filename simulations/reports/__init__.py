@@ -1,0 +1,1 @@
+"""Reports: tables, curves, timelines, traces, the DAG, and one page that holds them together."""
