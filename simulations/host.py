@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from meshnode.core.admission import Admission
     from meshnode.core.messages import Message
     from meshnode.core.settings import Settings
-    from meshnode.core.views import NodeView
+    from meshnode.core.views import NodeSummary, NodeView
     from simulations.identities import Identity
     from simulations.links import Link
     from simulations.world import World
@@ -159,6 +159,10 @@ class Host:
     def view(self) -> NodeView:
         """What the core shows of itself."""
         return self.core.view()
+
+    def summarise(self) -> NodeSummary:
+        """The core's figures, at next to no cost."""
+        return self.core.summarise()
 
     @property
     def queued(self) -> int:

@@ -46,6 +46,6 @@ class Mesh(Sequence["Host"]):
     @property
     def converged(self) -> bool:
         """Whether every running host holds the same vertices, and none has any waiting."""
-        views = [host.view() for host in self.up]
+        views = [host.summarise() for host in self.up]
         same = len({(view.heads_digest, view.vertices) for view in views}) == 1
         return same and not any(view.quarantined or view.publications_queued for view in views)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+import msgspec
+
 from dag.authors import Fork, is_first_profile
 from dag.bodies import PROFILE_DECODER
 from dag.errors import Offence
@@ -62,7 +64,7 @@ from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
 from meshnode.core.reconciliation import Reconciliation
 from meshnode.core.requests import Requests
 from meshnode.core.store import Store
-from meshnode.core.views import NodeView, show_peer
+from meshnode.core.views import NodeSummary, NodeView, show_peer
 from meshnode.core.wants import Wants
 from meshnode.errors import CommandRejected
 
@@ -436,26 +438,33 @@ class Node:
 
     # --- what it shows --------------------------------------------------------------------------
 
-    def view(self) -> NodeView:
-        """A picture of this moment."""
-        intake, reconciliation = self._intake, self._reconciliation
-        return NodeView(
-            author=self._settings.author,
-            network=self._network,
-            peers=tuple(show_peer(link) for link in self._peers.ready),
-            members=tuple(intake.authors),
+    def summarise(self) -> NodeSummary:
+        """The figures of this moment."""
+        intake = self._intake
+        return NodeSummary(
             vertices=len(intake.index),
-            heads=reconciliation.heads,
-            heads_digest=reconciliation.digest.heads,
+            heads_digest=self._reconciliation.digest.heads,
             lamport=intake.index.lamport_max,
+            ready=self._peers.ready_count,
             quarantined=len(intake.quarantine),
             quarantined_bytes=intake.quarantine.size_bytes,
             held=intake.held_count,
             unknown_authors=len(self._wants),
             fetching=len(self._fetching),
-            offences={offence.value: count for offence, count in self._peers.offences.items()},
             forks=intake.forks,
             speech=self._publishing.speech.value,
             publications_queued=self._publishing.queued,
+        )
+
+    def view(self) -> NodeView:
+        """A picture of this moment."""
+        return NodeView(
+            **msgspec.structs.asdict(self.summarise()),
+            author=self._settings.author,
+            network=self._network,
+            peers=tuple(show_peer(link) for link in self._peers.ready),
+            members=tuple(self._intake.authors),
+            heads=self._reconciliation.heads,
+            offences={offence.value: count for offence, count in self._peers.offences.items()},
             alone=self._membership.alone,
         )

@@ -126,6 +126,11 @@ class Peers:
         return tuple(self._ready)
 
     @property
+    def ready_count(self) -> int:
+        """How many connections are ready."""
+        return len(self._ready)
+
+    @property
     def offences(self) -> dict[Offence, int]:
         """How often each offence was seen since the start."""
         return dict(self._offences)

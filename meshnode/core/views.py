@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dag.authors import Author, Fork
 from dag.types import Ref
@@ -10,8 +10,7 @@ from meshnode.core.link import Link
 from meshnode.core.messages import Advert
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerView:
+class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     """A peer that takes part."""
 
     peer: str
@@ -30,18 +29,14 @@ class PeerView:
     """What it serves, as far as it said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeView:
-    """A node at one moment."""
+class NodeSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A node at one moment in a few figures: cheap enough to be looked at on every input."""
 
-    author: bytes
-    network: bytes
-    peers: tuple[PeerView, ...]
-    members: tuple[Author, ...]
     vertices: int
-    heads: tuple[Ref, ...]
     heads_digest: bytes
     lamport: int
+    ready: int
+    """How many peers take part."""
     quarantined: int
     quarantined_bytes: int
     held: int
@@ -49,11 +44,21 @@ class NodeView:
     unknown_authors: int
     """Vertices that wait for their author's profile."""
     fetching: int
-    offences: dict[str, int]
     forks: tuple[Fork, ...]
     speech: str
     """Whether this node may publish: waiting, catching_up, open, forked."""
     publications_queued: int
+
+
+class NodeView(NodeSummary, frozen=True, kw_only=True):
+    """A node at one moment."""
+
+    author: bytes
+    network: bytes
+    peers: tuple[PeerView, ...]
+    members: tuple[Author, ...]
+    heads: tuple[Ref, ...]
+    offences: dict[str, int]
     alone: tuple[tuple[str, str], ...] | None
     """The last attempts (address, result) while members are known and none has answered for long."""
 
