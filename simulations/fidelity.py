@@ -1,9 +1,10 @@
 """How much of the real work on every hop is done, and how much is remembered.
 
     bytes    frames are encoded, decoded and every signature is verified by every node
-    cached   as `bytes`, but each signature is verified once in this process
-    objects  as `cached`, but messages and vertices are decoded once in this process, and every
-             64th message goes the way of `bytes`, so that a codec that changes things shows
+    cached   as `bytes`, but the same frame and the same vertex are decoded once in this process,
+             and the same signature is verified once
+    objects  as `cached`, but frames are not decoded at all: the message goes beside its frame; every
+             64th goes the way of `bytes`, so that a codec that changes things shows
 
 Results name their fidelity. What is remembered is keyed by the exact bytes, verdicts that are
 negative too, so no mode can take for valid what another refuses.
@@ -14,12 +15,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
-from dag.authors import find_keys
 from dag.crypto import verify_suite
 from dag.errors import InvalidSignature
 from dag.vertex import SignedVertex, compute_signed_message, decode_signed
-from meshnode.core.admission import Admission
-from meshnode.core.inputs import Candidate, Standing
+from meshnode.core.admission import Admission, decode_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +26,15 @@ if TYPE_CHECKING:
     from dag.authors import AuthorDirectory
     from dag.genesis import Suite
     from dag.keys import PublicKeys
-    from meshnode.core.inputs import Checked
+    from meshnode.core.inputs import Candidate, Checked
     from meshnode.core.messages import Message
 
 Fidelity = Literal["bytes", "cached", "objects"]
 FIDELITIES: Final[tuple[Fidelity, ...]] = ("bytes", "cached", "objects")
 VERDICTS_MAX: Final = 1 << 17
 VERTICES_MAX: Final = 1 << 15
+FRAMES_MAX: Final = 1 << 12
+"""What is under way at one moment; a frame that comes again later is decoded again."""
 FULL_CHECK_EVERY: Final = 64
 """In mode `objects`, one message in so many is encoded, decoded and verified."""
 
@@ -55,6 +56,12 @@ def remember_vertex(wire: bytes) -> SignedVertex:
     return decode_signed(wire)
 
 
+@lru_cache(FRAMES_MAX)
+def remember_message(frame: bytes) -> Message:
+    """A frame decoded once per process. Raises `InvalidMessage`, unremembered."""
+    return decode_message(frame)
+
+
 def verify(
     fidelity: Fidelity, suite: Suite, keys: PublicKeys, message: bytes, signature: bytes
 ) -> bool:
@@ -65,7 +72,7 @@ def verify(
 
 
 class CachedAdmission(Admission):
-    """Admission whose verdicts on signatures are shared by all nodes of the process."""
+    """Admission that shares what follows from bytes alone with all nodes of the process."""
 
     def __init__(
         self,
@@ -74,24 +81,26 @@ class CachedAdmission(Admission):
         authors: AuthorDirectory,
         is_stored: Callable[[bytes], bool],
     ) -> None:
-        super().__init__(network, suite, authors, is_stored, verify=False)
-        self._keys_of = authors
+        super().__init__(network, suite, authors, is_stored)
         self._own_suite: Suite = suite
 
-    def check_signed(self, signed: SignedVertex) -> Candidate:
+    def check(self, frame: bytes) -> Checked:
         """See `Admission`."""
-        candidate = super().check_signed(signed)
-        if candidate.standing is Standing.VERIFIED:
-            keys = find_keys(self._keys_of, self._own_suite, signed.vertex)
-            assert keys is not None, "admission has just found them"
-            message = compute_signed_message(signed.id)
-            if not verify("cached", self._own_suite, keys, message, signed.signature):
-                raise InvalidSignature(f"vertex {signed.id.hex()[:16]} is not signed by its author")
-        return candidate
+        return self.check_message(remember_message(frame))
+
+    def check_vertex(self, wire: bytes) -> Candidate:
+        """See `Admission`."""
+        return self.check_signed(remember_vertex(wire))
+
+    def check_signature(self, keys: PublicKeys, signed: SignedVertex) -> None:
+        """See `Admission`."""
+        message = compute_signed_message(signed.id)
+        if not verify("cached", self._own_suite, keys, message, signed.signature):
+            raise InvalidSignature(f"vertex {signed.id.hex()[:16]} is not signed by its author")
 
 
 class ObjectAdmission(CachedAdmission):
-    """Takes messages as objects; vertices are decoded once in the process."""
+    """Takes messages as objects."""
 
     def __init__(
         self,
@@ -110,10 +119,6 @@ class ObjectAdmission(CachedAdmission):
         if self._taken % FULL_CHECK_EVERY == 0:
             return self._full.check(frame)
         return self.check_message(message)
-
-    def check_vertex(self, wire: bytes) -> Candidate:
-        """See `Admission`."""
-        return self.check_signed(remember_vertex(wire))
 
 
 def make_admission(

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from dag.authors import AuthorDirectory
     from dag.genesis import Suite
+    from dag.keys import PublicKeys
 
 FRAME_BYTES_MAX: Final = 60_000
 NONCE_BYTES: Final = 32
@@ -96,7 +97,7 @@ class Admission:
 
     def check(self, frame: bytes) -> Checked:
         """Read and check one frame. Raises `InvalidMessage`."""
-        return self.check_message(_decode(frame))
+        return self.check_message(decode_message(frame))
 
     def check_message(self, message: Message) -> Checked:
         """Check a message that was read already. Raises `InvalidMessage`."""
@@ -132,15 +133,20 @@ class Admission:
         keys = find_keys(self._authors, self._suite, signed.vertex)
         if keys is None:
             return Candidate(signed, Standing.UNKNOWN_AUTHOR)
+        self.check_signature(keys, signed)
+        return Candidate(signed, Standing.VERIFIED)
+
+    def check_signature(self, keys: PublicKeys, signed: SignedVertex) -> None:
+        """Check a vertex's signatures, if this door does. Raises `InvalidSignature`."""
         if self._verify:
             verify_vertex(keys, self._suite, signed)
-        return Candidate(signed, Standing.VERIFIED)
 
     def _check_vertices(self, wires: tuple[bytes, ...]) -> tuple[Candidate, ...]:
         return tuple([self.check_vertex(wire) for wire in wires])
 
 
-def _decode(frame: bytes) -> Message:
+def decode_message(frame: bytes) -> Message:
+    """Read a frame's message, its limits unchecked. Raises `MalformedMessage` or `MessageTooLarge`."""
     if len(frame) > FRAME_BYTES_MAX:
         raise MessageTooLarge("frame", len(frame), FRAME_BYTES_MAX)
     try:
