@@ -211,8 +211,9 @@ class Timer:
             self._arm(due_ns)
 
     def cancel(self) -> None:
-        """Do not fire."""
-        self._due_ns = None
+        """Do not fire, and rely on no event that is under way: it may be lost with its host."""
+        self._due_ns = self._armed_ns = None
+        self._generation += 1
 
     def fires(self, generation: int) -> bool:
         """Whether the event of this generation is the deadline; True once per deadline."""

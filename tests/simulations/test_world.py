@@ -266,6 +266,19 @@ def test_a_host_paused_for_long_is_dropped_and_comes_back():
     mesh.world.run_until(lambda: mesh.meshed, limit_ms=60_000)
 
 
+def test_a_host_crashed_in_a_pause_that_held_its_timer_ticks_again():
+    """Found by seed 724 of the fuzzer: its deadline came while it stood still, and never again."""
+    mesh = make_mesh(2)
+    mesh[0].pause()
+    mesh.world.run_for(30_000)
+    mesh[0].crash()
+    mesh[0].start()
+    mesh.world.run_for(30_000)
+    due_ms = mesh[0].core.next_wakeup
+    assert due_ms is not None
+    assert due_ms >= mesh[0].read_clock_ms()
+
+
 def test_a_crashed_host_forgets_its_pause():
     mesh = make_mesh(2)
     mesh[0].pause()
