@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LINES_MAX: Final = 8
 """Lines in one picture; more than the palette has colours are told apart by nobody."""
-POINTS_MAX: Final = 400
+POINTS_MAX: Final = 160
 """Points of a line over time, and steps of a distribution."""
 BAND: Final = (0.1, 0.9)
 """Quantiles between which four of five runs lie."""
