@@ -21,9 +21,7 @@ def to_ms(time_ns: float) -> float:
 
 
 def find_quantile(ascending: Sequence[Number], share: float) -> Number:
-    """The smallest value that at least this share does not exceed; 0 of nothing."""
-    if not ascending:
-        return 0
+    """The smallest value that at least this share does not exceed."""
     return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
 
 
@@ -36,13 +34,15 @@ def thin(ascending: Sequence[Number], most: int = SAMPLES_MAX) -> list[Number]:
 
 
 def summarise_ms(delays_ns: Sequence[int]) -> dict[str, Number]:
-    """The usual quantiles of delays in any order, as metrics."""
+    """The usual quantiles of delays in any order, as metrics; none of no delays."""
+    if not delays_ns:
+        return {}
     ascending = sorted(delays_ns)
     return {
         "p50_ms": to_ms(find_quantile(ascending, 0.5)),
         "p95_ms": to_ms(find_quantile(ascending, 0.95)),
         "p99_ms": to_ms(find_quantile(ascending, 0.99)),
-        "max_ms": to_ms(ascending[-1]) if ascending else 0,
+        "max_ms": to_ms(ascending[-1]),
     }
 
 
@@ -52,8 +52,8 @@ def make_samples_ms(delays_ns: Sequence[int]) -> list[Number]:
 
 
 def trace_coverage(times_ns: Sequence[int], total: int) -> list[tuple[Number, Number]]:
-    """The share that had it by a time in ms, where `total` could have had it."""
-    points: dict[Number, Number] = {}
+    """The share that had it by a time in ms, where `total` could have had it; from 0 on."""
+    points: dict[Number, Number] = {0: 0}
     for place, time_ns in enumerate(sorted(times_ns), 1):
         points[to_ms(time_ns)] = round(place / total, DIGITS)
     times_ms = thin(list(points), SERIES_MAX)
