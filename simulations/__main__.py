@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from simulations.commands import main
+from simulations.commands.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,11 +6,8 @@ same file runs only the seeds that are missing there.
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +17,10 @@ from simulations.faults import KINDS_MIN
 from simulations.fuzzing.run import Result, run
 from simulations.fuzzing.sometimes import STATES
 from simulations.fuzzing.spec import VERTICES_MIN, Spec
+from simulations.sweeps.engines import Failure, make_local_engine
 
 REACHED_FROM: Final = 50
 """A campaign of so many runs must have reached every state."""
-AHEAD: Final = 4
-"""Runs handed to the pool for each worker, so that it never idles and little is lost at an end."""
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -103,29 +99,32 @@ class Results:
 def run_all(specs: Iterable[Spec], workers: int = 0) -> Generator[Result, None, None]:
     """Run specs in processes of their own, and yield results as they come; 1 runs them here.
 
-    Closing the iterator ends what has not begun and waits for what runs.
+    A run that raises, or takes its process down, is a violation like any other.
     """
-    count = workers or default_workers()
-    if count == 1:
-        yield from map(run, specs)
-        return
-    waiting = deque(specs)
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        pending: set[Future[Result]] = set()
-        try:
-            while waiting or pending:
-                while waiting and len(pending) < AHEAD * count:
-                    pending.add(pool.submit(run, waiting.popleft()))
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with closing(make_local_engine(workers).map_tasks(run, specs)) as attempts:
+        for attempt in attempts:
+            if isinstance(attempt.result, Failure):
+                yield _make_raised(attempt.item, attempt.result)
+            else:
+                yield attempt.result
 
 
-def default_workers() -> int:
-    """One for each core this process may use."""
-    return len(os.sched_getaffinity(0))
+def _make_raised(spec: Spec, failure: Failure) -> Result:
+    return Result(
+        seed=spec.seed,
+        nodes=spec.nodes,
+        fidelity=spec.fidelity,
+        kinds=(),
+        faults=len(spec.faults),
+        check="raised",
+        message=failure.message,
+        digest="",
+        events=0,
+        virtual_ms=0,
+        agreed_ms=-1,
+        vertices=0,
+        reached=(),
+    )
 
 
 def select(specs: Sequence[Spec], known: Iterable[int]) -> list[Spec]:

@@ -7,16 +7,17 @@ runs without it reach.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from contextlib import closing
+from functools import partial
 
 import msgspec
 
+from simulations.errors import SimulationError
 from simulations.fidelity import Fidelity
-from simulations.fuzzing.campaign import default_workers
 from simulations.fuzzing.mutants import MUTANTS
 from simulations.fuzzing.run import run
 from simulations.fuzzing.spec import draw_spec
+from simulations.sweeps.engines import Failure, make_local_engine
 
 SEEDS = 60
 
@@ -58,14 +59,9 @@ def score(
     names: Sequence[str], *, first_seed: int = 0, seeds: int = SEEDS, workers: int = 0
 ) -> Generator[Verdict, None, None]:
     """Hunt bugs in processes of their own; verdicts come as they are reached."""
-    count = workers or default_workers()
-    if count == 1:
-        yield from (hunt(name, first_seed, seeds) for name in names)
-        return
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        try:
-            futures = [pool.submit(hunt, name, first_seed, seeds) for name in names]
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    function = partial(hunt, first_seed=first_seed, seeds=seeds)
+    with closing(make_local_engine(workers).map_tasks(function, names)) as attempts:
+        for attempt in attempts:
+            if isinstance(attempt.result, Failure):
+                raise SimulationError(f"mutant {attempt.item}: {attempt.result.message}")
+            yield attempt.result

@@ -1,0 +1,1 @@
+"""The simulator's command line, a module for each command; see `program`."""

@@ -1,0 +1,51 @@
+"""The simulator's command line, from its arguments to its exit code.
+
+Exit code 0 if every run came to its end and every promise held, 1 if not, 2 for what cannot be
+done, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from dag.errors import MeshError
+from simulations.commands import fuzz, listing, mutants, replay, report, run, shrink, sweep
+from simulations.commands.console import INTERRUPTED, USAGE, complain
+
+MODULES: Final = (listing, run, sweep, report, fuzz, replay, shrink, mutants)
+FIRST_STEPS: Final = """\
+first steps:
+  python -m simulations list
+  python -m simulations run reach --open
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line; answers the exit code."""
+    options = make_parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except MeshError as error:
+        complain(error)
+        return USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simulations",
+        description="Simulate meshes of the real core under virtual time; measure them, hunt bugs.",
+        epilog=FIRST_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for module in MODULES:
+        module.add(commands)
+    return parser
