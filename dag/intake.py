@@ -146,8 +146,10 @@ class Intake:
     @property
     def next_deadline(self) -> int | None:
         """When `expire` has something to do, None if nothing waits."""
-        first, second = self._quarantine.next_deadline, self._hold.next_deadline
-        return min((value for value in (first, second) if value is not None), default=None)
+        waiting_ms, held_ms = self._quarantine.next_deadline, self._hold.next_deadline
+        if waiting_ms is None or held_ms is None:
+            return held_ms if waiting_ms is None else waiting_ms
+        return min(waiting_ms, held_ms)
 
     def set_committee(self, members: Iterable[bytes]) -> None:
         """Name the authors whose blocks have the reserved part of the quarantine."""

@@ -163,8 +163,9 @@ class Quarantine:
     @property
     def next_deadline(self) -> int | None:
         """When the oldest goes, None when empty."""
-        first = next(iter(self._waiting.values()), None)
-        return None if first is None else first.deadline_ms
+        if not self._waiting:
+            return None
+        return next(iter(self._waiting.values())).deadline_ms
 
     def get(self, vertex_id: bytes) -> Waiting | None:
         """A waiting vertex."""

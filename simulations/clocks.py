@@ -11,6 +11,8 @@ PPB: Final = 1_000_000_000
 NS_PER_H: Final = 3_600_000_000_000
 SKEW_PPB_MAX: Final = 1_000_000
 DRIFT_PPB_MAX: Final = 100_000
+GUESSES: Final = 3
+"""Each leaves a thousandth of the distance at most, so that little is left to search."""
 
 
 @dataclass(slots=True)
@@ -46,10 +48,18 @@ class Clock:
         """The first true time, not before `since_ns`, at which this clock shows a local time."""
         if not self.skew_ppb and not self.drift_ppb_per_h:
             return max(since_ns, local_ns - self.offset_ns)
-        low, step = since_ns, 1
-        while self.read(low + step) < local_ns:
+        if self.read(since_ns) >= local_ns:
+            return since_ns
+        guess_ns = since_ns
+        for _ in range(GUESSES):
+            guess_ns += local_ns - self.read(guess_ns)
+        low, high, step = guess_ns - 1, guess_ns, 1
+        while self.read(low) >= local_ns:
+            low -= step
             step *= 2
-        high = low + step
+        while self.read(high) < local_ns:
+            high += step
+            step *= 2
         while low < high:
             middle = (low + high) // 2
             if self.read(middle) < local_ns:

@@ -124,4 +124,6 @@ class Forks:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do."""
-        return min((due_ms for due_ms, _ in self._due.values()), default=None)
+        if not self._due:
+            return None
+        return min(due_ms for due_ms, _ in self._due.values())

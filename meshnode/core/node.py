@@ -137,6 +137,17 @@ class Node:
             on_credentials=self._peers.set_credentials,
         )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
+        self._deadlines = (
+            self._peers.next_deadline,
+            self._requests.next_deadline,
+            self._fetching.next_deadline,
+            self._dissemination.next_deadline,
+            self._reconciliation.next_deadline,
+            self._membership.next_deadline,
+            self._publishing.next_deadline,
+            self._forks.next_deadline,
+            self._store.next_deadline,
+        )
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
@@ -261,18 +272,12 @@ class Node:
     @property
     def next_wakeup(self) -> int | None:
         """When `tick` has something to do."""
-        deadlines = (
-            self._peers.next_deadline(),
-            self._requests.next_deadline(),
-            self._fetching.next_deadline(),
-            self._dissemination.next_deadline(),
-            self._reconciliation.next_deadline(),
-            self._membership.next_deadline(),
-            self._publishing.next_deadline(),
-            self._forks.next_deadline(),
-            self._store.next_deadline(),
-        )
-        return min((due_ms for due_ms in deadlines if due_ms is not None), default=None)
+        first_ms: int | None = None
+        for find in self._deadlines:
+            due_ms = find()
+            if due_ms is not None and (first_ms is None or due_ms < first_ms):
+                first_ms = due_ms
+        return first_ms
 
     def _advance(self, now_ms: int) -> None:
         assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms}"

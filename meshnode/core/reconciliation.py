@@ -243,9 +243,9 @@ class Reconciliation:
                 return
             self._session = ""
         candidates = [
-            (side.asked_ms, peer)
-            for peer, side in self._sides.items()
-            if self._is_due(now_ms, side)
+            (self._sides[peer].asked_ms, peer)
+            for peer, due_ms in self._collect_due()
+            if due_ms <= now_ms
         ]
         if candidates:
             self._ask(now_ms, min(candidates)[1])
@@ -258,20 +258,23 @@ class Reconciliation:
         self._stalled_ms = now_ms + self._timing.unequal_ms
         self._outbox.send((peer,), self._make_heads(reply=True))
 
-    def _is_due(self, now_ms: int, side: _Side) -> bool:
-        due_ms = self._get_due(side)
-        return due_ms is not None and due_ms <= now_ms
-
-    def _get_due(self, side: _Side) -> int | None:
-        """When to ask a peer for HEADS, None while there is no reason to."""
-        theirs = side.digest
-        if theirs is None or side.unequal_ms < 0:
-            return None
+    def _collect_due(self) -> list[tuple[str, int]]:
+        """The peers there is a reason to ask for HEADS, and when."""
+        unequal = [item for item in self._sides.items() if item[1].unequal_ms >= 0]
+        if not unequal:
+            return []
         own = self.digest
-        if theirs.heads == own.heads:
-            return None
-        behind = (own.lamport, own.count, own.heads) < (theirs.lamport, theirs.count, theirs.heads)
-        behind = behind or own.count < theirs.count
+        return [
+            (peer, self._get_due(own, theirs, side))
+            for peer, side in unequal
+            if (theirs := side.digest) is not None and theirs.heads != own.heads
+        ]
+
+    def _get_due(self, own: Digest, theirs: Digest, side: _Side) -> int:
+        """When to ask a peer for HEADS."""
+        behind = own.count < theirs.count or (
+            (own.lamport, own.count, own.heads) < (theirs.lamport, theirs.count, theirs.heads)
+        )
         since_ms = max(side.unequal_ms, side.asked_ms)
         if not behind:
             return since_ms + PATIENCE_MS
@@ -306,8 +309,5 @@ class Reconciliation:
         if self._session:
             deadlines.append(self._stalled_ms)
         else:
-            for side in self._sides.values():
-                due_ms = self._get_due(side)
-                if due_ms is not None:
-                    deadlines.append(due_ms)
+            deadlines += [due_ms for _, due_ms in self._collect_due()]
         return min(deadlines, default=None)

@@ -125,4 +125,6 @@ class Requests:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do."""
-        return min((request.deadline_ms for request in self._open.values()), default=None)
+        if not self._open:
+            return None
+        return min(request.deadline_ms for request in self._open.values())
