@@ -30,9 +30,10 @@ def describe(message: Any) -> Contents:
         return _describe_core(message[2])
     if isinstance(message, bytes):
         return Contents("frame", (hashlib.sha256(message).hexdigest(),))
-    if isinstance(message, int | str) and not isinstance(message, bool):
+    if isinstance(message, int | str):
         return Contents("message", (str(message)[:NAME_MAX],))
-    return Contents(type(message).__name__ if message is not None else "message", ())
+    name = type(message).__name__ if message is not None else "message"
+    return Contents(name, (name,))
 
 
 def _describe_core(message: msgspec.Struct | None) -> Contents:

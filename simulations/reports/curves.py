@@ -114,7 +114,7 @@ def _draw_line(axes: Any, picture: Picture, line: Line, number: int) -> None:
 
 
 def _scale(axes: Any, picture: Picture) -> None:
-    values = [value for line in picture.lines for value in line.ys]
+    values = [value for line in picture.lines for value in (*line.ys, *line.highs)]
     places = [place for line in picture.lines for place in line.xs]
     if picture.log_x and places and min(places) > 0:
         axes.set_xscale("log")
@@ -122,8 +122,7 @@ def _scale(axes: Any, picture: Picture) -> None:
     if picture.log_y and values and min(values) > 0:
         axes.set_yscale("log")
     elif values and min(values) >= 0:
-        top = 1.03 if picture.kind == "cdf" else None
-        axes.set_ylim(bottom=0, top=top)
+        axes.set_ylim(bottom=0, top=max(values) * 1.05 or 1.0)
 
 
 def _name_ticks(axes: Any, places: list[float], picture: Picture) -> None:

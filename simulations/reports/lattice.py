@@ -13,7 +13,6 @@ from simulations.fidelity import remember_vertex
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dag.types import AuthorId
     from dag.vertex import SignedVertex
     from simulations.host import Host
 
@@ -24,7 +23,7 @@ VERTICES_MAX: Final = 240
 def draw_store(host: Host, *, vertices_max: int = VERTICES_MAX) -> str:
     """An SVG of what a host has stored, the newest vertices of it."""
     stored = _read_store(host)
-    names = {other.identity.author: other.identity.name for other in host.world.hosts}
+    names = {bytes(other.identity.author): other.identity.name for other in host.world.hosts}
     newest = sorted(stored, key=lambda signed: (signed.vertex.lamport, signed.id))[-vertices_max:]
     shown = [_show(signed, names) for signed in newest]
     held = f"{len(stored)} vertices" if len(stored) != 1 else "1 vertex"
@@ -45,7 +44,7 @@ def _read_store(host: Host) -> list[SignedVertex]:
     return found
 
 
-def _show(signed: SignedVertex, names: Mapping[AuthorId, str]) -> VertexInfo:
+def _show(signed: SignedVertex, names: Mapping[bytes, str]) -> VertexInfo:
     vertex = signed.vertex
     return VertexInfo(
         id=signed.id.hex(),

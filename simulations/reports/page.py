@@ -106,10 +106,9 @@ def _make_head(content: Content) -> Iterable[str]:
         yield f"<li><b>{value:,}</b><span>{name}</span></li>"
     kind = ' class="bad"' if failed else ""
     yield f"<li{kind}><b>{failed:,}</b><span>failed</span></li>"
-    for name in ("fidelity",):
-        values = content.summary.worlds.get(name, [])
-        if values:
-            yield f"<li><b>{_text(_list(values))}</b><span>{name}</span></li>"
+    for name, values in content.summary.worlds.items():
+        if name != "digest" and all(isinstance(value, bool | str) for value in values):
+            yield f"<li><b>{_text(_list(values))}</b><span>{_text(name)}</span></li>"
     yield "</ul></header>"
 
 
@@ -233,7 +232,11 @@ def _make_method(content: Content) -> Iterable[str]:
         ("measurement", content.measure),
         ("seeds", _span(seeds)),
         *((name, _show(value)) for name, value in summary.fixed.items()),
-        *((f"world: {name}", _list(values)) for name, values in summary.worlds.items()),
+        *(
+            (f"world: {name}", _list(values))
+            for name, values in summary.worlds.items()
+            if name != "seed"
+        ),
         *content.made_by,
     ]
     yield _make_table(("what", "value"), facts)
@@ -268,7 +271,7 @@ def _make_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _show(value: Value | None) -> str:
-    if value is None:
+    if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

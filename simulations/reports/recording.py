@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from simulations.observers import Observer, invite
-from simulations.reports.animation import NODES_MAX, Animation
+from simulations.reports.animation import CARRIERS_MAX, NODES_MAX, Animation
 from simulations.reports.lattice import draw_store
 from simulations.reports.tables import sort_records, write_table
 from simulations.reports.timeline import Timeline
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EVENTS_MAX: Final = 400_000
 """Runs of more events are not run again for pictures."""
+
+NODES_SEEN_MAX: Final = 40
 
 Execute = Callable[[Task], Record]
 
@@ -52,7 +54,22 @@ class _Guide(Observer):
 
 
 def choose_record(records: Sequence[Record]) -> Record | None:
-    """The run to look at: of the small ones, the one in which most happens; None without any."""
+    """The run to look at; None where all are too large.
+
+    A mesh whose nodes can be told apart shows more than a crowd, and one that is shown to its end
+    more than a large one that is cut off.
+    """
+
+    def rank(record: Record) -> tuple[bool, int, bool, int]:
+        nodes, events = _count(record, "nodes"), _count(record, "events")
+        is_crowd, is_cut_off = nodes > NODES_SEEN_MAX, events > CARRIERS_MAX
+        return (
+            is_crowd,
+            nodes if is_crowd else -nodes,
+            is_cut_off,
+            events if is_cut_off else -events,
+        )
+
     small = [
         record
         for record in sort_records(records)
@@ -60,10 +77,7 @@ def choose_record(records: Sequence[Record]) -> Record | None:
         and 0 < _count(record, "events") <= EVENTS_MAX
         and _count(record, "nodes") <= NODES_MAX
     ]
-    # Small enough to be seen: a picture of fewer nodes shows more.
-    return min(
-        small, key=lambda record: (_count(record, "nodes"), -_count(record, "events")), default=None
-    )
+    return min(small, key=rank, default=None)
 
 
 def _count(record: Record, name: str) -> int:

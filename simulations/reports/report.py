@@ -155,7 +155,9 @@ def _execute(task: Task) -> Record:
 
 def _describe_run(recording: Recording) -> str:
     task = recording.record.task
-    chosen = ", ".join(f"{name} {value}" for name, value in sorted(task.parameters.items()))
+    chosen = ", ".join(
+        f"{name} {value}" for name, value in sorted(task.parameters.items()) if value != ""
+    )
     how = (
         "Run again for this page, it gave the same result."
         if recording.is_same

@@ -221,8 +221,8 @@ function start(page) {
     draw();
   });
   globalThis.addEventListener("resize", resize);
-  follow(view.item);
   resize();
+  follow(view.item);
 }
 
 if (typeof module !== "undefined") {
