@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import random
 
 Record = StoreVertex | StoreValue
-_HEADER: Final = struct.Struct("<II")
+HEADER: Final = struct.Struct("<II")
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(tuple[Record, ...])
 
@@ -57,7 +57,7 @@ class Disk:
     def append(self, records: Sequence[Record]) -> None:
         """Write a transaction; `sync` makes it durable."""
         body = _encoder.encode(tuple(records))
-        self._log += _HEADER.pack(len(body), zlib.crc32(body)) + body
+        self._log += HEADER.pack(len(body), zlib.crc32(body)) + body
         self._index(records)
 
     def sync(self) -> None:
@@ -90,7 +90,7 @@ class Disk:
         """Become an old copy of itself, with the first transactions only."""
         bodies = self._bodies()
         kept = bodies[: len(bodies) * percent // 100]
-        del self._log[sum(_HEADER.size + len(body) for body in kept) :]
+        del self._log[sum(HEADER.size + len(body) for body in kept) :]
         self._synced_bytes = len(self._log)
 
     def recover(self) -> Recovered:
@@ -126,19 +126,19 @@ class Disk:
         position = 0
         while (body := self._read_at(position)) is not None:
             found.append(body)
-            position += _HEADER.size + len(body)
+            position += HEADER.size + len(body)
         return found
 
     def _find_end(self) -> int:
         position = self._synced_bytes
         while (body := self._read_at(position)) is not None:
-            position += _HEADER.size + len(body)
+            position += HEADER.size + len(body)
         return position
 
     def _read_at(self, position: int) -> bytes | None:
-        if position + _HEADER.size > len(self._log):
+        if position + HEADER.size > len(self._log):
             return None
-        size, checksum = _HEADER.unpack_from(self._log, position)
-        start = position + _HEADER.size
+        size, checksum = HEADER.unpack_from(self._log, position)
+        start = position + HEADER.size
         body = bytes(self._log[start : start + size])
         return body if len(body) == size and zlib.crc32(body) == checksum else None

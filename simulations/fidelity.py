@@ -62,6 +62,12 @@ def remember_message(frame: bytes) -> Message:
     return decode_message(frame)
 
 
+def forget() -> None:
+    """Remember nothing any more, as at the start of the process."""
+    for remember in (remember_verdict, remember_vertex, remember_message):
+        remember.cache_clear()
+
+
 def verify(
     fidelity: Fidelity, suite: Suite, keys: PublicKeys, message: bytes, signature: bytes
 ) -> bool:

@@ -1,7 +1,7 @@
 """The mutation score: how many seeded bugs a campaign finds, and with how many runs.
 
-A bug is caught when a run breaks a promise, or when runs with it never reach a state that the same
-runs without it reach.
+A bug is caught when a run breaks a promise, when a run does not repeat in another process, or when
+runs with it never reach a state that the same runs without it reach.
 """
 
 from __future__ import annotations
@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
+from typing import Final
 
 import msgspec
 
 from simulations.errors import SimulationError
 from simulations.fidelity import Fidelity
-from simulations.fuzzing.mutants import MUTANTS
+from simulations.fuzzing.mutants import MUTANTS, Mutant
+from simulations.fuzzing.repetition import find_difference
 from simulations.fuzzing.run import run
-from simulations.fuzzing.spec import draw_spec
+from simulations.fuzzing.spec import Spec, draw_spec
 from simulations.sweeps.engines import Failure, make_local_engine
 
-SEEDS = 60
+SEEDS: Final = 60
+MISFITS: Final = ("raised-AttributeError", "raised-NameError", "raised-TypeError")
+"""What a seeded bug raises that no longer fits the code around it; that must not count as caught."""
+REPEATABLE: Final = "repeatable"
+"""The promise that a run depends on its spec alone."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,28 +37,57 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     """Until it was caught, or all of them."""
     seed: int = -1
-    """The run that broke a promise."""
+    """The run that showed it."""
     check: str = ""
-    """The promise, or the state that was never reached."""
+    """The promise that was broken, or the state that was never reached."""
 
 
 def hunt(name: str, first_seed: int, seeds: int, fidelity: Fidelity = "objects") -> Verdict:
     """Run seeds with a bug until it is caught."""
-    says = MUTANTS[name].says
+    mutant = MUTANTS[name]
+    specs = [
+        draw_spec(seed, fidelity=fidelity, mutant=name)
+        for seed in range(first_seed, first_seed + seeds)
+    ]
+    if mutant.shown_by == "repetition":
+        return _hunt_by_repetition(mutant, specs)
+    return _hunt_by_runs(mutant, specs)
+
+
+def _hunt_by_repetition(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
+    for count, spec in enumerate(specs, 1):
+        if find_difference(spec):
+            return _catch(mutant, count, spec, REPEATABLE)
+    return _miss(mutant, specs)
+
+
+def _hunt_by_runs(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
     reached: dict[str, None] = {}
-    for count, seed in enumerate(range(first_seed, first_seed + seeds), 1):
-        result = run(draw_spec(seed, fidelity=fidelity, mutant=name))
-        if result.check:
-            return Verdict(
-                mutant=name, says=says, caught=True, runs=count, seed=seed, check=result.check
+    for count, spec in enumerate(specs, 1):
+        result = run(spec)
+        if result.check in MISFITS:
+            raise SimulationError(
+                f"mutant {mutant.name} breaks itself and no promise: {result.message}",
+                hint="the code it changes has changed: fit it anew",
             )
+        if result.check:
+            return _catch(mutant, count, spec, result.check)
         reached.update(dict.fromkeys(result.reached))
-    for seed in range(first_seed, first_seed + seeds):
-        for state in run(draw_spec(seed, fidelity=fidelity)).reached:
+    for spec in specs:
+        for state in run(msgspec.structs.replace(spec, mutant="")).reached:
             if state not in reached:
-                check = f"never: {state}"
-                return Verdict(mutant=name, says=says, caught=True, runs=seeds, check=check)
-    return Verdict(mutant=name, says=says, caught=False, runs=seeds)
+                return _catch(mutant, len(specs), spec, f"never: {state}")
+    return _miss(mutant, specs)
+
+
+def _miss(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
+    return Verdict(mutant=mutant.name, says=mutant.says, caught=False, runs=len(specs))
+
+
+def _catch(mutant: Mutant, runs: int, spec: Spec, check: str) -> Verdict:
+    return Verdict(
+        mutant=mutant.name, says=mutant.says, caught=True, runs=runs, seed=spec.seed, check=check
+    )
 
 
 def score(

@@ -1,0 +1,104 @@
+"""The mutation score: the quickest bugs are caught here, and verdicts are those they should be."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from simulations.errors import SimulationError
+from simulations.fuzzing import mutation
+from simulations.fuzzing.mutation import REPEATABLE, hunt, score
+from simulations.fuzzing.run import Result
+from simulations.fuzzing.spec import Spec
+
+QUICK = {
+    "parents-unchecked": "raised-AssertionError",
+    "send-before-persist": "durable",
+    "tell-before-persist": "durable",
+    "own-not-persisted": "durable",
+    "relay-charged": "no-honest-ban",
+    "digest-omits-head": "heads-determine-stores",
+    "newest-unknown": "raised-AssertionError",
+    "waiting-announced": "durable",
+}
+"""Mutants that one run finds soon, and the promise they break."""
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_mutant_is_caught(name: str):
+    verdict = hunt(name, 0, 1)
+    assert (verdict.caught, verdict.runs, verdict.seed) == (True, 1, 0)
+    assert verdict.check == QUICK[name]
+
+
+def test_scores_in_a_pool_are_those_of_one_process():
+    names = ["own-not-persisted", "parents-unchecked"]
+    alone = {one.mutant: one for one in score(names, first_seed=7, seeds=1, workers=1)}
+    pooled = {one.mutant: one for one in score(names, first_seed=7, seeds=1, workers=2)}
+    assert pooled == alone
+
+
+# --- verdicts, with runs that cost nothing -----------------------------------------------------------
+
+
+def make_result(spec: Spec, check: str = "", reached: tuple[str, ...] = ("crashed",)) -> Result:
+    return Result(
+        seed=spec.seed,
+        nodes=spec.nodes,
+        fidelity=spec.fidelity,
+        kinds=(),
+        faults=0,
+        check=check,
+        digest="",
+        events=0,
+        virtual_ms=0,
+        agreed_ms=0,
+        vertices=0,
+        reached=reached,
+    )
+
+
+def test_bug_is_caught_by_the_first_run_that_breaks_a_promise(monkeypatch: pytest.MonkeyPatch):
+    def run(spec: Spec) -> Result:
+        return make_result(spec, "durable" if spec.mutant and spec.seed == 12 else "")
+
+    monkeypatch.setattr(mutation, "run", run)
+    verdict = hunt("no-pull", 10, 5)
+    assert (verdict.caught, verdict.runs, verdict.seed) == (True, 3, 12)
+    assert hunt("no-pull", 13, 5).caught is False
+
+
+def test_bug_is_caught_by_what_it_keeps_from_happening(monkeypatch: pytest.MonkeyPatch):
+    def run(spec: Spec) -> Result:
+        is_right = not spec.mutant and spec.seed == 12
+        return make_result(spec, reached=("crashed", "alone") if is_right else ("crashed",))
+
+    monkeypatch.setattr(mutation, "run", run)
+    verdict = hunt("no-pull", 10, 5)
+    assert (verdict.check, verdict.runs, verdict.seed) == ("never: alone", 5, 12)
+
+
+def test_bug_is_caught_when_a_run_does_not_repeat(monkeypatch: pytest.MonkeyPatch):
+    differs = {3: "digest"}
+    monkeypatch.setattr(mutation, "find_difference", lambda spec: differs.get(spec.seed, ""))
+    verdict = hunt("set-order", 2, 5)
+    assert (verdict.check, verdict.runs, verdict.seed) == (REPEATABLE, 2, 3)
+    verdict = hunt("set-order", 4, 5)
+    assert msgspec.structs.asdict(verdict) | {"caught": False, "runs": 5} == (
+        msgspec.structs.asdict(verdict)
+    )
+
+
+def test_bug_that_breaks_itself_is_not_caught(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mutation, "run", lambda spec: make_result(spec, "raised-TypeError"))
+    with pytest.raises(SimulationError, match="no-pull breaks itself"):
+        hunt("no-pull", 0, 1)
+
+
+def test_hunt_that_fails_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch):
+    def run(_spec: Spec) -> Result:
+        raise ValueError("a bug of the hunt")
+
+    monkeypatch.setattr(mutation, "run", run)
+    with pytest.raises(SimulationError, match=r"mutant no-pull: .*a bug of the hunt"):
+        list(score(["no-pull"], seeds=1, workers=1))
