@@ -25,24 +25,31 @@ from meshnode.core.messages import (
     HEADS_MAX,
     IDS_MAX,
     MODELS_MAX,
+    PEERS_MAX,
     TEXT_MAX,
     Advert,
     Credentials,
     Digest,
+    Disconnect,
     Get,
     GetLast,
     GetProfiles,
     Goodbye,
+    Graft,
     Heads,
     Hello,
     IHave,
     Items,
     Message,
     ModelAdvert,
+    Neighbour,
     Ping,
     Pong,
     Proof,
+    Prune,
     Push,
+    Shuffle,
+    ShuffleReply,
 )
 
 if TYPE_CHECKING:
@@ -170,7 +177,13 @@ def _check_limits(
     | GetProfiles
     | GetLast
     | Heads
-    | Advert,
+    | Advert
+    | Neighbour
+    | Disconnect
+    | Shuffle
+    | ShuffleReply
+    | Graft
+    | Prune,
 ) -> None:
     match message:
         case IHave():
@@ -201,6 +214,10 @@ def _check_limits(
             _check_count("proof", len(message.signature), SIGNATURE_BYTES_MAX)
         case Goodbye():
             _check_texts(message.reason)
+        case Disconnect() | Shuffle() | ShuffleReply():
+            _check_ids("suggested members", message.peers, PEERS_MAX)
+        case Neighbour() | Graft() | Prune():
+            pass
         case _:
             assert_never(message)
 

@@ -7,7 +7,10 @@ the same nonces and the same jitter.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+Item = TypeVar("Item")
 
 SEED_BYTES: Final = 32
 
@@ -31,4 +34,18 @@ class Entropy:
     def jitter(self, value_ms: int) -> int:
         """A duration between 80 % and 120 % of the given one."""
         spread = value_ms * 2 // 5
-        return value_ms - spread // 2 + int.from_bytes(self.draw()[:8], "big") % (spread + 1)
+        return value_ms - spread // 2 + self.below(spread + 1)
+
+    def below(self, bound: int) -> int:
+        """A number from 0 up to, but not including, the bound."""
+        return int.from_bytes(self.draw()[:8], "big") % bound
+
+    def sample(self, items: Sequence[Item], count: int) -> list[Item]:
+        """So many of the items in random order, or all where there are fewer."""
+        rest = list(items)
+        chosen: list[Item] = []
+        while rest and len(chosen) < count:
+            place = self.below(len(rest))
+            rest[place], rest[-1] = rest[-1], rest[place]
+            chosen.append(rest.pop())
+        return chosen

@@ -33,6 +33,8 @@ class _Want:
     """Not asked yet, in the order they announced it."""
     named_by: str
     """Who named it first: it counts for that peer."""
+    again_ms: int = 0
+    """Another holder is asked after this even if the first may still answer; 0 for not before."""
     asked: str = ""
     """Whom it is being fetched from."""
 
@@ -46,13 +48,16 @@ class Fetching:
         requests: Requests,
         limits: Limits,
         is_needed: Callable[[bytes], bool],
+        *,
         offend: Offend,
+        on_unserved: Callable[[int, str], None],
     ) -> None:
         self._outbox = outbox
         self._requests = requests
         self._limits = limits
         self._is_needed = is_needed
         self._offend = offend
+        self._on_unserved = on_unserved
         self._wants: dict[bytes, _Want] = {}
         self._named: Counter[str] = Counter()
         self._due: list[tuple[int, bytes]] = []
@@ -61,20 +66,20 @@ class Fetching:
     def __len__(self) -> int:
         return len(self._wants)
 
-    def want(self, peer: str, ids: Iterable[bytes], due_ms: int) -> None:
-        """Fetch ids, from `peer` if nobody else is due before."""
+    def want(self, peer: str, ids: Iterable[bytes], due_ms: int, *, again_ms: int = 0) -> None:
+        """Fetch ids, from `peer` if nobody else is due before; from the next after `again_ms`."""
         for vertex_id in ids:
             want = self._wants.get(vertex_id)
             if want is None:
                 if not self._has_room(peer):
                     continue
-                want = self._wants[vertex_id] = _Want(due_ms, [peer], peer)
+                want = self._wants[vertex_id] = _Want(due_ms, [peer], peer, again_ms)
                 self._named[peer] += 1
                 heapq.heappush(self._due, (due_ms, vertex_id))
                 continue
             if peer != want.asked and peer not in want.holders and len(want.holders) < HOLDERS_MAX:
                 want.holders.append(peer)
-            if due_ms < want.due_ms:
+            if due_ms < want.due_ms and not want.asked:
                 want.due_ms = due_ms
                 heapq.heappush(self._due, (due_ms, vertex_id))
 
@@ -93,8 +98,16 @@ class Fetching:
         while self._due and self._due[0][0] <= now_ms:
             due_ms, vertex_id = heapq.heappop(self._due)
             want = self._wants.get(vertex_id)
-            if want is not None and not want.asked and want.due_ms == due_ms:
+            if want is None or want.due_ms != due_ms:
+                continue
+            if not want.asked:
                 self._ask_next(vertex_id, want)
+            elif want.holders:
+                self._queues.get(want.asked, {}).pop(vertex_id, None)
+                self._ask_next(vertex_id, want)
+            if want.again_ms and vertex_id in self._wants:
+                want.due_ms = now_ms + want.again_ms
+                heapq.heappush(self._due, (want.due_ms, vertex_id))
         for peer in list(self._queues):
             self._flush(now_ms, peer)
 
@@ -142,6 +155,8 @@ class Fetching:
                 del self._named[want.named_by]
 
     def _on_end(self, now_ms: int, request: Request) -> None:
+        if request.ids:
+            self._on_unserved(now_ms, request.peer)
         for vertex_id in request.ids:
             want = self._wants.get(vertex_id)
             if want is not None and want.asked == request.peer:

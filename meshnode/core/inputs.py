@@ -12,16 +12,22 @@ from meshnode.core.commands import Command
 from meshnode.core.messages import (
     Advert,
     Digest,
+    Disconnect,
     Get,
     GetLast,
     GetProfiles,
     Goodbye,
+    Graft,
     Heads,
     Hello,
     IHave,
+    Neighbour,
     Ping,
     Pong,
     Proof,
+    Prune,
+    Shuffle,
+    ShuffleReply,
 )
 
 
@@ -46,7 +52,8 @@ class Candidate(msgspec.Struct, frozen=True):
 class Vertices(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A checked PUSH (request 0), ITEMS (its request), or CREDENTIALS (request -1).
 
-    Tagged like the messages of the wire, whose numbers end before, so that records of inputs decode.
+    Tagged like the messages of the wire, none of which has this number, so that records of inputs
+    decode.
     """
 
     request: int
@@ -69,6 +76,12 @@ Checked = (
     | GetLast
     | Heads
     | Advert
+    | Neighbour
+    | Disconnect
+    | Shuffle
+    | ShuffleReply
+    | Graft
+    | Prune
     | Vertices
 )
 """A message as the core sees it: within limits, its vertices checked."""

@@ -1,13 +1,12 @@
 """Whom to be connected to, where they are, and when to try again.
 
-Up to `full_mesh_max` members every peer keeps a connection to every other; in larger networks each
-to the ones that follow it in the order of transport ids. Of two peers the one with the smaller id
-dials at once and the other a moment later, so that they rarely dial each other at the same time.
+Up to `full_mesh_max` members every peer keeps a connection to every other; in larger networks the
+overlay says whom to dial. Of two peers the one with the smaller id dials at once and the other a
+moment later, so that they rarely dial each other at the same time.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,8 @@ from meshnode.core.messages import ADDRESSES_MAX
 from meshnode.core.transport_id import compute_transport_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dag.authors import Author
     from meshnode.core.bans import Bans
     from meshnode.core.entropy import Entropy
@@ -36,6 +37,8 @@ YIELD_MS: Final = 100
 ALONE_AGAIN_MS: Final = 60_000
 PROVED_MAX: Final = ADDRESSES_MAX // 2
 """Addresses of a peer that no profile can push out: anybody may name its key in a profile."""
+ABSENT_FAILURES: Final = 8
+"""Dials that fail in a row, after which a member does not count as one to be connected to."""
 TRIED_MAX: Final = 8
 """Attempts that the report of being alone lists."""
 
@@ -48,14 +51,18 @@ class _Contact:
     """A peer this node may dial."""
 
     peer: str
+    author: bytes = b""
+    """Empty while it is known by an address only."""
     addresses: tuple[str, ...] = ()
     proved: tuple[str, ...] = ()
     """Of these, the ones from the peer itself or from the operator."""
     asked_for: bool = False
-    """By the operator or a ticket: kept whatever the size of the network."""
+    """By the operator or a ticket: dialled whatever the size of the network, unless it refuses."""
     due_ms: int = 0
     back_off_ms: int = 0
     dialling: bool = False
+    failures: int = 0
+    """Dials in a row that led to nothing."""
     connected_ms: int = -1
     """-1 while there is no connection."""
 
@@ -79,7 +86,11 @@ class Membership:
         self._bans = bans
         self._contacts: dict[str, _Contact] = {}
         self._order: list[str] = []
-        self._partners: list[_Contact] | None = None
+        """Transport ids of the contacts, as they came."""
+        self._peers_by_author: dict[bytes, str] = {}
+        self._asked_for: dict[str, _Contact] = {}
+        self._absent = 0
+        self._is_large = False
         self._stored: dict[str, tuple[str, ...]] = {}
         self._tried: list[tuple[str, str]] = []
         self._alone_due_ms = -1
@@ -90,6 +101,19 @@ class Membership:
     def alone(self) -> tuple[tuple[str, str], ...] | None:
         """The last attempts (address, result) while nobody has answered for long, else None."""
         return tuple(self._tried) if self._alone else None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are more members than a full mesh holds.
+
+        Once there are, this ends only when a quarter of its places is free.
+        """
+        limit = self._settings.limits.full_mesh_max
+        present = 1 + len(self._contacts) - self._absent
+        if self._is_large:
+            limit -= limit // 4
+        self._is_large = present > limit
+        return self._is_large
 
     def start(self, now_ms: int, stored: bytes) -> None:
         """Take up the addresses of the last run."""
@@ -106,7 +130,7 @@ class Membership:
         """Keep a connection to a peer, from now on."""
         contact = self._learn(now_ms, peer, addresses, proved=True)
         contact.asked_for = True
-        self._partners = None
+        self._asked_for[peer] = contact
         contact.due_ms = now_ms
         contact.back_off_ms = 0
 
@@ -118,6 +142,11 @@ class Membership:
             and len(self._contacts) < self._settings.limits.members_max
         ):
             self._learn(now_ms, peer, author.addresses[:ADDRESSES_MAX])
+            self._name(peer, author.id)
+
+    def _name(self, peer: str, author: bytes) -> None:
+        self._contacts[peer].author = author
+        self._peers_by_author[author] = peer
 
     def _learn(
         self, now_ms: int, peer: str, addresses: tuple[str, ...], *, proved: bool = False
@@ -126,7 +155,7 @@ class Membership:
         contact = self._contacts.get(peer)
         if contact is None:
             contact = self._contacts[peer] = _Contact(peer, due_ms=now_ms + self._get_yield(peer))
-            insort(self._order, peer)
+            self._order.append(peer)
             link = self._peers.get_open(peer)
             if link is not None:
                 contact.connected_ms = link.since_ms
@@ -134,7 +163,6 @@ class Membership:
             contact.proved = addresses[:PROVED_MAX]
         merged = dict.fromkeys((*contact.proved, *addresses, *contact.addresses))
         contact.addresses = tuple(merged)[:ADDRESSES_MAX]
-        self._partners = None
         return contact
 
     def _get_yield(self, peer: str) -> int:
@@ -145,6 +173,7 @@ class Membership:
         contact = self._contacts.get(peer)
         if contact is not None:
             contact.connected_ms = now_ms
+            self._count_failures(contact, 0)
 
     def ready(self, now_ms: int, link: Link) -> None:
         """A peer proved itself: remember where it can be dialled."""
@@ -155,6 +184,7 @@ class Membership:
         if not addresses or len(self._contacts) >= self._settings.limits.members_max:
             return
         self._learn(now_ms, link.peer, addresses, proved=True)
+        self._name(link.peer, link.author)
         if self._stored.get(link.peer) != addresses:
             self._stored.pop(link.peer, None)
             self._stored[link.peer] = addresses
@@ -180,30 +210,67 @@ class Membership:
         doubled_ms = 2 * contact.back_off_ms or self._timing.dial_first_ms
         contact.back_off_ms = min(doubled_ms, self._timing.dial_most_ms)
         wait_ms = self._entropy.jitter(contact.back_off_ms) + self._get_yield(contact.peer)
-        contact.due_ms = now_ms + wait_ms
+        contact.due_ms = max(contact.due_ms, now_ms + wait_ms)
 
-    def _collect_partners(self) -> list[_Contact]:
-        """The contacts to keep a connection to, in ring order."""
-        if self._partners is not None:
-            return self._partners
-        order = self._order
-        partners_max = self._settings.limits.full_mesh_max - 1
-        start = bisect_right(order, self._settings.transport)
-        ring = [*order[start:], *order[:start]]
-        chosen = dict.fromkeys(ring[:partners_max])
-        self._partners = [
+    def _count_failures(self, contact: _Contact, count: int) -> None:
+        was_absent = contact.failures >= ABSENT_FAILURES
+        contact.failures = count
+        self._absent += (count >= ABSENT_FAILURES) - was_absent
+
+    def _collect_due(self) -> list[_Contact]:
+        """The contacts to dial when their time comes."""
+        kept = self._asked_for if self.is_large else self._contacts
+        return [
             contact
-            for peer in ring
-            if (contact := self._contacts[peer]).addresses and (peer in chosen or contact.asked_for)
+            for contact in kept.values()
+            if contact.addresses and contact.connected_ms < 0 and not contact.dialling
         ]
-        return self._partners
+
+    # --- what the overlay asks for --------------------------------------------------------------
+
+    def draw(self) -> str:
+        """Any contact, each as likely as the other."""
+        return self._order[self._entropy.below(len(self._order))]
+
+    def find(self, author: bytes) -> str:
+        """A member's transport id; empty for nobody this node could dial."""
+        return self._peers_by_author.get(author, "")
+
+    def get_author(self, peer: str) -> bytes:
+        """Who a contact is; empty where that is not known."""
+        return self._contacts[peer].author if peer in self._contacts else b""
+
+    def get_addresses(self, peer: str) -> tuple[str, ...]:
+        """Where a contact can be dialled."""
+        return self._contacts[peer].addresses if peer in self._contacts else ()
+
+    def is_asked_for(self, peer: str) -> bool:
+        """Whether the operator or a ticket wants a connection to a peer."""
+        return peer in self._asked_for
+
+    def put_off(self, peer: str, due_ms: int) -> None:
+        """Do not dial a peer before: it has no place, or this node has none for it."""
+        self._asked_for.pop(peer, None)
+        contact = self._contacts.get(peer)
+        if contact is not None:
+            contact.due_ms = max(contact.due_ms, due_ms)
+
+    def dial(self, now_ms: int, peer: str, on_failed: Callable[[str], None]) -> bool:
+        """Dial a contact once; answers whether it can be dialled now."""
+        contact = self._contacts.get(peer)
+        if contact is None or not contact.addresses or contact.due_ms > now_ms or self._leaving:
+            return False
+        if contact.connected_ms >= 0 or contact.dialling or self._bans.get_until(now_ms, peer):
+            return False
+        self._dial(contact, on_failed)
+        return True
 
     def tick(self, now_ms: int) -> None:
         """Dial whoever is due; say so when nobody answers at all."""
         if self._leaving:
             return
-        for contact in self._collect_partners():
-            if contact.connected_ms < 0 and not contact.dialling and contact.due_ms <= now_ms:
+        for contact in self._collect_due():
+            if contact.due_ms <= now_ms:
                 banned_ms = self._bans.get_until(now_ms, contact.peer)
                 if banned_ms:
                     contact.due_ms = banned_ms
@@ -214,13 +281,18 @@ class Membership:
             self._alone = True
             self._outbox.emit(Alone(tuple(self._tried)))
 
-    def _dial(self, contact: _Contact) -> None:
+    def _dial(self, contact: _Contact, on_failed: Callable[[str], None] | None = None) -> None:
         contact.dialling = True
-        addresses = contact.addresses
-        self._outbox.dial(contact.peer, addresses, partial(self._on_dialled, contact, addresses))
+        done = partial(self._on_dialled, contact, contact.addresses, on_failed)
+        self._outbox.dial(contact.peer, contact.addresses, done)
 
     def _on_dialled(
-        self, contact: _Contact, addresses: tuple[str, ...], now_ms: int, outcome: Outcome
+        self,
+        contact: _Contact,
+        addresses: tuple[str, ...],
+        on_failed: Callable[[str], None] | None,
+        now_ms: int,
+        outcome: Outcome,
     ) -> None:
         assert isinstance(outcome, DialEnded)
         contact.dialling = False
@@ -228,16 +300,15 @@ class Membership:
         self._tried = [*self._tried, *((address, result) for address in addresses)][-TRIED_MAX:]
         if contact.connected_ms < 0:
             self._back_off(now_ms, contact)
+            self._count_failures(contact, contact.failures + 1)
+            if on_failed is not None:
+                on_failed(contact.peer)
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do."""
         if self._leaving:
             return None
-        deadlines = [
-            contact.due_ms
-            for contact in self._collect_partners()
-            if contact.connected_ms < 0 and not contact.dialling
-        ]
+        deadlines = [contact.due_ms for contact in self._collect_due()]
         if self._alone_due_ms >= 0 and self._order:
             deadlines.append(self._alone_due_ms)
         return min(deadlines, default=None)

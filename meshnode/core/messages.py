@@ -24,6 +24,8 @@ MODELS_MAX: Final = 64
 TEXT_MAX: Final = 256
 """Longest free text (agent names, reasons, model ids), in characters."""
 ADDRESSES_MAX: Final = 8
+PEERS_MAX: Final = 8
+"""Members one message may suggest as neighbours."""
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -168,6 +170,43 @@ class Advert(_Wire, frozen=True, tag=15):
     draining: bool
 
 
+# 16 is left out: records of inputs use it for checked vertices.
+
+
+class Neighbour(_Wire, frozen=True, tag=17):
+    """The sender, who has dialled, wants to keep this connection; refused with DISCONNECT."""
+
+    urgent: bool
+    """It has no other neighbour: the receiver lets one of those that dialled it go for this one."""
+
+
+class Disconnect(_Wire, frozen=True, tag=18):
+    """The sender has no place for this connection: the receiver ends it, and tries others first."""
+
+    peers: tuple[bytes, ...]
+    """Authors of other members that the sender knows of."""
+
+
+class Shuffle(_Wire, frozen=True, tag=19):
+    """A sample of the members that the sender knows of; answered with SHUFFLE_REPLY."""
+
+    peers: tuple[bytes, ...]
+
+
+class ShuffleReply(_Wire, frozen=True, tag=20):
+    """The receiver's own sample, no larger than the one it answers."""
+
+    peers: tuple[bytes, ...]
+
+
+class Graft(_Wire, frozen=True, tag=21):
+    """From now on both sides push over this connection what they admit, at once."""
+
+
+class Prune(_Wire, frozen=True, tag=22):
+    """From now on both sides announce over this connection, and push only what is their own."""
+
+
 Message = (
     Hello
     | Credentials
@@ -184,6 +223,12 @@ Message = (
     | Items
     | Heads
     | Advert
+    | Neighbour
+    | Disconnect
+    | Shuffle
+    | ShuffleReply
+    | Graft
+    | Prune
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

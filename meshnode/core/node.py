@@ -51,15 +51,23 @@ from meshnode.core.messages import (
     ADDRESSES_MAX,
     Advert,
     Digest,
+    Disconnect,
     Get,
     GetLast,
     GetProfiles,
+    Graft,
     Heads,
     IHave,
+    Neighbour,
     Pong,
+    Prune,
+    Shuffle,
+    ShuffleReply,
 )
 from meshnode.core.outbox import Outbox
+from meshnode.core.overlay import ANCHORS_KEY, Overlay
 from meshnode.core.peers import Peers
+from meshnode.core.plumtree import Plumtree
 from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
 from meshnode.core.reconciliation import Reconciliation
 from meshnode.core.requests import Requests
@@ -108,8 +116,25 @@ class Node:
             settings, self._network, entropy=entropy, outbox=outbox, bans=bans, host=self
         )
         self._membership = Membership(settings, entropy, outbox, self._peers, bans)
+        self._tree = Plumtree(outbox, entropy, limits, timing)
+        self._overlay = Overlay(
+            settings,
+            entropy=entropy,
+            outbox=outbox,
+            peers=self._peers,
+            membership=self._membership,
+            is_branch=self._tree.is_branch,
+            on_neighbour=self._tree.grow,
+        )
         self._requests = Requests(outbox, timing.get_ms, self.offend)
-        self._fetching = Fetching(outbox, self._requests, limits, store.is_needed, self.offend)
+        self._fetching = Fetching(
+            outbox,
+            self._requests,
+            limits,
+            store.is_needed,
+            offend=self.offend,
+            on_unserved=self._overlay.on_withheld,
+        )
         self._wants = Wants(
             outbox,
             self._requests,
@@ -122,10 +147,22 @@ class Node:
         self._desk = CredentialsDesk(intake.authors, store, self.offend)
         self._answers = Answers(outbox, intake.index, intake.authors, self.offend)
         self._dissemination = Dissemination(
-            outbox, self._peers, self._fetching, timing, store.is_stored
+            outbox,
+            self._peers,
+            self._fetching,
+            self._tree,
+            timing=timing,
+            is_stored=store.is_stored,
+            is_overlay=lambda: self._overlay.is_on,
         )
         self._reconciliation = Reconciliation(
-            outbox, self._peers, intake, self._fetching, timing=timing, is_needed=store.is_needed
+            outbox,
+            self._peers,
+            intake,
+            self._fetching,
+            timing=timing,
+            is_needed=store.is_needed,
+            on_silent=self._overlay.on_withheld,
         )
         self._publishing = Publishing(
             settings,
@@ -144,6 +181,7 @@ class Node:
             self._dissemination.next_deadline,
             self._reconciliation.next_deadline,
             self._membership.next_deadline,
+            self._overlay.next_deadline,
             self._publishing.next_deadline,
             self._forks.next_deadline,
             self._store.next_deadline,
@@ -205,6 +243,7 @@ class Node:
         self._membership.start(now_ms, self._values.get(BOOK_KEY, b""))
         for author in self._intake.authors:
             self._membership.learn_member(now_ms, author)
+        self._overlay.start(self._values.get(ANCHORS_KEY, b""))
         self._publishing.start(now_ms, self._values.get(FIRST_PROFILE_KEY, b""))
         self._forks.start(now_ms)
         self._values = {}
@@ -255,6 +294,7 @@ class Node:
         self._advance(now_ms)
         self._peers.disconnected(now_ms, peer, reason)
         self._membership.disconnected(now_ms, peer)
+        self._overlay.gone(peer)
         return self._finish(now_ms)
 
     def complete(self, now_ms: int, job: int, outcome: Outcome) -> list[Effect]:
@@ -287,6 +327,7 @@ class Node:
         self._peers.tick(now_ms)
         self._requests.tick(now_ms)
         self._membership.tick(now_ms)
+        self._overlay.tick(now_ms)
         # What may let vertices in comes before what tells others of them.
         self._publishing.tick(now_ms)
         self._forks.tick(now_ms)
@@ -322,6 +363,10 @@ class Node:
                 self._reconciliation.on_digest(now_ms, link.peer, message.digest)
             case Heads():
                 self._reconciliation.on_heads(now_ms, link.peer, message)
+            case Neighbour() | Disconnect() | Shuffle() | ShuffleReply():
+                self._overlay.on_message(now_ms, link, message)
+            case Graft() | Prune():
+                self._dissemination.on_branch(now_ms, link.peer, message)
             case Get() | GetProfiles() | GetLast():
                 self._answers.on_question(now_ms, link.peer, message)
             case _:
@@ -336,13 +381,14 @@ class Node:
             self._requests.note_progress(now_ms, link.peer)
         for candidate in message.candidates:
             if link.phase is Phase.READY:
-                self._take(now_ms, link.peer, candidate)
+                self._take(now_ms, link.peer, candidate, asked=asked)
         if asked and link.phase is Phase.READY:
             self._requests.answer(now_ms, message)
 
-    def _take(self, now_ms: int, peer: str, candidate: Candidate) -> None:
+    def _take(self, now_ms: int, peer: str, candidate: Candidate, *, asked: bool) -> None:
         signed = candidate.signed
-        self._dissemination.note_known(signed.id, peer)
+        is_new = self._store.is_needed(signed.id)
+        self._dissemination.note_vertex(now_ms, peer, signed.id, asked=asked, is_new=is_new)
         if candidate.standing is Standing.VERIFIED:
             self._reconciliation.note_progress(now_ms, peer)
             self._store.offer_candidate(now_ms, peer, candidate)
@@ -379,6 +425,8 @@ class Node:
     def on_ready(self, now_ms: int, link: Link) -> None:
         """A connection is ready."""
         self._membership.ready(now_ms, link)
+        self._dissemination.add_peer(link.peer)
+        self._overlay.ready(now_ms, link)
         self._adverts.on_ready(link.peer)
         self._reconciliation.add_peer(now_ms, link.peer)
         self._publishing.on_ready(now_ms, link.peer)
@@ -389,10 +437,12 @@ class Node:
 
     def on_lost(self, now_ms: int, link: Link) -> None:
         """A connection that was ready has ended."""
+        self._overlay.gone(link.peer)
         self._fetching.drop_peer(link.peer)
         self._requests.drop_peer(now_ms, link.peer)
         self._wants.drop_peer(link.peer)
         self._reconciliation.drop_peer(link.peer)
+        self._dissemination.drop_peer(now_ms, link.peer)
         self._membership.lost(now_ms)
 
     def on_admitted(self, now_ms: int, signed: VerifiedVertex, *, made_here: bool) -> None:
@@ -403,7 +453,7 @@ class Node:
             self._publishing.note_own(signed)
             self._dissemination.push(signed)
         else:
-            self._dissemination.announce(now_ms, signed.id)
+            self._dissemination.pass_on(now_ms, signed)
             if vertex.author == self._settings.author:
                 self._publishing.on_own_admitted(now_ms, signed)
         if vertex.kind == Kind.PROFILE:

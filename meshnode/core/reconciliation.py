@@ -54,6 +54,8 @@ class _Side:
     unequal_ms: int = -1
     """Since when digests differ, -1 while they are equal."""
     asked_ms: int = -1
+    awaited: bool = False
+    """HEADS were sent, and none have come back."""
     rounds: int = 0
     """Exchanges since the last vertex came or digests were equal."""
     sent_ms: int = -1
@@ -72,6 +74,7 @@ class Reconciliation:
         *,
         timing: Timing,
         is_needed: Callable[[bytes], bool],
+        on_silent: Callable[[int, str], None],
     ) -> None:
         self._outbox = outbox
         self._peers = peers
@@ -80,6 +83,7 @@ class Reconciliation:
         self._fetching = fetching
         self._timing = timing
         self._is_needed = is_needed
+        self._on_silent = on_silent
         self._sides: dict[str, _Side] = {}
         self._session = ""
         """The peer this node is catching up from."""
@@ -166,6 +170,7 @@ class Reconciliation:
         """Answer HEADS; send what lies above what the peer holds, fetch what cannot be placed."""
         side = self._sides[peer]
         fresh, side.fresh = side.fresh, False
+        side.awaited = False
         self._is_due_known = False
         known = [ref.id for ref in message.heads if ref.id in self._index]
         unknown = [ref.id for ref in message.heads if self._is_needed(ref.id)]
@@ -252,6 +257,9 @@ class Reconciliation:
 
     def _ask(self, now_ms: int, peer: str) -> None:
         side = self._sides[peer]
+        if side.awaited:
+            self._on_silent(now_ms, peer)
+        side.awaited = True
         side.asked_ms = now_ms
         side.rounds += 1
         self._session = peer

@@ -31,6 +31,20 @@ class Timing:
     stable_ms: int = 60_000
     """A connection that stood this long resets its peer's dial back-off."""
     alone_ms: int = 15_000
+    neighbour_ms: int = 1_000
+    """A peer that dialled says within this that it wants to be a neighbour, and one that was
+    refused hangs up within this."""
+    refused_ms: int = 60_000
+    """A peer that had no place is not asked again before."""
+    shuffle_ms: int = 30_000
+    cross_check_ms: int = 60_000
+    """How often a neighbour is exchanged for a member chosen at random, so that no part of a mesh
+    stays among itself."""
+    tree_flush_ms: int = 30
+    """As `ihave_flush_ms`, above `full_mesh_max`."""
+    tree_pull_min_ms: int = 250
+    tree_pull_max_ms: int = 1_000
+    """As `pull_after_ms`, above `full_mesh_max`: adapted to how long pushes take, between these."""
     ban_ms: int = 3_600_000
 
 
@@ -40,7 +54,18 @@ class Limits:
 
     peers_max: int = 64
     full_mesh_max: int = 16
-    """Up to this many members every peer connects to every other."""
+    """Up to this many members every peer connects to every other; see `meshnode.core.overlay`."""
+    outbound_min: int = 4
+    """Neighbours a peer has chosen itself, where there are more members than that."""
+    inbound_max: int = 6
+    """Neighbours that have chosen this peer. As everybody chooses `outbound_min`, a peer has twice
+    as many neighbours on average; the rest is room for chance."""
+    passive_max: int = 48
+    """Members heard of lately, to turn to when a neighbour is lost."""
+    group_max: int = 2
+    """Neighbours within one public /16 (IPv6: /32) at most."""
+    eager_min: int = 3
+    """Neighbours to whom vertices are passed on at once, at least."""
     wants_per_peer_max: int = 256
     wants_bytes_max: int = 1_500_000
     gets_per_peer_max: int = 4

@@ -38,19 +38,25 @@ from meshnode.core.messages import (
     Advert,
     Credentials,
     Digest,
+    Disconnect,
     Get,
     GetLast,
     GetProfiles,
     Goodbye,
+    Graft,
     Heads,
     Hello,
     IHave,
     Items,
     ModelAdvert,
+    Neighbour,
     Ping,
     Pong,
     Proof,
+    Prune,
     Push,
+    Shuffle,
+    ShuffleReply,
     encode_message,
 )
 from meshnode.engines.base import EngineError
@@ -169,6 +175,12 @@ def message_frames() -> tuple[bytes, ...]:
             Items(1, WIRES, (ID,), 0, True),
             Heads((Ref(1, ID),), digest, False),
             Advert(1, (model,), 1, 0, 0, False),
+            Neighbour(True),
+            Disconnect((ID,)),
+            Shuffle((ID,)),
+            ShuffleReply((ID,)),
+            Graft(),
+            Prune(),
         )
     )
 

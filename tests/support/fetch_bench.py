@@ -17,12 +17,21 @@ class Bench:
     def __init__(self, **limits):
         self.outbox = Outbox()
         self.offences = []
+        self.unserved = []
         self.stored = {}
         self.on_offence = None
         self.requests = Requests(self.outbox, 2_000, self.offend)
         self.fetching = Fetching(
-            self.outbox, self.requests, Limits(**limits), self.is_needed, self.offend
+            self.outbox,
+            self.requests,
+            Limits(**limits),
+            self.is_needed,
+            offend=self.offend,
+            on_unserved=self.note_unserved,
         )
+
+    def note_unserved(self, _now_ms, peer):
+        self.unserved.append(peer)
 
     def offend(self, now_ms, peer, offence, _detail):
         self.offences.append((peer, offence))

@@ -26,19 +26,25 @@ from meshnode.core.messages import (
     Advert,
     Credentials,
     Digest,
+    Disconnect,
     Get,
     GetLast,
     GetProfiles,
     Goodbye,
+    Graft,
     Heads,
     Hello,
     IHave,
     Items,
     ModelAdvert,
+    Neighbour,
     Ping,
     Pong,
     Proof,
+    Prune,
     Push,
+    Shuffle,
+    ShuffleReply,
     encode_message,
 )
 from tests.support.dag_builder import DagBuilder, make_genesis, make_person
@@ -74,6 +80,12 @@ GOOD = [
     GetLast(1, ID),
     Heads((Ref(1, ID), Ref(2, ID)), DIGEST, True),
     Advert(1, (MODEL,) * 64, 1, 2, 3, False),
+    Neighbour(True),
+    Disconnect((ID,) * 8),
+    Shuffle((ID,) * 8),
+    ShuffleReply(()),
+    Graft(),
+    Prune(),
 ]
 
 
@@ -122,6 +134,9 @@ BAD = {
     ),
     "credentials": (Credentials((b"",) * 17), MessageTooLarge),
     "push": (Push((b"",)), MalformedMessage),
+    "disconnect": (Disconnect((ID,) * 9), MessageTooLarge),
+    "shuffle": (Shuffle((ID,) * 9), MessageTooLarge),
+    "shuffle-reply": (ShuffleReply((b"x",)), MalformedMessage),
 }
 
 

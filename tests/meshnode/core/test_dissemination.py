@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dag.types import Kind
-from meshnode.core.dissemination import KNOWN_MAX, Dissemination
+from meshnode.core.dissemination import KNOWN_MAX, KNOWN_MS, Dissemination
 from meshnode.core.messages import Get, IHave
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
@@ -40,10 +40,22 @@ def test_memory_of_who_has_what_is_bounded():
     lone = LoneCore()
     dissemination = lone.node._dissemination
     assert isinstance(dissemination, Dissemination)
-    for number in range(KNOWN_MAX + 10):
-        dissemination.note_known(number.to_bytes(32, "big"), "a")
-    dissemination.note_known((KNOWN_MAX + 9).to_bytes(32, "big"), "b")
-    assert len(dissemination._known) == KNOWN_MAX
+    peer = lone.greet()
+    for number in range(0, KNOWN_MAX + 512, 512):
+        lone.now_ms += 1_000
+        ids = tuple((number + n).to_bytes(32, "big") for n in range(512))
+        dissemination.on_ihave(lone.now_ms, peer, IHave(ids))
+    assert len(dissemination._traces) == KNOWN_MAX
+
+
+def test_who_has_what_is_forgotten_after_two_minutes():
+    lone = LoneCore()
+    peer = lone.greet()
+    dissemination = lone.node._dissemination
+    lone.receive(peer, IHave((b"a" * 32, b"b" * 32)))
+    lone.now_ms += KNOWN_MS
+    lone.receive(peer, IHave((b"c" * 32,)))
+    assert list(dissemination._traces) == [b"c" * 32]
 
 
 def test_each_vertex_crosses_each_link_about_once():

@@ -11,6 +11,7 @@ from meshnode.core.commands import Connect, Leave
 from meshnode.core.effects import Dial
 from meshnode.core.events import Alone
 from meshnode.core.inputs import Completed, DialEnded
+from meshnode.core.membership import ABSENT_FAILURES
 from meshnode.core.transport_id import compute_transport_id
 from tests.support.core_net import CoreNet, make_addressed_genesis
 from tests.support.dag_builder import DagBuilder, make_person
@@ -165,17 +166,28 @@ def test_stored_book_keeps_the_latest():
     assert "p000" not in membership._stored
 
 
-def test_large_networks_are_dialled_round_the_ring():
+def test_large_networks_are_not_dialled_as_a_whole():
     people = [make_person(n) for n in range(30)]
     lone = LoneCore(genesis=make_addressed_genesis(people), full_mesh_max=4)
-    found = dials(lone.started) + dials(lone.tick(500))
-    ring = names(30)
-    start = ring.index(lone.settings.transport)
-    expected = [ring[(start + step) % 30] for step in (1, 2, 3)]
-    assert sorted(dial.peer for dial in found) == sorted(expected)
-    asked = compute_transport_id(people[9].keys.libp2p_key)
-    if asked not in expected:
-        assert dials(lone.submit(Connect(asked, ("/asked",))))
+    found = [
+        dial.peer for dial in dials(lone.started) + dials(lone.tick(0)) + dials(lone.tick(500))
+    ]
+    assert len(found) == len(dict.fromkeys(found)) == lone.settings.limits.outbound_min
+    asked = next(name for name in names(30) if name not in found and name > lone.settings.transport)
+    assert [dial.peer for dial in dials(lone.submit(Connect(asked, ("/asked",))))] == [asked]
+
+
+def test_members_whose_dials_keep_failing_do_not_make_a_network_large():
+    people = [make_person(n) for n in range(5)]
+    lone = LoneCore(genesis=make_addressed_genesis(people), full_mesh_max=4)
+    membership = lone.node._membership
+    assert membership.is_large
+    for number, name in enumerate([name for name in names(5) if name != lone.settings.transport]):
+        membership._count_failures(membership._contacts[name], ABSENT_FAILURES)
+        assert membership.is_large == (number < 1)
+    for name in list(membership._contacts):
+        membership.connected(lone.now_ms, name)
+    assert membership.is_large
 
 
 def test_being_alone_is_told_with_what_was_tried():

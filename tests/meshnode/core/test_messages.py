@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from meshnode.core.inputs import Vertices
 from meshnode.core.messages import (
     PROOF_DOMAIN,
     Goodbye,
@@ -19,9 +20,10 @@ def test_messages_are_arrays_that_begin_with_their_tag():
     assert encode_message(Goodbye("x")) == b"\x92\x04\xa1x"
 
 
-def test_tags_are_the_numbers_from_one():
+def test_tags_are_the_numbers_from_one_but_for_that_of_checked_vertices():
     tags = [message.__struct_config__.tag for message in get_args(Message)]
-    assert tags == list(range(1, 16))
+    assert tags == [*range(1, 16), *range(17, 23)]
+    assert Vertices.__struct_config__.tag == 16
 
 
 def test_proof_binds_network_both_ids_and_both_nonces_in_order():

@@ -33,17 +33,23 @@ from meshnode.core.inputs import (
 from meshnode.core.messages import (
     Advert,
     Digest,
+    Disconnect,
     Get,
     GetLast,
     GetProfiles,
     Goodbye,
+    Graft,
     Heads,
     Hello,
     IHave,
     ModelAdvert,
+    Neighbour,
     Ping,
     Pong,
     Proof,
+    Prune,
+    Shuffle,
+    ShuffleReply,
 )
 from meshnode.core.node import Node
 from meshnode.core.recovered import Recovered
@@ -323,6 +329,13 @@ messages: st.SearchStrategy[Checked] = st.one_of(
         st.booleans(),
     ),
     st.builds(Advert, counters, st.just(()), counters, counters, counters, st.booleans()),
+    st.builds(Neighbour, st.booleans()),
+    st.builds(
+        lambda make, found: make(tuple(found)),
+        st.sampled_from([Disconnect, Shuffle, ShuffleReply]),
+        st.lists(authors, max_size=8),
+    ),
+    st.sampled_from([Graft(), Prune()]),
     st.builds(
         Vertices,
         st.one_of(st.integers(-1, 6), st.just(0)),

@@ -1,0 +1,161 @@
+"""To which neighbours vertices are passed on at once: the branches of a tree that all grow together.
+
+    GRAFT   from now on both sides push what they admit
+    PRUNE   from now on both sides announce it only
+
+Every node starts with a few branches. A vertex that comes twice shows that a branch is one too many,
+one that has to be pulled shows that a branch is missing. What single vertices show is chance where
+many are under way at once, so it takes several in a row to prune and two pulls to graft; a link
+changes once a second at most, and two branches less than `eager_min` are never pruned. A side that
+holds another opinion of a link costs some copies or some pulls, and is corrected by them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from meshnode.core.messages import Graft, Prune
+
+if TYPE_CHECKING:
+    from meshnode.core.entropy import Entropy
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.settings import Limits, Timing
+
+DUPLICATES_MAX: Final = 3
+"""In a row, before a branch is pruned."""
+PULLS_MAX: Final = 2
+"""From one peer, before it becomes a branch."""
+CHANGE_MS: Final = 1_000
+DELAYS: Final = 64
+"""Pushes whose lateness decides how long the next ones are waited for."""
+PERCENTILE: Final = 95
+
+
+@dataclass(slots=True, eq=False)
+class _Branch:
+    """What was learned of one link."""
+
+    duplicates: int = 0
+    pulls: int = 0
+    said_ms: int = -CHANGE_MS
+    """When this side last changed the link."""
+    heard_ms: int = -CHANGE_MS
+    """When the other side last did."""
+
+
+class Plumtree:
+    """The links of this node, and which of them are branches."""
+
+    def __init__(self, outbox: Outbox, entropy: Entropy, limits: Limits, timing: Timing) -> None:
+        self._outbox = outbox
+        self._entropy = entropy
+        self._limits = limits
+        self._timing = timing
+        self._branches: dict[str, _Branch] = {}
+        self._eager: dict[str, None] = {}
+        self._pruned_ms = -CHANGE_MS
+        self._delays: deque[int] = deque(maxlen=DELAYS)
+        self._pull_after_ms = timing.tree_pull_min_ms
+
+    @property
+    def eager(self) -> tuple[str, ...]:
+        """Peers that get at once what is admitted here."""
+        return tuple(self._eager)
+
+    @property
+    def pull_after_ms(self) -> int:
+        """How long a push may come after an announcement before it is taken for lost."""
+        return self._pull_after_ms
+
+    def add(self, peer: str) -> None:
+        """A connection is ready."""
+        self._branches[peer] = _Branch()
+
+    def drop(self, now_ms: int, peer: str) -> None:
+        """A connection has ended; one that was a branch is replaced."""
+        del self._branches[peer]
+        if peer in self._eager:
+            del self._eager[peer]
+            self._regrow(now_ms, self._limits.eager_min)
+
+    def is_branch(self, peer: str) -> bool:
+        """Whether what is admitted goes to a peer at once."""
+        return peer in self._eager
+
+    def grow(self, now_ms: int, peer: str) -> None:
+        """A neighbour is new: make it a branch if there are few."""
+        if len(self._eager) < self._limits.eager_min:
+            self._graft(now_ms, peer)
+
+    def _regrow(self, now_ms: int, count_min: int) -> None:
+        """Make any other link a branch where there are too few."""
+        if len(self._eager) < count_min:
+            others = [peer for peer in self._branches if peer not in self._eager]
+            for peer in self._entropy.sample(others, 1):
+                self._graft(now_ms, peer)
+
+    def _graft(self, now_ms: int, peer: str) -> None:
+        branch = self._branches[peer]
+        if now_ms - branch.said_ms >= CHANGE_MS:
+            branch.said_ms = now_ms
+            branch.duplicates = branch.pulls = 0
+            self._eager[peer] = None
+            self._outbox.send((peer,), Graft())
+
+    def on_graft(self, now_ms: int, peer: str) -> None:
+        """The other side wants a branch."""
+        if self._hear(now_ms, peer):
+            self._eager[peer] = None
+
+    def on_prune(self, now_ms: int, peer: str) -> None:
+        """The other side has no use for a branch."""
+        if self._hear(now_ms, peer) and peer in self._eager:
+            del self._eager[peer]
+            self._regrow(now_ms, 1)
+
+    def _hear(self, now_ms: int, peer: str) -> bool:
+        """Whether a peer may change a link again; half the time allowed, for it was under way."""
+        branch = self._branches[peer]
+        if now_ms - branch.heard_ms < CHANGE_MS // 2:
+            return False
+        branch.heard_ms = now_ms
+        branch.duplicates = branch.pulls = 0
+        return True
+
+    def note_fresh(self, peer: str) -> None:
+        """A push brought something new."""
+        self._branches[peer].duplicates = 0
+
+    def note_duplicate(self, now_ms: int, peer: str) -> None:
+        """A push brought what another had brought."""
+        branch = self._branches[peer]
+        branch.duplicates += 1
+        if (
+            branch.duplicates >= DUPLICATES_MAX
+            and now_ms - branch.said_ms >= CHANGE_MS
+            and now_ms - self._pruned_ms >= CHANGE_MS
+            and (peer not in self._eager or len(self._eager) > self._limits.eager_min)
+        ):
+            branch.said_ms = self._pruned_ms = now_ms
+            branch.duplicates = branch.pulls = 0
+            self._eager.pop(peer, None)
+            self._outbox.send((peer,), Prune())
+
+    def note_pulled(self, now_ms: int, peer: str) -> None:
+        """A peer has served what no push had brought in time."""
+        branch = self._branches[peer]
+        branch.pulls += 1
+        if branch.pulls >= PULLS_MAX:
+            self._graft(now_ms, peer)
+
+    def note_delay(self, delay_ms: int) -> None:
+        """A push came so long after the first announcement."""
+        self._delays.append(delay_ms)
+        ordered = sorted(self._delays)
+        usual_ms = ordered[(len(ordered) - 1) * PERCENTILE // 100]
+        timing = self._timing
+        self._pull_after_ms = max(
+            timing.tree_pull_min_ms, min(2 * usual_ms, timing.tree_pull_max_ms)
+        )
