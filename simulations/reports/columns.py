@@ -26,8 +26,8 @@ from meshnode.core.events import (
     VertexAdmitted,
 )
 from meshnode.drawing.text import printable
-from simulations.faults import Fault, Skew, Twins
-from simulations.fuzzing.mutation import switch_on
+from simulations.faults import Fault, Restore, Skew, Twins
+from simulations.fuzzing.mutants import switch_on
 from simulations.fuzzing.run import Result, Run
 from simulations.fuzzing.spec import Spec
 from simulations.network import ARRIVAL
@@ -87,10 +87,10 @@ class Columns(Observer):
         self._lines_max = lines_max
         self._messages = messages
         self._plan = sorted(
-            (fault for fault in faults if not isinstance(fault, Skew | Twins)),
+            (fault for fault in faults if not isinstance(fault, Skew | Twins | Restore)),
             key=lambda fault: (fault.at_ms, fault.number),
         )
-        self._from_start = [fault for fault in faults if isinstance(fault, Skew | Twins)]
+        self._timeless = [fault for fault in faults if isinstance(fault, Skew | Twins | Restore)]
         self._world: World | None = None
 
     # --- hooks ----------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class Columns(Observer):
 
     def on_fact(self, host: Host, event: Event) -> None:
         """See `Observer`."""
-        found = _describe_fact(event)
+        found = _describe_fact(event, self._name_peer)
         if found is not None:
             sign, text = found
             self._tell(host.index, sign, f"{host.identity.name} {text}")
@@ -126,11 +126,12 @@ class Columns(Observer):
     # --- lines ----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Write the head: the columns, and what is wrong from the start."""
+        """Write the head: the columns, and the faults that have no time of their own."""
         nodes = "".join(f"{node.index:<{CELL}}" for node in self._get_world().nodes)
         self._put(f"{'time ms':>12} | {nodes}|")
-        for fault in self._from_start:
-            self._put(f"{'':>12} | {self._draw(-1, '')}| from the start: {_describe_fault(fault)}")
+        for fault in self._timeless:
+            when = "after healing" if isinstance(fault, Restore) else "from the start"
+            self._put(f"{'':>12} | {self._draw(-1, '')}| {when}: {_describe_fault(fault)}")
 
     def end(self, text: str) -> None:
         """Write how it ended."""
@@ -145,6 +146,10 @@ class Columns(Observer):
     def _name(self, node: int) -> str:
         found: Any = self._get_world().nodes[node]
         return str(found.identity.name)
+
+    def _name_peer(self, transport: str) -> str:
+        hosts = self._get_world().hosts
+        return next((host.identity.name for host in hosts if host.name == transport), transport)
 
     def _tell(self, node: int, sign: str, text: str) -> None:
         now_ns = self._get_world().kernel.now_ns
@@ -174,7 +179,7 @@ class Columns(Observer):
         return f"{time_ns / 1e6:>12,.3f}"
 
 
-def _describe_fact(event: Event) -> tuple[str, str] | None:
+def _describe_fact(event: Event, name_peer: Callable[[str], str]) -> tuple[str, str] | None:
     """What a node's column shows, and what it says; None for what is not told."""
     match event:
         case Published(signed=signed):
@@ -182,17 +187,17 @@ def _describe_fact(event: Event) -> tuple[str, str] | None:
             return f"P{name[:3]}", f"publishes {name[:8]}"
         case PublishFailed(reason=reason):
             return "P!", f"cannot publish: {reason}"
-        case VertexAdmitted(signed=signed, source=source):
+        case VertexAdmitted(signed=signed, source=source) if source:
             name = signed.id.hex()
-            return f"+{name[:3]}", f"admits {name[:8]} from {source or 'itself'}"
+            return f"+{name[:3]}", f"admits {name[:8]} from {name_peer(source)}"
         case PeerReady(name=name):
             return "o-o", f"is ready with {name}"
         case PeerLost(peer=peer, reason=reason):
-            return "o/o", f"loses {peer}: {reason}"
+            return "o/o", f"loses {name_peer(peer)}: {reason}"
         case ForkSeen(first=first, second=second):
             return "FORK", f"sees a fork: {first.hex()[:8]} and {second.hex()[:8]}"
         case OffenceSeen(peer=peer, offence=offence, detail=detail):
-            return "!", f"counts {offence.value} against {peer}: {detail}"
+            return "!", f"counts {offence.value} against {name_peer(peer)}: {detail}"
         case Alone():
             return "?", "is alone"
         case _:

@@ -8,6 +8,7 @@ const COLOURS = {
   text: "#1f2733",
 };
 const NAMED_NODES_MAX = 40;
+const CROWD_NODES_MIN = 300;
 const MARGIN = 46;
 
 // --- what is true at a time; pure ---------------------------------------------------------------
@@ -103,6 +104,7 @@ function drawDot(context, x, y, radius, colour) {
 }
 
 function drawMessages(context, messages, places, time, item, showsControl) {
+  const size = places.length > CROWD_NODES_MIN ? 0.45 : 1;
   for (const [departure, arrival, source, target, carried] of messages) {
     if (carried < 0 && !showsControl) continue;
     const share = (time - departure) / Math.max(1, arrival - departure);
@@ -110,14 +112,14 @@ function drawMessages(context, messages, places, time, item, showsControl) {
     const [x2, y2] = places[target];
     const followed = item >= 0 && carried === item;
     const colour = followed ? COLOURS.carrier : carried < 0 ? COLOURS.control : COLOURS.other;
-    drawDot(context, x1 + (x2 - x1) * share, y1 + (y2 - y1) * share, followed ? 5 : 3, colour);
+    drawDot(context, x1 + (x2 - x1) * share, y1 + (y2 - y1) * share, (followed ? 5 : 3) * size, colour);
   }
 }
 
 function drawNodes(context, data, places, time, item, down) {
   const held = new Map(item < 0 ? [] : data.items[item].held.map(([at, node]) => [node, at]));
   const origin = item < 0 || !data.items[item].held.length ? -1 : data.items[item].held[0][1];
-  const radius = data.nodes.length > 300 ? 3 : data.nodes.length > NAMED_NODES_MAX ? 6 : 11;
+  const radius = data.nodes.length > CROWD_NODES_MIN ? 3 : data.nodes.length > NAMED_NODES_MAX ? 6 : 11;
   let holders = 0;
   data.nodes.forEach((node, number) => {
     const [x, y] = places[number];
