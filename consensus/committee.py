@@ -26,9 +26,12 @@ class Committee:
     __slots__ = ("_indexes", "_uniform", "epoch", "profile", "total_stake", "validators")
 
     def __init__(
-        self, epoch: int, validators: Iterable[Validator], profile: ProfileName = "bft3"
+        self,
+        epoch: int,
+        validators: Iterable[Validator],
+        profile: ProfileName | Profile = "bft3",
     ) -> None:
-        """Raises `InvalidCommittee` for members that no epoch can have."""
+        """Raises `InvalidCommittee` for members that no epoch can have, or for a foreign profile."""
         self.epoch: Final = epoch
         self.validators: Final = tuple(validators)
         self._indexes: Final = {
@@ -38,7 +41,11 @@ class Committee:
         self.total_stake: Final = sum(validator.stake for validator in self.validators)
         if self.total_stake > COUNTER_MAX:
             raise InvalidCommittee(f"stake {self.total_stake} is above {COUNTER_MAX}")
-        self.profile: Final[Profile] = make_profile(profile, self.total_stake)
+        if isinstance(profile, str):
+            profile = make_profile(profile, self.total_stake)
+        if profile.total_stake != self.total_stake:
+            raise InvalidCommittee(f"profile {profile.name!r} is made for other stake")
+        self.profile: Final[Profile] = profile
         first = self.validators[0].stake
         same = all(validator.stake == first for validator in self.validators)
         self._uniform: Final = first if same else 0
@@ -85,9 +92,7 @@ class Committee:
 
     def compute_seed(self, network: bytes, last_commit_digest: bytes) -> bytes:
         """What the epoch starts from, as a digest: it names the implicit blocks of round 0."""
-        content = encode(
-            (network, self.epoch, self.profile.name, self.validators, last_commit_digest)
-        )
+        content = encode((network, self.epoch, self.profile, self.validators, last_commit_digest))
         return compute_digest(EPOCH_DOMAIN, content)
 
 

@@ -23,7 +23,7 @@ Tie = Literal["skip", "least"]
 WAVES: Final = (2, 3)
 
 
-class Thresholds(msgspec.Struct, frozen=True):
+class Thresholds(msgspec.Struct, frozen=True, array_like=True):
     """What the committer compares stake with. It reads nothing else of a profile."""
 
     wave: int
@@ -51,7 +51,7 @@ class Thresholds(msgspec.Struct, frozen=True):
         return self.wave - 1
 
 
-class Profile(msgspec.Struct, frozen=True):
+class Profile(msgspec.Struct, frozen=True, array_like=True):
     """Thresholds with the faults they bear; safe and live by construction."""
 
     name: str

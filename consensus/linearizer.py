@@ -1,0 +1,109 @@
+"""From committed leaders to one order of blocks.
+
+Each committed leader puts out what is new in its history: not put out before, and above the
+horizon. Of twins the first in the order is put out, over the whole output; the others count as seen
+and never are. The horizon comes from the sequence of commits, so it is the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from consensus.block import GENESIS_ROUND, Block
+from consensus.block_store import BlockStore
+from dag.types import Ref
+
+OrderKey = Callable[[Block, Block], Any]
+"""Of the leader and a block, what the block is sorted by. It must tell twins apart."""
+
+
+class SubDag(msgspec.Struct, frozen=True):
+    """What one committed leader adds."""
+
+    leader: Block
+    blocks: tuple[Block, ...]
+    """In order."""
+    payload: tuple[Ref, ...]
+    """Lane-0 parents of these blocks and of twins that were passed over, ascending."""
+    horizon: int
+    """Blocks of this round and below are never put out any more."""
+
+
+def by_round(leader: Block, block: Block) -> tuple[int, int, bytes]:  # noqa: ARG001 - an OrderKey
+    """(round, author, id): a topological order in which low positions come first."""
+    return block.round, block.author, block.id
+
+
+class Linearizer:
+    """Puts out the blocks of one epoch, each at most once."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        *,
+        gc_depth: int | None,
+        order: OrderKey = by_round,
+        last_leader_round: int = GENESIS_ROUND,
+    ) -> None:
+        """`gc_depth`: rounds below the last leader that are still put out; None for all."""
+        self._store = store
+        self._gc_depth = gc_depth
+        self._order = order
+        self._last_leader_round = last_leader_round
+        self._seen: dict[int, dict[bytes, None]] = {}
+        self._authors: dict[int, int] = {}
+        self._swept = GENESIS_ROUND
+
+    @property
+    def horizon(self) -> int:
+        """Blocks of this round and below are not put out by the next commit."""
+        if self._gc_depth is None:
+            return GENESIS_ROUND
+        return max(GENESIS_ROUND, self._last_leader_round - self._gc_depth)
+
+    def commit(self, leader: Block) -> SubDag:
+        """Put out what a committed leader adds. Leaders come in slot order, each once."""
+        horizon = self.horizon
+        new = self._collect(leader, horizon)
+        new.sort(key=lambda block: self._order(leader, block))
+        blocks = tuple(block for block in new if self._take_slot(block))
+        payload = {ref.id: ref for block in new for ref in block.payload}
+        self._last_leader_round = leader.round
+        self._sweep(horizon)
+        return SubDag(leader, blocks, tuple(sorted(payload.values())), horizon)
+
+    def _collect(self, leader: Block, horizon: int) -> list[Block]:
+        found: list[Block] = []
+        stack = [leader]
+        self._mark(leader)
+        while stack:
+            block = stack.pop()
+            found.append(block)
+            for ref in block.parents:
+                parent = self._store.get(ref.id)
+                if parent is not None and parent.round > horizon and self._mark(parent):
+                    stack.append(parent)
+        return found
+
+    def _mark(self, block: Block) -> bool:
+        seen = self._seen.setdefault(block.round, {})
+        if block.id in seen:
+            return False
+        seen[block.id] = None
+        return True
+
+    def _take_slot(self, block: Block) -> bool:
+        bit = 1 << block.author
+        authors = self._authors.get(block.round, 0)
+        self._authors[block.round] = authors | bit
+        return not authors & bit
+
+    def _sweep(self, horizon: int) -> None:
+        """Forget what lies below the horizon: no walk gets there any more."""
+        for round_ in range(self._swept + 1, horizon + 1):
+            self._seen.pop(round_, None)
+            self._authors.pop(round_, None)
+        self._swept = max(self._swept, horizon)

@@ -1,0 +1,222 @@
+"""The rules of blocks: one function and one rule name each, the same answer at every honest node.
+
+A rule reads a block's bytes, the blocks it builds on, the committee of its epoch, and the lane-0
+vertices it covers. None reads a clock: a block stamped early is accepted, for its author's word
+counts as one among a median, and one stamped far ahead was held back before it came here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from consensus.block import (
+    COMMIT_VOTES_MAX,
+    GENESIS_ROUND,
+    PAYLOAD_PARENTS_MAX,
+    Block,
+    BlockBody,
+    read_block,
+    read_body,
+)
+from consensus.block_store import BlockStore
+from consensus.committee import Committee
+from consensus.errors import InvalidBlock
+from dag.index import Entry
+from dag.types import COUNTER_MAX, ID_BYTES, LANE_BLOCKS, LANE_SPEECH, Kind, Ref
+from dag.vertex import SignedVertex, Vertex
+
+COVERED_COUNT_MAX: Final = 1_000
+"""Lane-0 vertices that one block may order beyond those its parents order."""
+COVERED_BYTES_MAX: Final = 1_048_576
+FOREIGN_RULES: Final = ("network", "author", "epoch")
+"""Rules whose breach shows a vertex to be none of this epoch's committee's blocks."""
+
+
+class PayloadIndex(Protocol):
+    """The lane-0 vertices held; `dag.index.Index` is one."""
+
+    def get(self, vertex_id: bytes) -> Entry | None:
+        """The entry of an id."""
+        ...
+
+    def collect_ancestors(
+        self, ids: Iterable[bytes], *, exclude: Iterable[bytes] = (), count_max: int | None = None
+    ) -> tuple[Ref, ...]:
+        """The vertices `ids` and their ancestors, without `exclude` and theirs."""
+        ...
+
+
+class FutureEpoch(InvalidBlock):
+    """A block of an epoch that has not begun here: to be judged again when it has."""
+
+    code = "future_epoch"
+
+
+def check_vertex(vertex: Vertex, network: bytes, committee: Committee) -> int:
+    """The author's position. A block is a lane-1 vertex of this network by a committee member."""
+    if vertex.network != network:
+        raise InvalidBlock("network", "another network's vertex")
+    author = committee.get_index(vertex.author)
+    if author is None:
+        raise InvalidBlock("author", "its author is not in the committee")
+    if vertex.lane != LANE_BLOCKS or vertex.kind != Kind.BLOCK:
+        raise InvalidBlock("kind", f"kind {vertex.kind} in lane {vertex.lane} is no block")
+    return author
+
+
+def check_epoch(body: BlockBody, committee: Committee) -> None:
+    """A block belongs to one epoch."""
+    if body.epoch > committee.epoch:
+        raise FutureEpoch("epoch", f"{body.epoch} is after {committee.epoch}")
+    if body.epoch != committee.epoch:
+        raise InvalidBlock("epoch", f"{body.epoch} is not {committee.epoch}")
+
+
+def check_round(body: BlockBody) -> None:
+    """Rounds count from 1: round 0 is derived by everybody, never received."""
+    if not GENESIS_ROUND < body.round <= COUNTER_MAX:
+        raise InvalidBlock("round", f"{body.round} is out of range; genesis is never sent")
+    if not GENESIS_ROUND <= body.previous_round < body.round:
+        raise InvalidBlock("round", f"{body.previous_round} is not below {body.round}")
+
+
+def check_votes(body: BlockBody) -> None:
+    """Commit votes are few, and each commit is voted for once."""
+    if len(body.votes) > COMMIT_VOTES_MAX:
+        raise InvalidBlock("votes", f"{len(body.votes)} > {COMMIT_VOTES_MAX}")
+    last = 0
+    for vote in body.votes:
+        if not last < vote.index <= COUNTER_MAX or len(vote.digest) != ID_BYTES:
+            raise InvalidBlock("votes", "votes have ascending indexes from 1 and 32-byte digests")
+        last = vote.index
+
+
+def check_size(block: Block, committee: Committee) -> None:
+    """At most one parent per author, and few lane-0 heads."""
+    if len(block.parents) > len(committee):
+        raise InvalidBlock(
+            "size", f"{len(block.parents)} block parents of {len(committee)} authors"
+        )
+    if len(block.payload) > PAYLOAD_PARENTS_MAX:
+        raise InvalidBlock("size", f"{len(block.payload)} > {PAYLOAD_PARENTS_MAX} lane-0 parents")
+
+
+def check_genesis(block: Block) -> None:
+    """A block of round 1 stands on genesis, which is derived: it names no block."""
+    if block.round == GENESIS_ROUND + 1 and block.parents:
+        raise InvalidBlock("genesis", "genesis blocks are derived, never named")
+
+
+def check_parents(block: Block, store: BlockStore) -> None:
+    """Every block parent is a valid block of this epoch, or lies below the floor."""
+    for ref in block.parents:
+        if store.is_inert(ref.id):
+            raise InvalidBlock("inert-parent", f"{ref.id.hex()[:12]} broke a rule")
+        if store.get(ref.id) is None and not store.is_below_floor(ref):
+            raise InvalidBlock("unknown-parent", f"{ref.id.hex()[:12]} is no block of this epoch")
+
+
+def check_rounds(block: Block, store: BlockStore) -> None:
+    """Every parent is of a lower round."""
+    for parent in _get_parents(block, store):
+        if parent.round >= block.round:
+            raise InvalidBlock("parent-round", f"{parent.round} is not below {block.round}")
+
+
+def check_authors(block: Block, store: BlockStore) -> None:
+    """At most one parent per author: this is what makes a vote unique."""
+    seen = 0
+    for parent in _get_parents(block, store):
+        bit = 1 << parent.author
+        if seen & bit:
+            raise InvalidBlock("parent-author", f"two parents by author {parent.author}")
+        seen |= bit
+
+
+def check_previous(block: Block, store: BlockStore) -> None:
+    """The first parent is the author's previous block, unless that is its genesis block."""
+    if block.previous_round == GENESIS_ROUND:
+        _check_first(block, store)
+        return
+    if not block.parents:
+        raise InvalidBlock("previous", "the own previous block stands first")
+    previous = store.get(block.parents[0].id)
+    if previous is None:
+        return  # Below the floor: check_parents has seen to that.
+    if previous.author != block.author or previous.round != block.previous_round:
+        raise InvalidBlock("previous", "the own previous block stands first, with its round")
+
+
+def _check_first(block: Block, store: BlockStore) -> None:
+    before = block.predecessor
+    if before is not None and (store.get(before.id) is not None or store.is_inert(before.id)):
+        raise InvalidBlock("previous", "the author has an earlier block in this epoch")
+    if any(parent.author == block.author for parent in _get_parents(block, store)):
+        raise InvalidBlock("previous", "the own previous block stands first")
+
+
+def check_quorum(block: Block, store: BlockStore) -> None:
+    """Parents of the round below hold a quorum of stake; round 1 stands on all of genesis."""
+    if block.round - 1 <= store.floor:
+        return  # Genesis, or forgotten, which counts as present.
+    authors = 0
+    for parent in _get_parents(block, store):
+        if parent.round == block.round - 1:
+            authors |= 1 << parent.author
+    stake, quorum = store.committee.weigh(authors), store.committee.thresholds.quorum
+    if stake < quorum:
+        raise InvalidBlock("quorum", f"parents of round {block.round - 1} hold {stake} of {quorum}")
+
+
+def check_payload(block: Block, index: PayloadIndex, ordered: Iterable[bytes] = ()) -> None:
+    """Lane-0 parents are lane-0 vertices, and what they newly cover is bounded.
+
+    `ordered` names the leaders whose histories earlier epochs put out: genesis covers those.
+    """
+    if not block.payload:
+        return
+    for ref in block.payload:
+        entry = index.get(ref.id)
+        if entry is not None and entry.lane != LANE_SPEECH:
+            raise InvalidBlock("payload", "only lane-0 vertices follow the block parents")
+    covered = index.collect_ancestors(
+        (ref.id for ref in block.payload), exclude=(*(ref.id for ref in block.parents), *ordered)
+    )
+    if len(covered) > COVERED_COUNT_MAX:
+        raise InvalidBlock("coverage", f"{len(covered)} > {COVERED_COUNT_MAX} new vertices")
+    entries = (index.get(ref.id) for ref in covered)
+    size_bytes = sum(entry.size_bytes for entry in entries if entry is not None)
+    if size_bytes > COVERED_BYTES_MAX:
+        raise InvalidBlock("coverage", f"{size_bytes} > {COVERED_BYTES_MAX} new bytes")
+
+
+def judge_bytes(signed: SignedVertex, network: bytes, committee: Committee) -> Block:
+    """Read a vertex as a block, by its own bytes. Raises `InvalidBlock` naming the rule."""
+    author = check_vertex(signed.vertex, network, committee)
+    body = read_body(signed.vertex.body)
+    check_epoch(body, committee)
+    check_round(body)
+    check_votes(body)
+    block = read_block(signed, body, author)
+    check_size(block, committee)
+    check_genesis(block)
+    return block
+
+
+def judge_ancestors(
+    block: Block, store: BlockStore, index: PayloadIndex, ordered: Iterable[bytes] = ()
+) -> None:
+    """Check a block against what it stands on. Raises `InvalidBlock` naming the rule."""
+    check_parents(block, store)
+    check_rounds(block, store)
+    check_authors(block, store)
+    check_previous(block, store)
+    check_quorum(block, store)
+    check_payload(block, index, ordered)
+
+
+def _get_parents(block: Block, store: BlockStore) -> Iterable[Block]:
+    """The parents that are held; those below the floor can break none of the rules."""
+    found = (store.get(ref.id) for ref in block.parents)
+    return (parent for parent in found if parent is not None)
