@@ -19,6 +19,7 @@ from simulations.scenarios.spread import (
     schedule_publications,
 )
 from simulations.scenarios.summary import make_samples_ms, summarise_ms, trace_coverage
+from simulations.streams import Streams
 
 if TYPE_CHECKING:
     from simulations.mesh import Mesh
@@ -44,7 +45,7 @@ def run(parameters: Parameters, seed: int) -> Outcome:
     """Let everybody publish while some lie; honest hosts are asked what they hold."""
     world, mesh = found_mesh(parameters, seed)
     spread = Spread(world)
-    liars = _draw_liars(parameters, world)
+    liars = draw_liars(parameters, seed)
     last_ms = schedule_publications(parameters, spread, world, list(mesh), parameters.vertices)
     end_ms = last_ms + parameters.settle_ms
     _make_lie(parameters, world, mesh, liars, end_ms)
@@ -76,11 +77,11 @@ def run(parameters: Parameters, seed: int) -> Outcome:
     )
 
 
-def _draw_liars(parameters: Parameters, world: World) -> tuple[int, ...]:
+def draw_liars(parameters: Parameters, seed: int) -> tuple[int, ...]:
+    """Places of the hosts that lie; more liars are the same and some more."""
     count = parameters.nodes * parameters.liars_percent // 100
-    # More liars are the same and some more, so that runs of one seed can be compared.
     order = list(range(parameters.nodes))
-    world.streams.get("liars").shuffle(order)
+    Streams(seed).get("liars").shuffle(order)
     return tuple(sorted(order[:count]))
 
 

@@ -81,7 +81,12 @@ def _is_linked(left: Sequence[Host], right: Sequence[Host]) -> bool:
 
 
 def _is_done(mesh: Mesh, spread: Spread) -> bool:
-    return len(spread.stories) == spread.asked and mesh.converged
+    """Whether heads are equal, and what they stand on is durable everywhere."""
+    return (
+        len(spread.stories) == spread.asked
+        and mesh.converged
+        and all(len(spread.admitted[story.id]) == len(mesh) for story in spread.stories)
+    )
 
 
 def _find_crossings_ns(
