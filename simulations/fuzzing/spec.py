@@ -11,8 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from simulations.errors import SimulationError
-from simulations.faults import Fault, draw_plan
+from simulations.faults import Fault
 from simulations.fidelity import Fidelity
+from simulations.fuzzing.plan import draw_plan
 from simulations.kernel import TieBreak
 from simulations.streams import Streams
 
