@@ -61,7 +61,7 @@ class Committer:
     def take_next(self) -> Decision | None:
         """Hand out the decision of the slot at the cursor and move on; None while it is open.
 
-        Raises `BrokenFaultBound` if twins are both committed.
+        Raises `BrokenFaultBound` if a slot is decided two ways.
         """
         self._decide()
         while self._cursor.round < self._store.highest_round:

@@ -54,23 +54,21 @@ class Decision(msgspec.Struct, frozen=True):
 def decide_directly(store: BlockStore, slot: Slot, author: int) -> Decision | None:
     """Decide a slot by the two rounds above it; None while they do not.
 
-    Raises `BrokenFaultBound` if twins are both committed.
+    Raises `BrokenFaultBound` if it is decided two ways.
     """
-    committee = store.committee
-    limits = committee.thresholds
     candidates = store.get_slot(slot.round, author)
-    if _is_skipped(store, slot, candidates):
+    limit = store.committee.thresholds.commit
+    committed = [
+        candidate.block
+        for candidate in candidates
+        if store.committee.weigh(store.collect_certifiers(candidate)) >= limit
+    ]
+    skipped = _is_skipped(store, slot, candidates)
+    if len(committed) + skipped > 1:
+        raise BrokenFaultBound(slot.round, tuple(block.id for block in committed))
+    if skipped:
         return Decision(slot, author, Status.SKIP)
-    committed: Block | None = None
-    for candidate in candidates:
-        if committee.weigh(store.collect_certifiers(candidate)) < limits.commit:
-            continue
-        if committed is not None:
-            raise BrokenFaultBound(slot.round, committed.id, candidate.block.id)
-        committed = candidate.block
-    if committed is None:
-        return None
-    return Decision(slot, author, Status.COMMIT, committed)
+    return Decision(slot, author, Status.COMMIT, committed[0]) if committed else None
 
 
 def _is_skipped(store: BlockStore, slot: Slot, candidates: Sequence[Node]) -> bool:

@@ -33,18 +33,19 @@ class InvalidCommittee(ConsensusError):
 
 
 class BrokenFaultBound(ConsensusError):
-    """Two blocks of one slot were both committed: more stake lies than the profile tolerates."""
+    """One slot was decided two ways: more stake lies than the profile tolerates."""
 
     code = "broken_fault_bound"
 
-    def __init__(self, round_: int, first: bytes, second: bytes) -> None:
+    def __init__(self, round_: int, committed: tuple[bytes, ...]) -> None:
+        names = " and ".join(block_id.hex()[:12] for block_id in committed)
+        what = f"commits both {names}" if len(committed) > 1 else f"skips and commits {names}"
         super().__init__(
-            f"round {round_} commits both {first.hex()[:12]} and {second.hex()[:12]}",
-            hint="more validators equivocate than the committee tolerates; stop and show both",
+            f"round {round_} {what}",
+            hint="more validators equivocate than the committee tolerates: stop, show their twins",
         )
         self.round = round_
-        self.first = first
-        self.second = second
+        self.committed = committed
 
 
 class InvalidBlock(InvalidMessage):

@@ -7,6 +7,7 @@ whatever the order they came in and however often `advance` was called between.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -155,16 +156,14 @@ class Ordering:
         self._committer.touch(block)
         return Accepted(block, twin_of)
 
-    def advance(self) -> tuple[tuple[Decision, Commit | None], ...]:
+    def advance(self) -> Iterator[tuple[Decision, Commit | None]]:
         """Every slot decided since, in order, with its commit where it is not skipped.
 
-        Raises `BrokenFaultBound` if more stake lies than the profile bears.
+        What is not taken from the iterator stays for the next. Raises `BrokenFaultBound` if more
+        stake lies than the profile bears.
         """
-        taken: list[tuple[Decision, Commit | None]] = []
         while (decision := self._committer.take_next()) is not None:
-            commit = None if decision.block is None else self._commit(decision.block)
-            taken.append((decision, commit))
-        return tuple(taken)
+            yield decision, None if decision.block is None else self._commit(decision.block)
 
     def _commit(self, leader: Block) -> Commit:
         sub_dag = self._linearizer.commit(leader)

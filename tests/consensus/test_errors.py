@@ -13,10 +13,11 @@ def test_invalid_block_is_the_peers_offence_and_names_its_rule():
     assert str(error) == "round: 0 is genesis"
 
 
-def test_broken_fault_bound_names_both_blocks_and_the_next_step():
-    error = BrokenFaultBound(7, b"\x01" * 32, b"\x02" * 32)
+def test_broken_fault_bound_names_what_was_decided_and_the_next_step():
+    error = BrokenFaultBound(7, (b"\x01" * 32, b"\x02" * 32))
     assert isinstance(error, ConsensusError)
     assert isinstance(error, MeshError)
-    assert (error.round, error.first[0], error.second[0]) == (7, 1, 2)
-    assert "round 7" in str(error)
+    assert (error.round, [id_[0] for id_ in error.committed]) == (7, [1, 2])
+    assert str(error).startswith("round 7 commits both 0101")
     assert "stop" in str(error)
+    assert "skips and commits 0303" in str(BrokenFaultBound(7, (b"\x03" * 32,)))
