@@ -1,7 +1,7 @@
 """What lying hosts send instead of what their core says.
 
 withhold     no PUSH and no IHAVE: own vertices have to be found out and fetched
-mute         questions are never answered
+mute         vertices are announced instead of sent, and then not served: no question is answered
 announce     IHAVE of ids that nobody holds
 garble       a byte of a vertex or of a frame is flipped
 replay       an earlier message once more
@@ -98,6 +98,8 @@ def _withhold(_stream: random.Random, _host: Host, message: Message) -> Sequence
 
 
 def _mute(_stream: random.Random, _host: Host, message: Message) -> Sequence[Message]:
+    if isinstance(message, Push):
+        return (IHave(tuple(remember_vertex(wire).id for wire in message.vertices)),)
     return () if isinstance(message, Items) else (message,)
 
 
