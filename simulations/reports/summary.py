@@ -53,7 +53,7 @@ def summarise(records: Sequence[Record]) -> Summary:
         points=points,
         varied=varied,
         fixed={name: json.loads(next(iter(values[name]))) for name in names if name not in varied},
-        metrics=tuple(dict.fromkeys(name for point in points for name in point.metrics)),
+        metrics=tuple(sorted({name: None for point in points for name in point.metrics})),
         worlds=_collect_worlds(ordered),
     )
 
