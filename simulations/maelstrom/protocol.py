@@ -18,6 +18,8 @@ from simulations.errors import SimulationError
 
 LINE_BYTES_MAX: Final = 1 << 20
 """Longest line that is listened to."""
+NESTING_MAX: Final = 100
+"""Deepest value, in lists and objects around lists and objects."""
 NAME_MAX: Final = 64
 """Longest name of a node or client, in characters."""
 
@@ -214,10 +216,24 @@ def make_error(error: BadRequest, msg_id: int) -> dict[str, object]:
 
 def encode_value(value: object) -> bytes:
     """A value's one form in bytes, by which equal values are one. Raises `BadRequest`."""
-    try:
-        return _encoder.encode(value)
-    except (OverflowError, RecursionError) as error:
-        raise BadRequest(ErrorCode.MALFORMED_REQUEST, f"the value: {error}") from error
+    if _is_deep(value):
+        raise BadRequest(
+            ErrorCode.MALFORMED_REQUEST, f"the value is nested deeper than {NESTING_MAX}"
+        )
+    return _encoder.encode(value)
+
+
+def _is_deep(value: object) -> bool:
+    """Whether some node might not be able to read a value that this one can."""
+    level = [value]
+    for _ in range(NESTING_MAX):
+        level = [
+            child
+            for one in level
+            if isinstance(one, list | dict)
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 class LineSplitter:

@@ -36,7 +36,7 @@ def make_real_node(name: str, names: Sequence[str], now_ms: int) -> MeshNode:
 def serve(source: int, target: int) -> None:
     """Run one node over two file descriptors until the source ends."""
     adapter, clock, splitter = Adapter(make_real_node), RealClock(), LineSplitter()
-    with selectors.DefaultSelector() as selector:
+    with selectors.PollSelector() as selector:  # epoll would refuse lines from a file
         selector.register(source, selectors.EVENT_READ)
         while True:
             if selector.select(_find_wait_s(adapter, clock.read_ms())):

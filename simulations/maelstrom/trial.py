@@ -153,7 +153,7 @@ class Trial:
         self._advance(now_ms)
 
     def _tick_load(self, now_ms: int) -> None:
-        if self.plan.partitions and now_ms >= self._next_nemesis_ms:
+        if self.plan.partitions and self._next_nemesis_ms <= now_ms < self._phase_due_ms:
             self._next_nemesis_ms = now_ms + self.plan.partition_ms
             if self.network.is_parted:
                 self.network.heal()

@@ -56,13 +56,13 @@ class VirtualRun:
 
     def run(self) -> Trial:
         """Run to the end."""
-        self._exchange()
         while not self.trial.is_over:
             self.step()
         return self.trial
 
     def step(self) -> None:
-        """Let the next thing happen."""
+        """Let nodes read what is theirs now, and the next thing happen."""
+        self._exchange()
         due_ms = [adapter.next_wakeup for adapter in self.adapters.values()]
         due_ms.append(self.trial.next_wakeup)
         # A deadline that has passed comes a millisecond later: time goes on, whatever happens.
@@ -74,7 +74,6 @@ class VirtualRun:
             if wakeup_ms is not None and wakeup_ms <= self.now_ms:
                 adapter.tick(self.now_ms)
                 self._collect(name)
-        self._exchange()
 
     def _exchange(self) -> None:
         while lines := self.trial.take_lines(self.now_ms):
