@@ -9,9 +9,8 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-from dag.errors import MeshError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -36,15 +35,16 @@ def make_progress(options: Namespace) -> Progress:
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=options.json,
+        disable=options.json or not console.is_interactive,
     )
 
 
@@ -70,13 +70,15 @@ def write_json(document: Any) -> None:
     write(json.dumps(document))
 
 
-def complain(error: MeshError) -> None:
+def complain(message: str, hint: str = "") -> None:
     """An error to stderr: what, why, next step."""
-    sys.stderr.write(f"error: {error.message}" + (f"; {error.hint}" if error.hint else "") + "\n")
+    sys.stderr.write(f"error: {message}" + (f"; {hint}" if hint else "") + "\n")
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table to stdout; the last column is folded where the width ends."""
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, figures: bool = False
+) -> None:
+    """A table to stdout, of texts or figures; its last column is folded where the width ends."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -86,7 +88,23 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console.width = min(console.width, WIDTH_MAX)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for number, name in enumerate(columns):
-        table.add_column(Text(name), overflow="fold", no_wrap=number < len(columns) - 1)
+        table.add_column(
+            Text(name),
+            overflow="fold",
+            no_wrap=number < len(columns) - 1,
+            justify="right" if figures else "left",
+        )
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
+    with (
+        console.capture() as captured
+    ):  # rich ends the program where nobody reads; `main` knows better
+        console.print(table)
+    sys.stdout.write(captured.get())
+
+
+def open_page(page: Path) -> None:
+    """Show a page in the browser there is; without one, the path that was printed must do."""
+    import webbrowser
+
+    webbrowser.open(page.resolve().as_uri())

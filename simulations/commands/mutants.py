@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,6 +24,11 @@ from simulations.fuzzing.mutation import SEEDS, Verdict, score
 
 if TYPE_CHECKING:
     from simulations.commands.options import Commands
+
+
+CHECK_CHARS_MAX: Final = 22
+_LINE: Final = f"{{:20}} {{:>4}}  {{:{CHECK_CHARS_MAX}}} {{}}"
+"""Fits 80 columns: names have at most 20 characters, what a bug breaks is said in 30."""
 
 
 def add(commands: Commands) -> None:
@@ -52,7 +57,8 @@ def mutants(options: Namespace) -> int:
             raise SimulationError(
                 f"no mutant is called {name}", hint=f"there are: {', '.join(MUTANTS)}"
             )
-    say(options, f"{len(names)} mutants, seeds from {options.first_seed}")
+    say(options, f"{len(names)} mutants, seeds from {options.first_seed}\n")
+    say(options, _LINE.format("mutant", "runs", "caught by", "what it breaks"))
     verdicts: list[Verdict] = []
     found = score(
         names, first_seed=options.first_seed, seeds=options.seeds, workers=options.workers
@@ -72,13 +78,18 @@ def mutants(options: Namespace) -> int:
 
 
 def _show(verdict: Verdict) -> str:
-    how = f"{verdict.runs:3d} runs  {verdict.check}" if verdict.caught else "missed"
-    return f"{verdict.mutant:22s} {how:40s} {verdict.says}"
+    if not verdict.caught:
+        return _LINE.format(verdict.mutant, verdict.runs, "MISSED", verdict.says)
+    check = verdict.check
+    if len(check) > CHECK_CHARS_MAX:
+        check = check[: CHECK_CHARS_MAX - 1] + "…"
+    return _LINE.format(verdict.mutant, verdict.runs, check, verdict.says)
 
 
 def _close(options: Namespace, verdicts: list[Verdict]) -> None:
     if options.json:
         write_json(msgspec.to_builtins(verdicts))
         return
-    caught = sum(verdict.caught for verdict in verdicts)
-    write(f"caught {caught} of {len(verdicts)}")
+    caught = [verdict for verdict in verdicts if verdict.caught]
+    most = max((verdict.runs for verdict in caught), default=0)
+    write(f"\ncaught {len(caught)} of {len(verdicts)}, each within {most} runs")

@@ -7,13 +7,14 @@ done, 130 after Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from dag.errors import MeshError
 from simulations.commands import fuzz, listing, mutants, replay, report, run, shrink, sweep
-from simulations.commands.console import INTERRUPTED, USAGE, complain
+from simulations.commands.console import CLEAN, INTERRUPTED, USAGE, complain
 
 MODULES: Final = (listing, run, sweep, report, fuzz, replay, shrink, mutants)
 FIRST_STEPS: Final = """\
@@ -29,7 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except MeshError as error:
-        complain(error)
+        complain(error.message, error.hint)
+        return USAGE
+    except BrokenPipeError:
+        # Whoever read stdout, such as `head`, has seen enough; nor must the exit flush to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLEAN
+    except OSError as error:
+        complain(f"{error.filename or 'a file'}: {error.strerror}", "check the path and its folder")
         return USAGE
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -11,7 +11,7 @@ import msgspec
 from simulations.commands.console import BROKEN, CLEAN, say, write, write_json
 from simulations.commands.options import add_command
 from simulations.fuzzing.run import Result, run
-from simulations.fuzzing.spec import load_spec
+from simulations.fuzzing.spec import Spec, load_spec
 
 if TYPE_CHECKING:
     from simulations.commands.options import Commands
@@ -24,9 +24,15 @@ def add(commands: Commands) -> None:
         "replay",
         says="run a saved plan again",
         more="Exit code 1 if it breaks a promise.",
-        examples=("replay failure-17.jsonl",),
+        examples=("replay failure-17.jsonl", "replay failure-17.small.jsonl --log | less"),
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a plan that `fuzz` saved")
+    parser.add_argument(
+        "--log", action="store_true", help="a line for each event, a column for each node"
+    )
+    parser.add_argument(
+        "--messages", action="store_true", help="with --log: a line for each message too"
+    )
     parser.set_defaults(command=replay)
 
 
@@ -34,9 +40,15 @@ def replay(options: Namespace) -> int:
     """Run a plan; answers the exit code."""
     spec = load_spec(options.file)
     say(options, f"seed {spec.seed}, {spec.nodes} nodes, {len(spec.faults)} faults")
-    result = run(spec)
+    result = _run_with_log(options, spec) if options.log else run(spec)
     tell_result(options, result)
     return BROKEN if result.check else CLEAN
+
+
+def _run_with_log(options: Namespace, spec: Spec) -> Result:
+    from simulations.reports.columns import replay_with_log
+
+    return replay_with_log(spec, lambda line: say(options, line), messages=options.messages)
 
 
 def tell_result(options: Namespace, result: Result) -> None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from simulations.commands.console import CLEAN, say, write_json
+from simulations.commands.console import CLEAN, open_page, say, write_json
 from simulations.commands.options import add_command, folder
 from simulations.commands.sweep import RESULTS, SCENARIOS
 from simulations.errors import SimulationError
@@ -61,10 +61,8 @@ def report(options: Namespace) -> int:
         indices.append(write_report(found, scenario, output / name).index)
         say(options, f"{name}: {len(found)} runs, {indices[-1]}")
     if options.open:
-        import webbrowser
-
         for index in indices:
-            webbrowser.open(index.resolve().as_uri())
+            open_page(index)
     if options.json:
         write_json({"reports": [str(index) for index in indices], "left_out": others})
     return CLEAN

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from simulations.commands.console import write, write_json, write_table
+from simulations.commands.console import open_page, write, write_json, write_table
 from simulations.commands.execution import carry_out, get_exit_code, tell_summary
 from simulations.commands.metrics import Metrics, fit, tabulate
 from simulations.commands.options import (
@@ -26,6 +26,7 @@ from simulations.sweeps.sweep import collect
 
 if TYPE_CHECKING:
     from simulations.commands.options import Commands
+    from simulations.reports import Report
     from simulations.results import Record
     from simulations.scenarios.schema import Scenario
 
@@ -68,12 +69,12 @@ def run(options: Namespace) -> int:
     store = Store(output / RESULTS)
     summary, took_s = carry_out(options, scenario.name, tasks, read_engine(options), store)
     records = list(collect((task.key for task in tasks), store))
-    index = _report(options, records, scenario, output) if records else None
+    report = _report(options, records, scenario, output) if records else None
     table = tabulate(records, scenario)
     if options.json:
         document = msgspec.to_builtins(summary) | {
             "scenario": scenario.name,
-            "report": str(index or ""),
+            "report": str(report.index) if report else "",
             "took_s": round(took_s, 1),
             "medians": [dict(zip(table.columns, row, strict=True)) for row in table.rows],
         }
@@ -81,25 +82,30 @@ def run(options: Namespace) -> int:
         return get_exit_code(summary)
     _show(table)
     write(tell_summary(scenario.name, summary, took_s))
-    if index is not None:
-        write(f"report: {index}")
+    if report is not None:
+        _tell_report(report)
     return get_exit_code(summary)
 
 
-def _report(options: Namespace, records: list[Record], scenario: Scenario, output: Path) -> Path:
+def _report(options: Namespace, records: list[Record], scenario: Scenario, output: Path) -> Report:
     from simulations.reports import write_report
 
-    index = write_report(records, scenario, output).index
+    report = write_report(records, scenario, output)
     if options.open:
-        import webbrowser
+        open_page(report.index)
+    return report
 
-        webbrowser.open(index.resolve().as_uri())
-    return index
+
+def _tell_report(report: Report) -> None:
+    pictures = [path for path in report.files if path.suffix == ".png"]
+    if pictures:
+        write(f"picture: {pictures[0]}")
+    write(f"report: {report.index}")
 
 
 def _show(table: Metrics) -> None:
     columns, rows, left = fit(table)
     if rows:
-        write_table(columns, rows)
+        write_table(columns, rows, figures=True)
     if left:
         write(f"{left} more rows in the report")

@@ -127,4 +127,7 @@ def _read(future: Future[ResultT | Failure]) -> ResultT | Failure:
         return result
     if isinstance(error, KilledWorker):
         return Failure("its process died again and again")
-    raise error
+    raise SimulationError(
+        f"workers cannot even begin: {describe(error)}",
+        hint="every worker needs the same version of this package",
+    ) from error

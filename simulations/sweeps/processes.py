@@ -73,7 +73,9 @@ class _Job(Generic[ItemT]):
 class _Worker(Generic[ItemT, ResultT]):
     """A process, the pipe to it and what it is doing."""
 
-    def __init__(self, function: Callable[[ItemT], ResultT], job: _Job[ItemT]) -> None:
+    job: _Job[ItemT]
+
+    def __init__(self, function: Callable[[ItemT], ResultT]) -> None:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(function, theirs), daemon=True)
@@ -81,7 +83,6 @@ class _Worker(Generic[ItemT, ResultT]):
         with hold_interrupts():
             self.process.start()
         theirs.close()
-        self.give(job)
 
     def give(self, job: _Job[ItemT]) -> None:
         self.job = job
@@ -104,8 +105,9 @@ class _Pool(Generic[ItemT, ResultT]):
     def run(self) -> Iterator[Attempt[ItemT, ResultT]]:
         while True:
             while len(self._workers) < self._workers_max and (job := self._take()):
-                worker = _Worker(self._function, job)
+                worker: _Worker[ItemT, ResultT] = _Worker(self._function)
                 self._workers[worker.connection] = worker
+                worker.give(job)
             if not self._workers:
                 return
             for connection in cast("list[Connection]", wait(list(self._workers))):

@@ -43,7 +43,7 @@ class Store:
         except OSError as error:
             raise SimulationError(
                 f"results cannot be written to {self.folder}: {error.strerror}",
-                hint="free some space or choose another folder; what is there is kept",
+                hint="choose another folder, or make room; what is there is kept",
             ) from error
 
     def __iter__(self) -> Iterator[Record]:

@@ -74,3 +74,19 @@ def test_the_door_loads_nothing_heavy():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_file_that_cannot_be_written_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "nowhere" / "results.jsonl"
+    assert main(["fuzz", "--seeds", "1", "--workers", "1", "--results", str(path)]) == 2
+    assert f"error: {path}: No such file or directory; " in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    list_to_nobody = f"{sys.executable} -m simulations list | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", list_to_nobody], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from simulations.commands.program import main
-from simulations.fuzzing.spec import draw_spec, load_spec, save_spec
+from simulations.fuzzing.run import Result
+from simulations.fuzzing.spec import Spec, draw_spec, load_spec, save_spec
+from simulations.reports import columns
+from tests.support.fuzz_results import make_result
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -40,3 +44,19 @@ def test_shrink_refuses_a_plan_that_breaks_nothing(
     save_spec(draw_spec(4), path)
     assert main(["shrink", str(path)]) == 2
     assert "breaks no promise" in capsys.readouterr().err
+
+
+def test_replay_shows_what_every_node_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def replay_with_log(spec: Spec, write: Callable[[str], object], *, messages: bool) -> Result:
+        write(f"messages: {messages}")
+        return make_result(spec)
+
+    monkeypatch.setattr(columns, "replay_with_log", replay_with_log)
+    path = tmp_path / "plan.jsonl"
+    save_spec(draw_spec(4), path)
+    assert main(["replay", str(path), "--log", "--messages"]) == 0
+    _head, log, last = capsys.readouterr().out.splitlines()
+    assert log == "messages: True"
+    assert last.startswith("clean: ")

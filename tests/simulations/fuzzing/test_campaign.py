@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from simulations.fuzzing import campaign
 from simulations.fuzzing.campaign import (
     REACHED_FROM,
     Results,
@@ -94,3 +96,13 @@ def test_pool_gives_what_a_single_process_gives():
     alone = list(run_all(specs, 1))
     pooled = sorted(run_all(specs, 2), key=lambda result: result.seed)
     assert pooled == alone
+
+
+def test_a_run_that_raises_is_a_violation(monkeypatch: pytest.MonkeyPatch):
+    def fail(spec: object) -> Result:
+        raise ZeroDivisionError("unlucky")
+
+    monkeypatch.setattr(campaign, "run", fail)
+    (result,) = run_all([draw_spec(9)], 1)
+    assert (result.seed, result.check) == (9, "raised")
+    assert result.message == "ZeroDivisionError: unlucky"
