@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz mutants hostile kill9 connect docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz sweep mutants hostile kill9 connect docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -63,6 +63,12 @@ SEEDS ?= 10000
 fuzz: ## A long campaign that resumes: make fuzz SEEDS=10000 ARGS='--first-seed 0'
 	@$(call sync)
 	@$(bin)/python -m simulations fuzz --seeds $(SEEDS) --results fuzz.jsonl $(ARGS)
+
+SCENARIO ?= reach
+sweep: ## Run a scenario's whole grid and draw it: make sweep SCENARIO=coverage ARGS='--seeds 20'
+	@$(call sync)
+	@$(bin)/python -m simulations sweep $(SCENARIO) $(ARGS)
+	@$(bin)/python -m simulations report
 
 mutants: ## Switch seeded bugs on one by one, and see each of them caught
 	@$(call sync)
