@@ -10,6 +10,7 @@ from simulations.fuzzing import mutation
 from simulations.fuzzing.mutation import REPEATABLE, hunt, score
 from simulations.fuzzing.run import Result
 from simulations.fuzzing.spec import Spec
+from tests.support.fuzz_results import make_result
 
 QUICK = {
     "parents-unchecked": "raised-AssertionError",
@@ -41,23 +42,6 @@ def test_scores_in_a_pool_are_those_of_one_process():
 # --- verdicts, with runs that cost nothing -----------------------------------------------------------
 
 
-def make_result(spec: Spec, check: str = "", reached: tuple[str, ...] = ("crashed",)) -> Result:
-    return Result(
-        seed=spec.seed,
-        nodes=spec.nodes,
-        fidelity=spec.fidelity,
-        kinds=(),
-        faults=0,
-        check=check,
-        digest="",
-        events=0,
-        virtual_ms=0,
-        agreed_ms=0,
-        vertices=0,
-        reached=reached,
-    )
-
-
 def test_bug_is_caught_by_the_first_run_that_breaks_a_promise(monkeypatch: pytest.MonkeyPatch):
     def run(spec: Spec) -> Result:
         return make_result(spec, "durable" if spec.mutant and spec.seed == 12 else "")
@@ -71,7 +55,8 @@ def test_bug_is_caught_by_the_first_run_that_breaks_a_promise(monkeypatch: pytes
 def test_bug_is_caught_by_what_it_keeps_from_happening(monkeypatch: pytest.MonkeyPatch):
     def run(spec: Spec) -> Result:
         is_right = not spec.mutant and spec.seed == 12
-        return make_result(spec, reached=("crashed", "alone") if is_right else ("crashed",))
+        states = ("crashed", "alone") if is_right else ("crashed",)
+        return msgspec.structs.replace(make_result(spec), reached=states)
 
     monkeypatch.setattr(mutation, "run", run)
     verdict = hunt("no-pull", 10, 5)
