@@ -235,7 +235,9 @@ def _try_order(world: World, text: str) -> Iterator[str]:
 
 def _try_without_own(world: World, text: str) -> Iterator[str]:
     del text
-    yield world.offer(world.draft(*FULL[1:]).signed)
+    item = world.draft(*FULL)
+    parents = item.signed.vertex.parents[1:]
+    yield world.offer(world.vary(item, parents=parents, body={"parent_count": len(parents)}))
 
 
 def _try_full(world: World, text: str) -> Iterator[str]:
