@@ -47,6 +47,7 @@ class VirtualRun:
         self.adapters = {
             name: make(name) if make else make_adapter(plan, name) for name in plan.names
         }
+        self._due_ms: dict[str, int | None] = dict.fromkeys(self.adapters)
         self._hash = hashlib.blake2b(digest_size=16)
 
     @property
@@ -63,16 +64,14 @@ class VirtualRun:
     def step(self) -> None:
         """Let nodes read what is theirs now, and the next thing happen."""
         self._exchange()
-        due_ms = [adapter.next_wakeup for adapter in self.adapters.values()]
-        due_ms.append(self.trial.next_wakeup)
+        deadlines = [self.trial.next_wakeup, *self._due_ms.values()]
         # A deadline that has passed comes a millisecond later: time goes on, whatever happens.
-        next_ms = min(one for one in due_ms if one is not None)
+        next_ms = min(due_ms for due_ms in deadlines if due_ms is not None)
         self.now_ms = max(next_ms, self.now_ms + 1)
         self.trial.tick(self.now_ms)
-        for name, adapter in self.adapters.items():
-            wakeup_ms = adapter.next_wakeup
-            if wakeup_ms is not None and wakeup_ms <= self.now_ms:
-                adapter.tick(self.now_ms)
+        for name, due_ms in self._due_ms.items():
+            if due_ms is not None and due_ms <= self.now_ms:
+                self.adapters[name].tick(self.now_ms)
                 self._collect(name)
 
     def _exchange(self) -> None:
@@ -86,6 +85,7 @@ class VirtualRun:
         for line in self.adapters[name].take_lines(self.now_ms):
             self._note(name, line)
             self.trial.receive(self.now_ms, name, line.rstrip(b"\n"))
+        self._due_ms[name] = self.adapters[name].next_wakeup
 
     def _note(self, name: str, line: bytes) -> None:
         self._hash.update(b"%d %s %s" % (self.now_ms, name.encode(), line))

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from simulations.maelstrom import commands
+from simulations.maelstrom.checker import check
 from simulations.maelstrom.commands import BROKEN, INTERRUPTED, USAGE, VALID, main
 from simulations.maelstrom.history import Operation
 
@@ -40,7 +41,6 @@ def test_test_fails_when_a_promise_is_broken(capsys, monkeypatch):
     def forge(history):
         return check([*history, Operation("read", "n1", 9, -1, 10, "ok", (777,))])
 
-    check = commands.check
     monkeypatch.setattr(commands, "check", forge)
     assert main(SHORT) == BROKEN
     out = capsys.readouterr().out

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dag.errors import Offence
+from meshnode.core.effects import LoadStored, RunJob
 from meshnode.core.events import OffenceSeen, Published, VertexAdmitted
 from simulations.maelstrom.links import Link
 from simulations.maelstrom.node import MeshNode, derive_identity
@@ -105,6 +106,14 @@ def test_every_signature_is_checked_whatever_the_fidelity(fidelity):
     node = MeshNode("n1", ("n1",), now_ms=NOW_MS, seed=bytes(32), fidelity=fidelity)
     node.publish(NOW_MS, 1, b"note")
     assert node.view().vertices == 2
+
+
+def test_stored_vertices_are_loaded_and_missing_ones_left_out():
+    node = make("n1", ("n1",))
+    node.publish(NOW_MS, 1, b"note")
+    (stored,) = (fact.signed for fact in node.take_facts() if isinstance(fact, Published))
+    loaded = node._work(RunJob(1, LoadStored((stored.id, bytes(32)))))
+    assert [signed.id for signed in loaded.vertices] == [stored.id]
 
 
 def test_long_partition_ends_connections_and_they_come_back():
