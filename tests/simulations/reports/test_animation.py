@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import simulations.reports.animation as module
-from simulations import World
+from simulations import Context, World
 from simulations.reports.animation import Animation
 from tests.support.recorded import run_mesh, run_processes
 
@@ -48,8 +48,15 @@ def test_cuts_are_shown_while_they_stand():
 
 def test_processes_hold_what_reached_them():
     animation = Animation()
-    run_processes(animation)
+    world = run_processes(animation)
+    sender, receiver = world.nodes[1:3]
+    assert isinstance(sender, Context)
+    assert isinstance(receiver, Context)
+    receiver.stop()
+    sender.send(receiver.index, "late")
+    world.run_to_end()
     document = animation.make_document()
+    assert next(i["held"] for i in document["items"] if i["name"] == "late") == [[60_000, 1]]
     assert document["edges"] == [[0, 1], [0, 4], [1, 2], [2, 3], [3, 4]]
     rumour = next(item for item in document["items"] if item["name"] == "rumour")
     assert rumour["held"] == [[0, 0], [20_000, 1], [20_000, 4], [40_000, 2], [40_000, 3]]

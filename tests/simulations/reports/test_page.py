@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 from simulations.reports.page import FAILURES_MAX, METRICS_MAX, POINTS_MAX, Content, make_page
 from simulations.reports.summary import summarise
@@ -78,9 +79,10 @@ def test_the_policy_lets_the_page_s_own_script_run_and_nothing_else():
 
 
 def test_hostile_names_stay_text():
+    evil: dict[str, Any] = {EVIL: EVIL}
     records = [
-        make_record(1, metrics={EVIL: 1.0}, **{EVIL: EVIL}),  # type: ignore[arg-type]
-        make_record(2, error=EVIL, **{EVIL: "b"}),
+        make_record(1, metrics={EVIL: 1.0}, **evil),
+        make_record(2, error=EVIL, **{**evil, EVIL: "b"}),
     ]
     assert records[0].outcome is not None
     records[0].outcome.world[EVIL] = EVIL

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+from simulations.reports import tables
 from simulations.reports.extras import MissingExtra, has_extra, import_extra
 from simulations.reports.tables import (
     BadTable,
@@ -163,6 +165,14 @@ def test_the_commit_is_read_from_a_clone(tmp_path: Path):
     (detached / ".git").mkdir(parents=True)
     (detached / ".git" / "HEAD").write_text("def\n")
     assert find_commit(detached) == "def"
+
+
+def test_the_version_of_sources_that_are_not_installed_is_unknown(monkeypatch):
+    def miss(name):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(tables, "version", miss)
+    assert find_version.__wrapped__() == ""
 
 
 def test_records_stand_in_the_order_of_their_tasks():
