@@ -19,5 +19,8 @@ def test_wheel_holds_exactly_the_packages(tmp_path: Path):
     assert top == set(PACKAGES)
     assert {str(module) for module in modules(*PACKAGES)} <= set(names)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    data = {str(path.relative_to(ROOT)) for path in (ROOT / "simulations").rglob("*.toml")}
+    assert data
+    assert data <= set(names)
     licences = {name.rsplit("/", 1)[-1] for name in names if "/licenses/" in name}
     assert licences == {"LICENSE-MIT", "LICENSE-APACHE"}
