@@ -30,6 +30,9 @@ GRID: Final = "#e6e9ee"
 SIZE_INCHES: Final = (7.2, 4.5)
 PNG_DPI: Final = 150
 TEXT_MAX: Final = 90
+NAMED_MAX: Final = 12
+"""Up to so many values that were simulated stand on a logarithmic axis, and no others."""
+LOG_STEPS: Final = (1.0, 2.0, 5.0)
 
 _SETTINGS: Final = {
     "font.family": "DejaVu Sans",
@@ -114,25 +117,25 @@ def _draw_line(axes: Any, picture: Picture, line: Line, number: int) -> None:
 
 
 def _scale(axes: Any, picture: Picture) -> None:
+    ticker = import_extra("matplotlib.ticker")
     values = [value for line in picture.lines for value in (*line.ys, *line.highs)]
     places = [place for line in picture.lines for place in line.xs]
     if picture.log_x and places and min(places) > 0:
         axes.set_xscale("log")
-        _name_ticks(axes, sorted(dict.fromkeys(places)), picture)
+        named = sorted(dict.fromkeys(places))
+        if picture.kind == "curve" and len(named) <= NAMED_MAX:
+            axes.xaxis.set_major_locator(ticker.FixedLocator(named))
+        else:
+            axes.xaxis.set_major_locator(ticker.LogLocator(subs=LOG_STEPS))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
     if picture.log_y and values and min(values) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=LOG_STEPS))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
     elif values and min(values) >= 0:
         axes.set_ylim(bottom=0, top=max(values) * 1.05 or 1.0)
-
-
-def _name_ticks(axes: Any, places: list[float], picture: Picture) -> None:
-    """A logarithmic axis over few values names these, and not powers of ten between them."""
-    if picture.kind != "curve" or len(places) > 2 * len(MARKERS):
-        return
-    ticker = import_extra("matplotlib.ticker")
-    axes.xaxis.set_major_locator(ticker.FixedLocator(places))
-    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.6g}"))
 
 
 def _text(text: str) -> str:

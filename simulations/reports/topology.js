@@ -8,7 +8,7 @@ const COLOURS = {
   text: "#1f2733",
 };
 const NAMED_NODES_MAX = 40;
-const CROWD_NODES_MIN = 300;
+const CROWD_NODES_MIN = 200;
 const MARGIN = 46;
 
 // --- what is true at a time; pure ---------------------------------------------------------------
