@@ -1,3 +1,5 @@
+"""The adapter: requests answered, lines ignored, and nothing that breaks it."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The checker: what makes a history invalid, and how latencies are measured."""
+
 from __future__ import annotations
 
 from simulations.maelstrom.checker import SHOWN_MAX, check

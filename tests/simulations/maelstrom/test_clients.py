@@ -1,3 +1,5 @@
+"""Clients: what they ask, and what becomes of the answers."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The command line: exit codes, summaries, documents."""
+
 from __future__ import annotations
 
 import json

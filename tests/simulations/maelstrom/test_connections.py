@@ -1,3 +1,5 @@
+"""Connections of the core over links: receipts, ends, strangers."""
+
 from __future__ import annotations
 
 from meshnode.core.effects import Dial

@@ -1,3 +1,5 @@
+"""Links: reliable and ordered over a road that is neither."""
+
 from __future__ import annotations
 
 from hypothesis import given, settings

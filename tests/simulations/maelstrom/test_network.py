@@ -1,3 +1,5 @@
+"""The network of a test: latency, loss, partitions."""
+
 from __future__ import annotations
 
 import random

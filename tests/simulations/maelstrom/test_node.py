@@ -1,3 +1,5 @@
+"""The real core over Maelstrom's messages, without processes."""
+
 from __future__ import annotations
 
 import pytest

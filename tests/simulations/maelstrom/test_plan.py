@@ -1,3 +1,5 @@
+"""Plans: what is refused."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Real processes: good ones, and every way to go wrong."""
+
 from __future__ import annotations
 
 import select

@@ -1,3 +1,5 @@
+"""The protocol: strict decoding, and what hostile lines lead to."""
+
 from __future__ import annotations
 
 import json

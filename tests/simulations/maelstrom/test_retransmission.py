@@ -1,3 +1,5 @@
+"""When to send again."""
+
 from __future__ import annotations
 
 from simulations.maelstrom.retransmission import (

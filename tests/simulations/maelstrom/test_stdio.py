@@ -1,3 +1,5 @@
+"""A node over pipes."""
+
 from __future__ import annotations
 
 import json

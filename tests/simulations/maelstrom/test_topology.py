@@ -1,3 +1,5 @@
+"""The grid that is proposed."""
+
 from __future__ import annotations
 
 from hypothesis import given

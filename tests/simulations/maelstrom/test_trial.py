@@ -1,3 +1,5 @@
+"""The phases of a test, with nodes that answer at once."""
+
 from __future__ import annotations
 
 import json

