@@ -26,7 +26,7 @@ from simulations.fuzzing.campaign import Results, Summary, run_all, select
 from simulations.fuzzing.mutants import MUTANTS
 from simulations.fuzzing.run import Result
 from simulations.fuzzing.spec import draw_spec, save_spec
-from simulations.sweeps.engines import default_workers
+from simulations.sweeps.choice import default_workers
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulations.errors import SimulationError
-from simulations.sweeps.engines import ENGINES, Engine, EngineName, make_engine
+from simulations.sweeps.choice import ENGINES, EngineName, make_engine
+from simulations.sweeps.engines import Engine
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - unnamed there

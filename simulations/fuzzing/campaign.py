@@ -17,7 +17,8 @@ from simulations.faults import KINDS_MIN
 from simulations.fuzzing.run import Result, run
 from simulations.fuzzing.sometimes import STATES
 from simulations.fuzzing.spec import VERTICES_MIN, Spec
-from simulations.sweeps.engines import Failure, make_local_engine
+from simulations.sweeps.choice import make_local_engine
+from simulations.sweeps.engines import Failure
 
 REACHED_FROM: Final = 50
 """A campaign of so many runs must have reached every state."""

@@ -19,7 +19,8 @@ from simulations.fuzzing.mutants import MUTANTS, Mutant
 from simulations.fuzzing.repetition import find_difference
 from simulations.fuzzing.run import run
 from simulations.fuzzing.spec import Spec, draw_spec
-from simulations.sweeps.engines import Failure, make_local_engine
+from simulations.sweeps.choice import make_local_engine
+from simulations.sweeps.engines import Failure
 
 SEEDS: Final = 60
 MISFITS: Final = ("raised-AttributeError", "raised-NameError", "raised-TypeError")

@@ -76,19 +76,16 @@ def _join(address: str) -> Iterator[Client]:
 
 @contextmanager
 def _start(workers: int) -> Iterator[Client]:
-    import dask
     from distributed import Client, LocalCluster
 
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_MAX - 1}),
-        hold_interrupts(),
-    ):
+    with hold_interrupts():
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             # A scheduler runs whatever it is sent: others on this machine must not reach it.
             security=True,
+            scheduler_kwargs={"allowed_failures": DEATHS_MAX - 1},
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster, set_as_default=False) as client:

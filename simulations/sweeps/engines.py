@@ -6,21 +6,15 @@ takes its process down, is an attempt that failed, and the others go on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
-
-from simulations.errors import SimulationError
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
-EngineName = Literal["serial", "processes", "dask"]
-ENGINES: Final[tuple[EngineName, ...]] = ("serial", "processes", "dask")
-WORKERS_MAX: Final = 4_096
 MESSAGE_CHARS_MAX: Final = 500
 DEATHS_MAX: Final = 2
 """So many workers die over an item before it is given up: one death may be the machine's fault."""
@@ -74,40 +68,3 @@ def describe(error: BaseException) -> str:
     text = " ".join(str(error).split())
     name = type(error).__name__
     return (f"{name}: {text}" if text else name)[:MESSAGE_CHARS_MAX]
-
-
-def default_workers() -> int:
-    """One for each core this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def make_engine(name: EngineName, workers: int = 0, scheduler: str = "") -> Engine:
-    """Answer the engine of a name; 0 workers are as many as this process has cores.
-
-    Raises `SimulationError` if the settings contradict themselves or an extra is missing.
-    """
-    if not 0 <= workers <= WORKERS_MAX:
-        raise SimulationError(
-            f"{workers} workers are not possible", hint=f"0 (one per core) to {WORKERS_MAX}"
-        )
-    if scheduler and name != "dask":
-        raise SimulationError(
-            f"engine {name} has no scheduler", hint="add --engine dask, or leave the address out"
-        )
-    match name:
-        case "serial":
-            return Serial()
-        case "processes":
-            from simulations.sweeps.processes import Processes
-
-            return Processes(workers or default_workers())
-        case "dask":
-            from simulations.sweeps.cluster import Cluster
-
-            return Cluster(workers or default_workers(), scheduler)
-
-
-def make_local_engine(workers: int = 0) -> Engine:
-    """Processes, or none but this one where a single worker is asked for."""
-    count = workers or default_workers()
-    return make_engine("serial" if count == 1 else "processes", count)

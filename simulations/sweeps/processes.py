@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pickle import PicklingError
 from typing import Final, Generic, cast
@@ -57,6 +57,8 @@ def hold_interrupts() -> Iterator[None]:
 
     A terminal sends Ctrl-C to all processes; theirs would be a traceback each.
     """
+    # Started with the first process, it would let interrupts through again.
+    resource_tracker.ensure_running()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
