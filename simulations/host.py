@@ -129,6 +129,8 @@ class Host:
         """Factor on every cost."""
         self.pool = Processor(world.kernel, index, JOB)
         self.connect_at_start: tuple[Command, ...] = ()
+        # ML-DSA signatures are randomised; where they are used, the digest rests on sizes.
+        self._is_reproducible = self.suite == "ed25519"
         self._timer = Timer(world.kernel, index, TIMER)
         self._inbox: deque[tuple[int, Make]] = deque()
         self._held: list[tuple[int, Any]] = []
@@ -247,7 +249,8 @@ class Host:
         """Queue an input."""
         if self.node is not None:
             self._inbox.append((cost_ns, make))
-            self._pump()
+            if not (self._is_working or self._is_paused):
+                self._pump()
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -299,10 +302,15 @@ class Host:
     # --- the core -------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        while self._inbox and self.node is not None and not (self._is_working or self._is_paused):
-            count = min(len(self._inbox), BATCH_MAX)
-            batch = [self._inbox.popleft() for _ in range(count)]
-            cost_ns = sum(cost for cost, _ in batch) * self.slowness
+        inbox = self._inbox
+        while inbox and self.node is not None and not (self._is_working or self._is_paused):
+            batch: list[tuple[int, Make]] = []
+            cost_ns = 0
+            while inbox and len(batch) < BATCH_MAX:
+                entry = inbox.popleft()
+                batch.append(entry)
+                cost_ns += entry[0]
+            cost_ns *= self.slowness
             self._is_working = True
             if cost_ns:
                 self._later(cost_ns, SERVED, batch)
@@ -352,7 +360,7 @@ class Host:
             self._release(effects[barrier:])
 
     def _release(self, effects: Sequence[Effect]) -> None:
-        if not self._carry_out(effects):
+        if effects and not self._carry_out(effects):
             return
         self._is_working = False
         wakeup_ms = self.core.next_wakeup
@@ -430,8 +438,7 @@ class Host:
             return
         frame = self.world.encode(message)
         target = self.world.links.send(self, peer, channel, message, frame)
-        # ML-DSA signatures are randomised; where they are used, the digest rests on sizes.
-        self._note(frame if self.suite == "ed25519" else len(frame).to_bytes(4, "big"))
+        self._note(frame if self._is_reproducible else len(frame).to_bytes(4, "big"))
         if target is not None:
             for watch in self.world.observers.on_sent:
                 watch(self, target, message, len(frame))

@@ -119,9 +119,10 @@ class Kernel:
 
     def run(self, until_ns: int) -> None:
         """Handle every event up to and including a time, and let that time come."""
+        heap, handle = self._heap, self._handle
         if self.traced or self.watchers:
-            while self._heap and self._heap[0][0] <= until_ns:
-                self._handle(heappop(self._heap))
+            while heap and heap[0][0] <= until_ns:
+                handle(heappop(heap))
         else:
             self._run_bare(until_ns)
         self.now_ns = max(self.now_ns, until_ns)
@@ -144,7 +145,9 @@ class Kernel:
         self.events += 1
         if self.traced:
             self.recent.append((time_ns, target, kind))
-            self.note(_pack(time_ns, target, kind))
+            self._unhashed.append(_pack(time_ns, target, kind))
+            if len(self._unhashed) >= _BATCH:
+                self._flush()
         self._handlers[target](kind, payload)
         for watch in self.watchers:
             watch(target, kind, payload)

@@ -20,6 +20,7 @@ from dag.canonical import encode
 from meshnode.core.commands import Connect
 from meshnode.core.messages import Message, encode_message
 from meshnode.core.settings import Limits, Settings, Timing
+from simulations.collecting import collect_rarely
 from simulations.errors import SimulationError, SimulationFailed, Unreached
 from simulations.fidelity import FIDELITIES, Fidelity
 from simulations.host import Costs, Host
@@ -240,7 +241,8 @@ class World:
         return self._guard(self.kernel.step)
 
     def _run(self, until_ns: int) -> None:
-        self._guard(self.kernel.run, until_ns)
+        with collect_rarely():
+            self._guard(self.kernel.run, until_ns)
 
     def _end(self) -> None:
         for watch in self.observers.on_end:

@@ -71,6 +71,8 @@ class Wants:
 
     def flush(self, now_ms: int) -> None:
         """Ask for the profiles that the last input made necessary."""
+        if not self._to_ask:
+            return
         for peer, authors in self._to_ask.items():
             names = tuple(authors)
             for start in range(0, len(names), GET_IDS_MAX):
