@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from simulations.observers import Observer, invite
 from simulations.reports.animation import CARRIERS_MAX, NODES_MAX, Animation
-from simulations.reports.lattice import draw_store
 from simulations.reports.tables import sort_records, write_table
 from simulations.reports.timeline import Timeline
 from simulations.reports.trace import Trace
@@ -122,6 +121,8 @@ def record_run(record: Record, folder: Path, execute: Execute) -> Recording:
 
 
 def _draw_lattice(world: World) -> str:
+    from simulations.reports.lattice import draw_store  # networkx is slow to import
+
     hosts = [host for host in world.hosts if host.disk.vertex_count]
     if not hosts:
         return ""
