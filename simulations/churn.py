@@ -24,10 +24,6 @@ DURATION_MS_MIN: Final = 1
 class Sessions(Protocol):
     """How long something lasts."""
 
-    @property
-    def mean_ms(self) -> float:
-        """The mean duration."""
-
     def draw_ms(self, stream: random.Random) -> float:
         """A whole duration."""
 
@@ -49,7 +45,7 @@ class WeibullSessions:
 
     @property
     def mean_ms(self) -> float:
-        """See `Sessions`."""
+        """The mean duration."""
         return self.scale_ms * math.gamma(1 + 1 / self.shape)
 
     def draw_ms(self, stream: random.Random) -> float:
@@ -76,7 +72,7 @@ class LognormalSessions:
 
     @property
     def mean_ms(self) -> float:
-        """See `Sessions`."""
+        """The mean duration."""
         return self.median_ms * math.exp(self.sigma**2 / 2)
 
     def draw_ms(self, stream: random.Random) -> float:
@@ -87,24 +83,6 @@ class LognormalSessions:
         """See `Sessions`; weighted by length, a lognormal is one of greater median."""
         met = stream.lognormvariate(math.log(self.median_ms) + self.sigma**2, self.sigma)
         return stream.random() * met
-
-
-@dataclass(frozen=True, slots=True)
-class _Scaled:
-    """Another distribution, so many times as long."""
-
-    sessions: Sessions
-    factor: float
-
-    @property
-    def mean_ms(self) -> float:
-        return self.sessions.mean_ms * self.factor
-
-    def draw_ms(self, stream: random.Random) -> float:
-        return self.sessions.draw_ms(stream) * self.factor
-
-    def draw_residual_ms(self, stream: random.Random) -> float:
-        return self.sessions.draw_residual_ms(stream) * self.factor
 
 
 def make_ipfs_weibull(hour_ms: float = HOUR_MS) -> WeibullSessions:
@@ -143,34 +121,30 @@ def draw_churn(
     """
     if not 0 < availability < 1:
         raise BadModel(f"availability {availability} is no share between 0 and 1")
-    absences = _Scaled(sessions, (1 - availability) / availability)
     faults: list[Crash] = []
     for host in hosts:
         own = random.Random(stream.getrandbits(64))  # noqa: S311 - reproducible on purpose
-        for at_ms, down_ms in _draw_absences(own, sessions, absences, availability, duration_ms):
+        for at_ms, down_ms in _draw_absences(own, sessions, availability, duration_ms):
             number = first_number + len(faults)
             faults.append(Crash(number=number, host=host, at_ms=start_ms + at_ms, down_ms=down_ms))
     return tuple(faults)
 
 
 def _draw_absences(
-    stream: random.Random,
-    sessions: Sessions,
-    absences: Sessions,
-    availability: float,
-    duration_ms: int,
+    stream: random.Random, sessions: Sessions, availability: float, duration_ms: int
 ) -> list[tuple[int, int]]:
     """(when, how long) one host is away, in ms since the start."""
+    # Absences are sessions so many times as long: then their means stand in the right proportion.
+    factor = (1 - availability) / availability
     found: list[tuple[int, int]] = []
-    now_ms = 0
     if stream.random() < availability:
         now_ms = _round_ms(sessions.draw_residual_ms(stream))
     else:
-        down_ms = _round_ms(absences.draw_residual_ms(stream))
+        down_ms = _round_ms(sessions.draw_residual_ms(stream) * factor)
         found.append((0, down_ms))
         now_ms = down_ms + _round_ms(sessions.draw_ms(stream))
     while now_ms < duration_ms:
-        down_ms = _round_ms(absences.draw_ms(stream))
+        down_ms = _round_ms(sessions.draw_ms(stream) * factor)
         found.append((now_ms, down_ms))
         now_ms += down_ms + _round_ms(sessions.draw_ms(stream))
     return found

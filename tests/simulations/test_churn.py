@@ -10,7 +10,6 @@ import pytest
 from simulations.churn import (
     HOUR_MS,
     LognormalSessions,
-    Sessions,
     WeibullSessions,
     draw_churn,
     make_ipfs_lognormal,
@@ -21,7 +20,7 @@ from simulations.faults import Crash
 from simulations.streams import Streams
 
 DRAWS = 40_000
-FITS: dict[str, Sessions] = {
+FITS: dict[str, WeibullSessions | LognormalSessions] = {
     "weibull": make_ipfs_weibull(),
     "lognormal": make_ipfs_lognormal(),
 }
