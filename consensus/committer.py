@@ -99,8 +99,7 @@ class Committer:
 
     def _decide(self) -> None:
         for round_ in self._dirty:
-            if round_ >= self._cursor.round:
-                self._decide_round(round_)
+            self._decide_round(round_)
         self._dirty.clear()
         if self._fresh:
             self._fresh = False

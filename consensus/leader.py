@@ -156,7 +156,7 @@ class Reputation:
         )
         barred: list[int] = []
         spare = committee.profile.faulty
-        for author in ranked:
+        for author in ranked[:-1]:
             stake = committee.get_stake(author)
             if 2 * scores[author] >= scores[ranked[-1]] or stake > spare:
                 break

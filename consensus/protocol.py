@@ -72,7 +72,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
 
 
 def make_profile(name: ProfileName, total_stake: int) -> Profile:
-    """The profile of a committee. Raises `InvalidProtocol` for stake below 1."""
+    """The profile of a committee. Raises `InvalidProtocol` for other names or stake below 1."""
     if total_stake < 1:
         raise InvalidProtocol(f"a committee's stake is at least 1, not {total_stake}")
     match name:
@@ -82,6 +82,8 @@ def make_profile(name: ProfileName, total_stake: int) -> Profile:
             return _make_bft5(total_stake)
         case "cft":
             return _make_cft(total_stake)
+        case _:
+            raise InvalidProtocol(f"{name!r} is no profile", hint="choose bft3, bft5 or cft")
 
 
 def _make_bft3(stake: int) -> Profile:

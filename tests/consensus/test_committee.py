@@ -6,6 +6,7 @@ import pytest
 
 from consensus.committee import Committee, iterate_bits, make_first_committee
 from consensus.errors import InvalidCommittee
+from consensus.protocol import make_profile
 from dag.genesis import Validator
 from dag.types import COUNTER_MAX
 from tests.support.dag_builder import DagBuilder
@@ -54,6 +55,13 @@ def test_seed_binds_network_epoch_members_and_last_commit():
     ]
     assert len(dict.fromkeys(seeds)) == 6
     assert base.compute_seed(b"n", b"c") == seeds[0]
+
+
+def test_profile_of_ones_own_is_made_for_the_stake():
+    own = make_profile("cft", 3)
+    assert Committee(0, committee(1, 1, 1).validators, own).profile is own
+    with pytest.raises(InvalidCommittee, match="other stake"):
+        Committee(0, committee(1, 1).validators, own)
 
 
 @pytest.mark.parametrize(

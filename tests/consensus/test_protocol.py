@@ -88,5 +88,7 @@ def test_two_round_profiles_cannot_link_the_twin_of_what_was_committed():
 def test_stake_and_wave_have_bounds():
     with pytest.raises(InvalidProtocol, match="at least 1"):
         make_profile("bft3", 0)
+    with pytest.raises(InvalidProtocol, match="no profile"):
+        make_profile("raft", 1)  # type: ignore[arg-type]
     with pytest.raises(InvalidProtocol, match="2 or 3"):
         Thresholds(wave=4, quorum=1, certificate=1, commit=1, skip=1, link=1)

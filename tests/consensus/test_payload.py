@@ -1,0 +1,54 @@
+"""Lane-0 vertices: once, topologically, above their own horizon."""
+
+from __future__ import annotations
+
+from consensus.payload import PayloadOrder
+from dag.index import Index
+from dag.types import Ref
+from tests.support.dag_builder import DagBuilder
+
+LEADER = b"l" * 32
+
+
+def index_of(builder: DagBuilder) -> Index:
+    index = Index()
+    for signed in builder.vertices:
+        index.add(signed)
+    return index
+
+
+def test_heads_bring_everything_below_them_in_topological_order():
+    builder = DagBuilder(4).profiles().layer().layer()
+    order = PayloadOrder(index_of(builder), gc_commits=10)
+    out = order.commit(LEADER, tuple(builder.heads))
+    assert sorted(out) == sorted(signed.ref for signed in builder.vertices)
+    assert [ref.lamport for ref in out] == sorted(ref.lamport for ref in out)
+    assert order.commit(LEADER, tuple(builder.heads)) == ()
+
+
+def test_place_among_equals_depends_on_the_leader():
+    builder = DagBuilder(4).profiles()
+    heads = tuple(builder.heads)
+    index = index_of(builder)
+    places = [PayloadOrder(index, gc_commits=9).commit(bytes([i]) * 32, heads) for i in range(9)]
+    assert len(dict.fromkeys(places)) > 1
+
+
+def test_what_falls_below_the_horizon_is_never_put_out():
+    builder = DagBuilder(3).profiles()
+    straggler, *others = builder.heads
+    builder.layer().layer()
+    order = PayloadOrder(index_of(builder), gc_commits=1)
+    assert order.commit(LEADER, tuple(others)) == tuple(
+        sorted(others, key=PayloadOrder(Index(), gc_commits=1).commit(LEADER, tuple(others)).index)
+    )
+    assert order.horizon == 0
+    order.commit(LEADER, ())
+    assert order.horizon == 1
+    assert straggler not in order.commit(LEADER, (straggler,))
+    assert len(order.commit(LEADER, tuple(builder.heads))) == 6
+
+
+def test_head_that_is_not_held_is_put_out_alone():
+    unknown = Ref(4, b"u" * 32)
+    assert PayloadOrder(Index(), gc_commits=1).commit(LEADER, (unknown,)) == (unknown,)
