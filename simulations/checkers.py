@@ -74,7 +74,7 @@ class Books(Observer):
             self._count(host, store)
 
     def _count(self, host: Host, store: dict[bytes, None]) -> None:
-        held = host.view().vertices
+        held = host.summarise().vertices
         if held != len(store):
             raise CheckFailed(
                 "persisted", f"{host.identity.name} holds {held} vertices and kept {len(store)}"
@@ -289,8 +289,8 @@ class Bounds(Observer):
         return self._liars * self._limits.author_count_max + len(self._books.vertices) - held
 
     def _look(self, host: Host) -> None:
-        view, limits = host.view(), self._limits
-        peers = len(view.peers) + 1
+        view, limits = host.summarise(), self._limits
+        peers = view.ready + 1
         settings = host.settings.limits
         for what, count, count_max in (
             ("quarantined", view.quarantined, self._find_quarantine_max(view.vertices)),
@@ -373,9 +373,9 @@ class Agreement(Observer):
         groups: dict[bytes, list[Host]] = {}
         for host in self._honest:
             if host.is_up:
-                groups.setdefault(host.view().heads_digest, []).append(host)
+                groups.setdefault(host.summarise().heads_digest, []).append(host)
         for hosts in groups.values():
-            forked = {fork.author for host in hosts for fork in host.view().forks}
+            forked = {fork.author for host in hosts for fork in host.summarise().forks}
             first, *others = (self._find(host, forked) for host in hosts)
             for host, ids in zip(hosts[1:], others, strict=True):
                 if ids != first:

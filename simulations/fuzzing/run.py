@@ -33,7 +33,7 @@ from simulations.network import NetworkSettings
 from simulations.world import World
 
 if TYPE_CHECKING:
-    from meshnode.core.views import NodeView
+    from meshnode.core.views import NodeSummary
     from simulations.host import Host
 
 KNOWLEDGE_SHARE = 0.2
@@ -161,14 +161,20 @@ class Run:
         host.submit(Publish(Kind.NOTE, body, knowledge))
 
     def _is_settled(self) -> bool:
-        views = [host.view() for host in self.honest]
+        first = self.honest[0].summarise()
+        return all(self._is_settled_like(first, host.summarise()) for host in self.honest) and (
+            not any(map(self.proofs.find_unproved, self.honest))
+        )
+
+    def _is_settled_like(self, first: NodeSummary, one: NodeSummary) -> bool:
+        """Whether a host has nothing left to do, and holds what the first one holds."""
         return (
-            len({view.heads_digest for view in views}) == 1
-            and len({tuple(sorted(fork.author for fork in view.forks)) for view in views}) == 1
-            and all(view.speech == "open" and not view.publications_queued for view in views)
-            and not any(_count_left(view) for view in views)
-            and not any(map(self.proofs.find_unproved, self.honest))
-            and all(len(view.peers) >= len(self.honest) - 1 for view in views)
+            one.heads_digest == first.heads_digest
+            and one.speech == "open"
+            and not one.publications_queued
+            and not _count_left(one)
+            and one.ready >= len(self.honest) - 1
+            and _list_forked(one) == _list_forked(first)
         )
 
     def _demand_progress(self) -> None:
@@ -223,7 +229,11 @@ class Run:
         )
 
 
-def _count_left(view: NodeView) -> int:
+def _list_forked(view: NodeSummary) -> list[bytes]:
+    return sorted(fork.author for fork in view.forks)
+
+
+def _count_left(view: NodeSummary) -> int:
     """What must not be left over when all is well."""
     return view.quarantined + view.held + view.fetching + view.unknown_authors
 

@@ -85,7 +85,7 @@ class Sometimes(Observer):
             self._look(host)
 
     def _look(self, host: Host) -> None:
-        view = host.view()
+        view = host.summarise()
         self._busy[host.index] = view.publications_queued > 0
         for state, is_reached in (
             ("waited in quarantine", view.quarantined > 0),
