@@ -38,6 +38,7 @@ class ActiveView:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._neighbours: dict[str, Neighbour] = {}
+        self._outbound = 0
 
     def __len__(self) -> int:
         return len(self._neighbours)
@@ -63,18 +64,25 @@ class ActiveView:
         """Keep a ready connection."""
         group = find_group(link.address)
         self._neighbours[link.peer] = Neighbour(link.peer, link.author, outbound, group, now_ms)
+        self._outbound += outbound
 
     def drop(self, peer: str) -> bool:
         """Forget a neighbour; answers whether it was one."""
-        return self._neighbours.pop(peer, None) is not None
+        neighbour = self._neighbours.pop(peer, None)
+        if neighbour is not None:
+            self._outbound -= neighbour.outbound
+        return neighbour is not None
 
     def clear(self) -> None:
         """Forget all."""
         self._neighbours.clear()
+        self._outbound = 0
 
     def choose(self, peer: str) -> None:
         """Count a neighbour that had dialled as chosen: it was drawn like those one dials."""
+        assert not self._neighbours[peer].outbound, "it was chosen already"
         self._neighbours[peer].outbound = True
+        self._outbound += 1
 
     def pick(self, *, outbound: bool) -> list[Neighbour]:
         """The neighbours of one kind, oldest first."""
@@ -83,12 +91,12 @@ class ActiveView:
     @property
     def missing(self) -> int:
         """How many this node has still to choose."""
-        return max(0, self._limits.outbound_min - len(self.pick(outbound=True)))
+        return max(0, self._limits.outbound_min - self._outbound)
 
     @property
     def is_open(self) -> bool:
         """Whether one more may choose this node."""
-        return len(self.pick(outbound=False)) < self._limits.inbound_max
+        return len(self) - self._outbound < self._limits.inbound_max
 
     def allows(self, address: str) -> bool:
         """Whether one more may come from an address's block."""
@@ -108,6 +116,5 @@ class ActiveView:
     @property
     def has_excess(self) -> bool:
         """Whether there are too many of a kind."""
-        outbound = len(self.pick(outbound=True))
-        inbound = len(self._neighbours) - outbound
-        return outbound > self._limits.outbound_min or inbound > self._limits.inbound_max
+        inbound = len(self) - self._outbound
+        return self._outbound > self._limits.outbound_min or inbound > self._limits.inbound_max

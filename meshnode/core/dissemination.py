@@ -1,14 +1,19 @@
-"""Spreading new vertices: the author pushes to everybody it is connected to, and then?
+"""Spreading new vertices: pushed over some links, announced over the others.
 
-In a full mesh that is all: receivers announce what they have, and whoever still misses a vertex
-after a while pulls it. In larger networks receivers also push to the branches of a tree
-(`meshnode.core.plumtree`) what they have admitted, and announce it to their other neighbours. So
-each vertex crosses each link of the full mesh or of the tree about once.
+In a full mesh the author pushes to everybody, and receivers announce what they have: whoever still
+misses a vertex after a while pulls it. In larger networks author and receivers push to the branches
+of a tree (`meshnode.core.plumtree`) and announce to their other neighbours. So each vertex reaches
+each node about once.
+
+An author that pushes to all its neighbours saves a tree a quarter of the time, and costs it twice:
+the copies, and the branches that are pruned because what they bring has come before. So it does so
+where much is said, when no tree is pruned bare.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from meshnode.core.messages import IDS_MAX, Graft, IHave, Prune, Push
@@ -33,6 +38,16 @@ ANNOUNCED_MAX: Final = 5_000
 """Ids a peer may announce per window; it may announce more, and is not listened to."""
 
 
+class Way(IntEnum):
+    """How a vertex came."""
+
+    PASSED_ON = 0
+    """Over a branch."""
+    AUTHORED = 1
+    """From its author, who pushes over other links too: that says nothing of the tree."""
+    PULLED = 2
+
+
 @dataclass(slots=True, eq=False)
 class _Trace:
     """How a vertex came here, and who has it."""
@@ -40,7 +55,8 @@ class _Trace:
     since_ms: int
     announced_ms: int = -1
     arrived_ms: int = -1
-    pulled: bool = False
+    way: Way | None = None
+    """None as long as it has not come."""
     holders: dict[str, None] = field(default_factory=dict)
 
 
@@ -102,29 +118,32 @@ class Dissemination:
         return trace
 
     def note_vertex(
-        self, now_ms: int, peer: str, vertex_id: bytes, *, asked: bool, is_new: bool
+        self, now_ms: int, peer: str, vertex_id: bytes, way: Way, *, is_new: bool
     ) -> None:
         """A peer sent a vertex: it has it, and the tree shows how well it stands."""
         trace = self._trace(now_ms, vertex_id)
         trace.holders[peer] = None
-        if not is_new:
-            if not asked:
-                self._note_again(now_ms, peer, trace)
-            return
-        trace.arrived_ms = now_ms
-        trace.pulled = asked
-        if not asked:
-            self._tree.note_fresh(peer)
-            self._note_delay(now_ms, trace)
-        elif trace.announced_ms >= 0:
-            self._tree.note_pulled(now_ms, peer)
+        if is_new:
+            self._tree.note_new(now_ms)
+            trace.arrived_ms = now_ms
+            trace.way = way
+            if way is Way.PASSED_ON:
+                self._tree.note_fresh(peer)
+                self._note_delay(now_ms, trace)
+            elif way is Way.PULLED and trace.announced_ms >= 0:
+                self._tree.note_pulled(now_ms, peer)
+        elif way is Way.PASSED_ON:
+            self._note_again(now_ms, peer, trace)
 
     def _note_again(self, now_ms: int, peer: str, trace: _Trace) -> None:
-        if trace.pulled:
-            trace.pulled = False
-            self._note_delay(now_ms, trace)
-        elif 0 <= now_ms - trace.arrived_ms <= DUPLICATE_MS and trace.arrived_ms >= 0:
+        """What came first over the tree shows a branch too many, what was pulled a slow one."""
+        if now_ms - trace.arrived_ms > DUPLICATE_MS:
+            return
+        if trace.way is Way.PASSED_ON:
             self._tree.note_duplicate(now_ms, peer)
+        elif trace.way is Way.PULLED:
+            trace.way = Way.AUTHORED
+            self._note_delay(now_ms, trace)
 
     def _note_delay(self, now_ms: int, trace: _Trace) -> None:
         self._tree.note_delay(0 if trace.announced_ms < 0 else now_ms - trace.announced_ms)
@@ -153,12 +172,15 @@ class Dissemination:
 
     # --- what goes ------------------------------------------------------------------------------
 
-    def push(self, signed: VerifiedVertex) -> None:
-        """Send an own vertex to every peer."""
-        self._outbox.send(self._peers.ready_names, Push((signed.wire,)))
+    def push(self, now_ms: int, signed: VerifiedVertex) -> None:
+        """Send an own vertex to every peer; to the branches only, where they are enough."""
+        if self._is_overlay() and self._tree.is_enough:
+            self.pass_on(now_ms, signed)
+        else:
+            self._outbox.send(self._peers.ready_names, Push((signed.wire,)))
 
     def pass_on(self, now_ms: int, signed: VerifiedVertex) -> None:
-        """Send another author's vertex to the branches, and announce it to the others soon.
+        """Send a vertex to the branches, and announce it to the others soon.
 
         What exceeds one message per flush is not announced: reconciliation compares whole stores.
         """

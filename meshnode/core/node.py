@@ -25,7 +25,7 @@ from meshnode.core.bans import BANS_KEY, Bans
 from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
 from meshnode.core.credentials import CredentialsDesk
 from meshnode.core.directory import Directory
-from meshnode.core.dissemination import Dissemination
+from meshnode.core.dissemination import Dissemination, Way
 from meshnode.core.effects import Effect
 from meshnode.core.entropy import Entropy
 from meshnode.core.fetching import Fetching
@@ -381,14 +381,18 @@ class Node:
             self._requests.note_progress(now_ms, link.peer)
         for candidate in message.candidates:
             if link.phase is Phase.READY:
-                self._take(now_ms, link.peer, candidate, asked=asked)
+                self._take(now_ms, link, candidate, asked=asked)
         if asked and link.phase is Phase.READY:
             self._requests.answer(now_ms, message)
 
-    def _take(self, now_ms: int, peer: str, candidate: Candidate, *, asked: bool) -> None:
-        signed = candidate.signed
+    def _take(self, now_ms: int, link: Link, candidate: Candidate, *, asked: bool) -> None:
+        signed, peer = candidate.signed, link.peer
+        if asked:
+            way = Way.PULLED
+        else:
+            way = Way.AUTHORED if signed.vertex.author == link.author else Way.PASSED_ON
         is_new = self._store.is_needed(signed.id)
-        self._dissemination.note_vertex(now_ms, peer, signed.id, asked=asked, is_new=is_new)
+        self._dissemination.note_vertex(now_ms, peer, signed.id, way, is_new=is_new)
         if candidate.standing is Standing.VERIFIED:
             self._reconciliation.note_progress(now_ms, peer)
             self._store.offer_candidate(now_ms, peer, candidate)
@@ -451,7 +455,7 @@ class Node:
         self._reconciliation.changed(now_ms)
         if made_here:
             self._publishing.note_own(signed)
-            self._dissemination.push(signed)
+            self._dissemination.push(now_ms, signed)
         else:
             self._dissemination.pass_on(now_ms, signed)
             if vertex.author == self._settings.author:

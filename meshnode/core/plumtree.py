@@ -5,9 +5,10 @@
 
 Every node starts with a few branches. A vertex that comes twice shows that a branch is one too many,
 one that has to be pulled shows that a branch is missing. What single vertices show is chance where
-many are under way at once, so it takes several in a row to prune and two pulls to graft; a link
-changes once a second at most, and two branches less than `eager_min` are never pruned. A side that
-holds another opinion of a link costs some copies or some pulls, and is corrected by them.
+many are under way at once, so it takes several in a row to prune and two pulls to graft, and a link
+changes once a second at most. While little is said a bare tree is enough and costs no copies; while
+much is, no node prunes its last three, because the gaps of a tree cost everybody behind them a
+pull. Two sides that disagree about a link cost copies or pulls, and are corrected by them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ CHANGE_MS: Final = 1_000
 DELAYS: Final = 64
 """Pushes whose lateness decides how long the next ones are waited for."""
 PERCENTILE: Final = 95
+WINDOW_MS: Final = 1_000
+BUSY: Final = 8
+"""Vertices per window from which on a node keeps `eager_min` branches, and one less below."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +60,9 @@ class Plumtree:
         self._branches: dict[str, _Branch] = {}
         self._eager: dict[str, None] = {}
         self._pruned_ms = -CHANGE_MS
+        self._window_ms = 0
+        self._count = 0
+        self._is_busy = False
         self._delays: deque[int] = deque(maxlen=DELAYS)
         self._pull_after_ms = timing.tree_pull_min_ms
 
@@ -78,7 +85,7 @@ class Plumtree:
         del self._branches[peer]
         if peer in self._eager:
             del self._eager[peer]
-            self._regrow(now_ms, self._limits.eager_min)
+            self._regrow(now_ms, self._count_min)
 
     def is_branch(self, peer: str) -> bool:
         """Whether what is admitted goes to a peer at once."""
@@ -124,6 +131,23 @@ class Plumtree:
         branch.duplicates = branch.pulls = 0
         return True
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether the branches alone carry what is said."""
+        return bool(self._eager) and not self._is_busy
+
+    @property
+    def _count_min(self) -> int:
+        """How many branches are worth keeping."""
+        return self._limits.eager_min - (not self._is_busy)
+
+    def note_new(self, now_ms: int) -> None:
+        """A vertex has come, from whomever."""
+        self._count += 1
+        if now_ms - self._window_ms >= WINDOW_MS:
+            self._is_busy = self._count * WINDOW_MS >= BUSY * (now_ms - self._window_ms)
+            self._window_ms, self._count = now_ms, 0
+
     def note_fresh(self, peer: str) -> None:
         """A push brought something new."""
         self._branches[peer].duplicates = 0
@@ -136,7 +160,7 @@ class Plumtree:
             branch.duplicates >= DUPLICATES_MAX
             and now_ms - branch.said_ms >= CHANGE_MS
             and now_ms - self._pruned_ms >= CHANGE_MS
-            and (peer not in self._eager or len(self._eager) > self._limits.eager_min)
+            and (peer not in self._eager or len(self._eager) > self._count_min)
         ):
             branch.said_ms = self._pruned_ms = now_ms
             branch.duplicates = branch.pulls = 0

@@ -12,6 +12,7 @@ who announce what they have and serve none of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ class _Watch(Observer):
         self.dishonest = dishonest
         self.published: dict[bytes, int] = {}
         self.delays: list[int] = []
-        self.copies = 0
+        self.copies: Counter[bytes] = Counter()
         self.control_bytes = 0
         self.is_on = False
 
@@ -83,7 +84,7 @@ class _Watch(Observer):
         if not self.is_on or target in self.dishonest:
             return
         if isinstance(message, Push | Items):
-            self.copies += sum(wire in self.published for wire in message.vertices)
+            self.copies.update(message.vertices)
         else:
             self.control_bytes += size_bytes
 
@@ -167,7 +168,7 @@ class Spread:
         return Report(
             vertices=count,
             coverage=len(delays) / expected,
-            copies=watch.copies / expected,
+            copies=sum(watch.copies[wire] for wire in watch.published) / expected,
             p50_ms=delays[len(delays) // 2],
             p99_ms=delays[len(delays) * 99 // 100],
             last_ms=delays[-1],
