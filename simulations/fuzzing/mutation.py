@@ -1,11 +1,12 @@
 """The mutation score: how many seeded bugs a campaign finds, and with how many runs.
 
 A bug is caught when a run breaks a promise, when a run does not repeat in another process, or when
-runs with it never reach a state that the same runs without it reach.
+runs with it never reach a state that several of the same runs reach without it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -17,7 +18,7 @@ from simulations.errors import SimulationError
 from simulations.fidelity import Fidelity
 from simulations.fuzzing.mutants import MUTANTS, Mutant
 from simulations.fuzzing.repetition import find_difference
-from simulations.fuzzing.run import run
+from simulations.fuzzing.run import Result, run
 from simulations.fuzzing.spec import Spec, draw_spec
 from simulations.sweeps.choice import make_local_engine
 from simulations.sweeps.engines import Failure
@@ -25,6 +26,10 @@ from simulations.sweeps.engines import Failure
 SEEDS: Final = 60
 MISFITS: Final = ("raised-AttributeError", "raised-NameError", "raised-TypeError")
 """What a seeded bug raises that no longer fits the code around it; that must not count as caught."""
+LOOK_EVERY: Final = 20
+"""Runs between two looks at what the same runs reach without the bug."""
+OWED_MIN: Final = 5
+"""A state that fewer of those runs reach may be missed by chance."""
 REPEATABLE: Final = "repeatable"
 """The promise that a run depends on its spec alone."""
 
@@ -64,21 +69,29 @@ def _hunt_by_repetition(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
 
 def _hunt_by_runs(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
     reached: dict[str, None] = {}
-    for count, spec in enumerate(specs, 1):
-        result = run(spec)
-        if result.check in MISFITS:
-            raise SimulationError(
-                f"mutant {mutant.name} breaks itself and no promise: {result.message}",
-                hint="the code it changes has changed: fit it anew",
-            )
-        if result.check:
-            return _catch(mutant, count, spec, result.check)
-        reached.update(dict.fromkeys(result.reached))
-    for spec in specs:
-        for state in run(msgspec.structs.replace(spec, mutant="")).reached:
-            if state not in reached:
-                return _catch(mutant, len(specs), spec, f"never: {state}")
+    owed: Counter[str] = Counter()
+    for start in range(0, len(specs), LOOK_EVERY):
+        block = specs[start : start + LOOK_EVERY]
+        for count, spec in enumerate(block, start + 1):
+            result = run(spec)
+            _refuse_misfit(mutant, result)
+            if result.check:
+                return _catch(mutant, count, spec, result.check)
+            reached.update(dict.fromkeys(result.reached))
+        for spec in block:
+            owed.update(run(msgspec.structs.replace(spec, mutant="")).reached)
+        for state, runs in owed.items():
+            if runs >= OWED_MIN and state not in reached:
+                return _catch(mutant, start + len(block), block[0], f"never: {state}")
     return _miss(mutant, specs)
+
+
+def _refuse_misfit(mutant: Mutant, result: Result) -> None:
+    if result.check in MISFITS:
+        raise SimulationError(
+            f"mutant {mutant.name} breaks itself and no promise: {result.message}",
+            hint="the code it changes has changed: fit it anew",
+        )
 
 
 def _miss(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:

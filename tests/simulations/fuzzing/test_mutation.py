@@ -7,7 +7,7 @@ import pytest
 
 from simulations.errors import SimulationError
 from simulations.fuzzing import mutation
-from simulations.fuzzing.mutation import REPEATABLE, hunt, score
+from simulations.fuzzing.mutation import LOOK_EVERY, OWED_MIN, REPEATABLE, hunt, score
 from simulations.fuzzing.run import Result
 from simulations.fuzzing.spec import Spec
 from tests.support.fuzz_results import make_result
@@ -54,13 +54,14 @@ def test_bug_is_caught_by_the_first_run_that_breaks_a_promise(monkeypatch: pytes
 
 def test_bug_is_caught_by_what_it_keeps_from_happening(monkeypatch: pytest.MonkeyPatch):
     def run(spec: Spec) -> Result:
-        is_right = not spec.mutant and spec.seed == 12
-        states = ("crashed", "alone") if is_right else ("crashed",)
+        states = ("crashed",) if spec.mutant or spec.seed % 4 else ("crashed", "alone")
         return msgspec.structs.replace(make_result(spec), reached=states)
 
     monkeypatch.setattr(mutation, "run", run)
-    verdict = hunt("no-pull", 10, 5)
-    assert (verdict.check, verdict.runs, verdict.seed) == ("never: alone", 5, 12)
+    verdict = hunt("no-pull", 0, 60)
+    assert (verdict.check, verdict.runs) == ("never: alone", LOOK_EVERY)
+    assert OWED_MIN == LOOK_EVERY // 4
+    assert hunt("no-pull", 1, 18).caught is False  # four of them may be chance
 
 
 def test_bug_is_caught_when_a_run_does_not_repeat(monkeypatch: pytest.MonkeyPatch):
