@@ -25,11 +25,33 @@ QUICK = {
 """Mutants that one run finds soon, and the promise they break."""
 
 
+SOON = {
+    "bans-forgotten": 5,
+    "chain-unchecked": 0,
+    "evidence-unchecked": 8,
+    "lamport-unchecked": 4,
+    "neighbour-charged": 0,
+    "own-last-unasked": 1,
+    "restart-forgets": 3,
+    "second-dropped": 0,
+    "serves-nothing": 0,
+    "set-order": 0,
+    "stale-refused": 1,
+    "torn-accepted": 5,
+}
+"""Mutants, and a seed from which they are found soon; which run it is may change with the core."""
+
+
 @pytest.mark.parametrize("name", QUICK)
-def test_mutant_is_caught(name: str):
-    verdict = hunt(name, 0, 1)
-    assert (verdict.caught, verdict.runs, verdict.seed) == (True, 1, 0)
+def test_mutant_is_caught_at_once(name: str):
+    verdict = hunt(name, 0, 10)
+    assert verdict.caught
     assert verdict.check == QUICK[name]
+
+
+@pytest.mark.parametrize("name", SOON)
+def test_mutant_is_caught_soon(name: str):
+    assert hunt(name, SOON[name], 20).caught
 
 
 def test_scores_in_a_pool_are_those_of_one_process():
