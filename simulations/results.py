@@ -19,6 +19,9 @@ Number = int | float
 
 CODE: Final = ("dag", "consensus", "market", "meshnode/core", "meshnode/routing", "simulations")
 """Sources that decide what a run does; a result made by others is not the same result."""
+SUFFIXES: Final = (".py", ".csv")
+WITHOUT: Final = ("simulations/commands", "simulations/reports", "simulations/sweeps")
+"""What asks for results, keeps and shows them, and changes none."""
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
@@ -85,10 +88,20 @@ def compute_digest(records: Iterable[Record]) -> str:
 @functools.cache
 def compute_code_digest() -> str:
     """Names the sources that decide what a run does, in 16 hex digits."""
-    root = Path(__file__).resolve().parent.parent
     state = hashlib.sha256()
-    for package in CODE:
-        for path in sorted((root / package).rglob("*.py")):
-            state.update(path.relative_to(root).as_posix().encode())
-            state.update(hashlib.sha256(path.read_bytes()).digest())
+    for name, path in list_sources():
+        state.update(name.encode())
+        state.update(hashlib.sha256(path.read_bytes()).digest())
     return state.hexdigest()[:16]
+
+
+def list_sources() -> list[tuple[str, Path]]:
+    """Modules and tables that a run rests on, by name."""
+    root = Path(__file__).resolve().parent.parent
+    found = []
+    for package in CODE:
+        for path in sorted((root / package).rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.suffix in SUFFIXES and not name.startswith(WITHOUT):
+                found.append((name, path))
+    return found

@@ -49,3 +49,11 @@ def test_digest_of_records_ignores_their_order():
     other = make_record(msgspec.structs.replace(TASK, seed=8))
     assert compute_digest([make_record(), other]) == compute_digest([other, make_record()])
     assert compute_digest([make_record()]) != compute_digest([other])
+
+
+def test_sources_are_what_decides_a_run():
+    names = [name for name, _ in results.list_sources()]
+    assert {"meshnode/core/node.py", "simulations/kernel.py", "simulations/data/aws-13.csv"} <= set(
+        names
+    )
+    assert not any(name.startswith("simulations/reports") for name in names)
