@@ -12,6 +12,7 @@ import msgspec
 
 from dag.types import Kind
 from meshnode.core.commands import Publish
+from meshnode.core.settings import Limits, Timing
 from simulations.checkers import (
     Agreement,
     Authorship,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 KNOWLEDGE_SHARE = 0.2
 BODY_BYTES_MAX = 300
+OVERLAY_LIMITS = Limits(full_mesh_max=3, outbound_min=2, inbound_max=2, passive_max=8, eager_min=2)
+"""So that a handful of hosts has to choose its neighbours; equal heads show that they are joined."""
+OVERLAY_TIMING = Timing(refused_ms=5_000, shuffle_ms=5_000, cross_check_ms=10_000)
 PROGRESS_MS = 2_000
 """New publications after agreement are spread over this."""
 
@@ -85,7 +89,13 @@ class Run:
             tie_break=spec.tie_break,
             network=NetworkSettings(latency=Lognormal(spec.median_ms, spec.sigma), loss=spec.loss),
         )
-        self.mesh = self.world.add_mesh(spec.nodes, suite=spec.suite, start=False)
+        self.mesh = self.world.add_mesh(
+            spec.nodes,
+            suite=spec.suite,
+            limits=OVERLAY_LIMITS if spec.overlay else None,
+            timing=OVERLAY_TIMING if spec.overlay else None,
+            start=False,
+        )
         dishonest = find_dishonest(spec.faults)
         self.honest = [host for host in self.mesh if host.index not in dishonest]
         self.sometimes = Sometimes()
@@ -173,7 +183,7 @@ class Run:
             and one.speech == "open"
             and not one.publications_queued
             and not _count_left(one)
-            and one.ready >= len(self.honest) - 1
+            and one.ready >= (1 if self.spec.overlay else len(self.honest) - 1)
             and _list_forked(one) == _list_forked(first)
         )
 

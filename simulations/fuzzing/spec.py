@@ -21,6 +21,8 @@ NODES_MIN: Final = 4
 NODES_MAX: Final = 10
 VERTICES_MIN: Final = 200
 FORMAT: Final = 1
+OVERLAY_SHARE: Final = 4
+"""One run in so many goes without a full mesh."""
 
 
 class BadPlan(SimulationError):
@@ -46,6 +48,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Latency one way."""
     sigma: float = 0.1
     loss: float = 0.0
+    overlay: bool = False
+    """Whether more than three members count as too many for a full mesh."""
     mutant: str = ""
     """A seeded bug that is switched on; see `simulations.fuzzing.mutants`."""
     faults: tuple[Fault, ...] = ()
@@ -71,6 +75,7 @@ def draw_spec(seed: int, *, fidelity: Fidelity = "objects", mutant: str = "") ->
         loss=stream.choice((0.0, 0.0, 0.01, 0.1)),
         mutant=mutant,
         faults=draw_plan(stream, nodes, safety_ms),
+        overlay=not mutant and stream.randrange(OVERLAY_SHARE) == 0,
     )
 
 
