@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from simulations.faults import KINDS_MIN
-from simulations.fuzzing.run import Result, run
+from simulations.fuzzing.run import Result, Run, run
 from simulations.fuzzing.sometimes import STATES
 from simulations.fuzzing.spec import VERTICES_MIN, draw_spec
 
@@ -49,3 +49,18 @@ def test_run_that_never_agrees_breaks_liveness():
     result = run(msgspec.structs.replace(spec, safety_ms=300))
     assert result.check == "liveness"
     assert "vertices" in result.message
+
+
+def test_what_was_acknowledged_and_is_missing_somewhere_is_found(monkeypatch: pytest.MonkeyPatch):
+    spec = msgspec.structs.replace(draw_spec(SEEDS[0]), safety_ms=300, publications=4, faults=())
+    once = Run(spec)
+    check_end = once._check_end
+
+    def lose() -> None:
+        once.durability.acknowledged[0][bytes(32)] = None
+        check_end()
+
+    monkeypatch.setattr(once, "_check_end", lose)
+    result = once.carry_out()
+    assert (result.check, result.is_clean) == ("survives", False)
+    assert "lacks 000000000000 of node-0" in result.message

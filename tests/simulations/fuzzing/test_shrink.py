@@ -31,13 +31,16 @@ def test_reduce_stops_at_its_limit():
 
 
 def test_planted_bug_shrinks_to_few_faults_and_replays(tmp_path: Path):
-    spec = draw_spec(4, mutant="relay-charged")
+    drawn = (draw_spec(seed, mutant="relay-charged") for seed in range(100))
+    spec = next(spec for spec in drawn if len(spec.faults) > 15)
     check = run(spec).check
     assert check == "no-honest-ban"
     told = []
     small = shrink(spec, check, runs_max=40, tell=lambda runs, left: told.append((runs, left)))
     assert len(small.faults) <= 8
-    assert told[-1][1] == len(small.faults)
+    assert told[-1] == (len(told), len(small.faults))
     path = tmp_path / "small.jsonl"
     save_spec(small, path)
-    assert run(load_spec(path)).check == check
+    replayed = run(load_spec(path))
+    assert replayed.check == check
+    assert replayed == run(small)
