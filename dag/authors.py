@@ -126,6 +126,11 @@ class AuthorRegistry:
         record = self._authors.get(author)
         return None if record is None else record.keys
 
+    @property
+    def has_forks(self) -> bool:
+        """Whether any author is known to have forked."""
+        return bool(self._forks)
+
     def is_forked(self, author: bytes) -> bool:
         """Whether two vertices of one slot are known."""
         record = self._authors.get(author)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -15,8 +16,31 @@ HEADS_DOMAIN: Final = b"meshnode/heads/1"
 class ForkedAuthors(Protocol):
     """Tells whether an author is known to have forked."""
 
+    @property
+    def has_forks(self) -> bool:
+        """Whether any author is."""
+
     def is_forked(self, author: bytes) -> bool:
         """Whether two vertices of one slot are known."""
+
+
+class _Ends:
+    """Refs by id, and in ascending order: there may be as many as there are authors."""
+
+    __slots__ = ("_by_id", "order")
+
+    def __init__(self) -> None:
+        self._by_id: dict[bytes, Ref] = {}
+        self.order: list[Ref] = []
+
+    def replace(self, parents: Iterable[Ref], ref: Ref) -> None:
+        """Put a vertex in the place of its parents."""
+        for parent in parents:
+            ended = self._by_id.pop(parent.id, None)
+            if ended is not None:
+                del self.order[bisect_left(self.order, ended)]
+        self._by_id[ref.id] = ref
+        insort(self.order, ref)
 
 
 class Heads:
@@ -26,30 +50,24 @@ class Heads:
     """
 
     def __init__(self) -> None:
-        self._all: dict[bytes, Ref] = {}
-        self._speech: dict[bytes, Ref] = {}
+        self._all = _Ends()
+        self._speech = _Ends()
 
     @property
     def refs(self) -> tuple[Ref, ...]:
         """Vertices without a child in either lane, ascending."""
-        return tuple(sorted(self._all.values()))
+        return tuple(self._all.order)
 
     @property
     def speech_refs(self) -> tuple[Ref, ...]:
         """Lane-0 vertices without a child in lane 0, ascending."""
-        return tuple(sorted(self._speech.values()))
+        return tuple(self._speech.order)
 
     def add(self, entry: Entry) -> None:
         """Follow an admission; children come after their parents."""
-        ref, heads = entry.ref, self._all
-        for parent in entry.parents:
-            heads.pop(parent.id, None)
-        heads[ref.id] = ref
+        self._all.replace(entry.parents, entry.ref)
         if entry.lane == LANE_SPEECH:
-            speech = self._speech
-            for parent in entry.parents:
-                speech.pop(parent.id, None)
-            speech[ref.id] = ref
+            self._speech.replace(entry.parents, entry.ref)
 
     def select_parents(
         self,
@@ -84,9 +102,12 @@ class Heads:
         else built are left out, and what they alone referenced counts as a head again. Heads at or
         below the horizon are left out: whoever lacks them will never get them.
         """
+        if not forked.has_forks:
+            heads = self._all.order
+            return tuple(heads[bisect_right(heads, index.horizon, key=_get_lamport) :])
         refs: list[Ref] = []
         uncovered: dict[bytes, int] = {}
-        queue = list(self._all.values())
+        queue = list(self._all.order)
         while queue:
             ref = queue.pop()
             entry = index.get(ref.id)
@@ -104,9 +125,13 @@ class Heads:
         return tuple(sorted(refs))
 
 
+def _get_lamport(ref: Ref) -> int:
+    return ref.lamport
+
+
 def compute_heads_digest(refs: Iterable[Ref]) -> bytes:
     """Digest of a set of heads, whatever order they come in: ids joined, ascending by ref."""
-    return compute_digest(HEADS_DOMAIN, b"".join(ref.id for ref in sorted(refs)))
+    return compute_digest(HEADS_DOMAIN, b"".join([ref.id for ref in sorted(refs)]))
 
 
 def compute_lamport(parents: Iterable[Ref]) -> int:

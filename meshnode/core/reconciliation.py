@@ -268,23 +268,34 @@ class Reconciliation:
 
     def _collect_due(self) -> list[tuple[str, int]]:
         """The peers there is a reason to ask for HEADS, and when."""
-        unequal = [item for item in self._sides.items() if item[1].unequal_ms >= 0]
-        if not unequal:
-            return []
-        own = self.digest
         return [
-            (peer, self._get_due(own, theirs, side))
-            for peer, side in unequal
-            if (theirs := side.digest) is not None and theirs.heads != own.heads
+            (peer, self._get_due(theirs, side))
+            for peer, side in self._sides.items()
+            if side.unequal_ms >= 0
+            and (theirs := side.digest) is not None
+            and self._is_unequal(theirs)
         ]
 
-    def _get_due(self, own: Digest, theirs: Digest, side: _Side) -> int:
+    def _is_unequal(self, theirs: Digest) -> bool:
+        """Whether stores still differ that differed when the peer told of its own.
+
+        Without forks, unequal counts say so; the heads of a store that grows are not digested.
+        """
+        counts_differ = theirs.count != len(self._index)
+        if counts_differ and not self._intake.authors.has_forks:
+            return True
+        return theirs.heads != self.digest.heads
+
+    def _is_behind(self, theirs: Digest) -> bool:
+        count, lamport = len(self._index), self._index.lamport_max
+        if (lamport, count) == (theirs.lamport, theirs.count):
+            return self.digest.heads < theirs.heads
+        return count < theirs.count or lamport < theirs.lamport
+
+    def _get_due(self, theirs: Digest, side: _Side) -> int:
         """When to ask a peer for HEADS."""
-        behind = own.count < theirs.count or (
-            (own.lamport, own.count, own.heads) < (theirs.lamport, theirs.count, theirs.heads)
-        )
         since_ms = max(side.unequal_ms, side.asked_ms)
-        if not behind:
+        if not self._is_behind(theirs):
             return since_ms + PATIENCE_MS
         if side.fresh and side.asked_ms < 0:
             return since_ms

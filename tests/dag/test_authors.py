@@ -161,7 +161,9 @@ def test_first_fork_of_an_author_is_remembered(builder, registry):
     author = builder.people[0].author
     fork = Fork(author, 0, 3, Ref(4, bytes(32)), Ref(5, bytes(32)))
     assert not registry.is_forked(author)
+    assert not registry.has_forks
     assert registry.mark_forked(fork)
+    assert registry.has_forks
     assert not registry.mark_forked(change(fork, seq=4))
     assert not registry.mark_forked(change(fork, author=bytes(32)))
     assert registry.is_forked(author)

@@ -18,11 +18,19 @@ from tests.support.dag_builder import DagBuilder
 class Forked:
     """Authors said to have forked."""
 
+    has_forks = True
+
     def __init__(self, *authors):
         self.authors = authors
 
     def is_forked(self, author):
         return author in self.authors
+
+
+class Honest:
+    """Nobody has forked, and so nobody is asked about."""
+
+    has_forks = False
 
 
 def fill(builder):
@@ -109,6 +117,20 @@ def test_digest_refs_are_the_heads_of_an_honest_store():
     index.advance_horizon(3)
     assert heads.collect_digest_refs(index, Forked()) == ()
     assert heads.collect_digest_refs(Index(), Forked()) == ()
+
+
+def test_digest_refs_are_the_same_whether_or_not_each_author_is_asked_about():
+    builder = build()
+    for author in range(3):
+        builder.vertex(author, parents=[builder.last(author).ref])
+    index, heads = fill(builder)
+    lamports = [ref.lamport for ref in heads.refs]
+    assert len(dict.fromkeys(lamports)) > 1
+    for lamport in range(max(lamports) + 1):
+        index.advance_horizon(lamport)
+        quick = heads.collect_digest_refs(index, Honest())
+        assert quick == heads.collect_digest_refs(index, Forked())
+        assert quick == tuple(ref for ref in heads.refs if ref.lamport > lamport)
 
 
 def test_digest_refs_agree_whichever_twins_a_peer_holds():

@@ -151,6 +151,16 @@ def test_who_is_behind_does_not_ask_while_vertices_keep_arriving():
     assert lone.sent(lone.tick(500), Heads)
 
 
+def test_of_two_equally_large_stores_the_one_with_the_lower_heads_asks_at_once():
+    for theirs, asks in ((b"\xff" * 32, True), (bytes(32), False)):
+        lone = LoneCore()
+        peer = lone.greet()
+        view = lone.node.view()
+        effects = lone.receive(peer, Digest(theirs, view.vertices, view.lamport))
+        assert bool(lone.sent(effects, Heads)) == asks
+        assert bool(lone.sent(lone.tick(PATIENCE_MS), Heads))
+
+
 def test_peer_that_lags_is_not_sent_what_is_on_its_way_to_it():
     builder = DagBuilder(authors=3).profiles()
     lone = LoneCore(genesis=builder.genesis)
