@@ -39,7 +39,7 @@ INTERRUPTED: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; answers the exit code."""
-    options = _make_parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         if options.command is None:
             serve(sys.stdin.fileno(), sys.stdout.fileno())
@@ -59,7 +59,8 @@ def _complain(error: SimulationError) -> None:
     log(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Commands and options."""
     parser = argparse.ArgumentParser(
         prog="python -m simulations.maelstrom",
         description="Without a command: one node that speaks Maelstrom's protocol.",

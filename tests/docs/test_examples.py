@@ -15,6 +15,9 @@ import pytest
 from meshnode.cli.app import make_app
 from meshnode.config_file import load_config, resolve_engine_options
 from meshnode.engines.registry import create_engine
+from simulations.commands import program as program_of_simulations
+from simulations.maelstrom.commands import make_parser as make_maelstrom_parser
+from simulations.scenarios.catalogue import names
 from tests.support.doc_blocks import Block, read_blocks
 from tests.support.source_tree import ROOT
 
@@ -47,6 +50,29 @@ def test_shown_command_is_one_the_program_takes(page, command):
         make_app().parse_args(words, print_error=False, exit_on_error=False)
     except cyclopts.MissingArgumentError:
         assert "--" not in command, f"{page}: {command}"  # a command named in prose
+
+
+SIMULATOR = [
+    (page.name, command.strip())
+    for page in [ROOT / "README.md", *PAGES]
+    for command in re.findall(
+        r"(?:^(?:\$ | {4})|`)python -m (simulations[^|>#`\n]*)",
+        page.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+]
+
+
+@pytest.mark.parametrize(("page", "command"), SIMULATOR, ids=lambda value: str(value)[:60])
+def test_shown_simulator_command_is_one_it_takes(page, command):
+    program, *words = shlex.split(command)
+    if program == "simulations" and words:
+        options = program_of_simulations.make_parser().parse_args(words)
+        name = getattr(options, "scenario", None)
+        assert name is None or name.endswith(".toml") or name in names()
+    elif words:
+        assert program == "simulations.maelstrom", f"{page}: {command}"
+        make_maelstrom_parser().parse_args(words)
 
 
 def find(language: str) -> list[Any]:
