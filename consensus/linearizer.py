@@ -53,7 +53,9 @@ class Linearizer:
         self._gc_depth = gc_depth
         self._order = order
         self._last_leader_round = last_leader_round
-        self._seen: dict[int, dict[bytes, None]] = {}
+        self._seen: dict[bytes, None] = {}
+        self._rounds: dict[int, list[bytes]] = {}
+        """What is to be forgotten with a round."""
         self._authors: dict[int, int] = {}
         self._swept = GENESIS_ROUND
 
@@ -77,23 +79,24 @@ class Linearizer:
 
     def _collect(self, leader: Block, horizon: int) -> list[Block]:
         found: list[Block] = []
+        seen = self._seen
         stack = [leader]
         self._mark(leader)
         while stack:
             block = stack.pop()
             found.append(block)
             for ref in block.parents:
+                if ref.id in seen:
+                    continue
                 parent = self._store.get(ref.id)
-                if parent is not None and parent.round > horizon and self._mark(parent):
+                if parent is not None and parent.round > horizon:
+                    self._mark(parent)
                     stack.append(parent)
         return found
 
-    def _mark(self, block: Block) -> bool:
-        seen = self._seen.setdefault(block.round, {})
-        if block.id in seen:
-            return False
-        seen[block.id] = None
-        return True
+    def _mark(self, block: Block) -> None:
+        self._seen[block.id] = None
+        self._rounds.setdefault(block.round, []).append(block.id)
 
     def _take_slot(self, block: Block) -> bool:
         bit = 1 << block.author
@@ -104,6 +107,7 @@ class Linearizer:
     def _sweep(self, horizon: int) -> None:
         """Forget what lies below the horizon: no walk gets there any more."""
         for round_ in range(self._swept + 1, horizon + 1):
-            self._seen.pop(round_, None)
+            for block_id in self._rounds.pop(round_, ()):
+                del self._seen[block_id]
             self._authors.pop(round_, None)
         self._swept = max(self._swept, horizon)
