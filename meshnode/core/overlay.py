@@ -255,9 +255,8 @@ class Overlay:
         """Decide, choose, give up, shuffle: what is due."""
         for peer in [peer for peer, due_ms in self._refused.items() if due_ms <= now_ms]:
             link = self._peers.get_open(peer)
-            if link is not None:
-                self._peers.close(now_ms, link, "no place for another neighbour")
-            self._refused.pop(peer, None)
+            assert link is not None, "whoever is gone is refused no more"
+            self._peers.close(now_ms, link, "no place for another neighbour")
         if self._membership.is_large != self._is_on:
             self._switch(now_ms)
         if self._is_on:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dag.types import Kind
 from meshnode.core.dissemination import KNOWN_MAX, KNOWN_MS, Dissemination
-from meshnode.core.messages import Get, IHave
+from meshnode.core.effects import Send
+from meshnode.core.messages import Get, Graft, IHave, Prune, Push
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
 from tests.support.lone_core import LoneCore
+from tests.support.overlay_scene import OverlayScene
+
+
+def receivers(effects, kind):
+    return [
+        name
+        for effect in effects
+        if isinstance(effect, Send) and isinstance(effect.message, kind)
+        for name in effect.to
+    ]
 
 
 def test_announcements_go_to_peers_not_known_to_have_the_vertex():
@@ -103,3 +114,74 @@ def test_parents_of_a_fetched_vertex_are_fetched_at_once():
     effects = lone.receive(one, lone.vertices(child, request=question.request))
     (question,) = lone.sent(effects, Get)
     assert question.ids == (parent.id,)
+
+
+def test_peer_that_announces_without_end_is_not_listened_to():
+    lone = LoneCore()
+    peer = lone.greet()
+    for number in range(0, 6_000, 500):
+        ids = tuple((number + n).to_bytes(32, "big") for n in range(500))
+        lone.receive(peer, IHave(ids))
+    assert len(lone.node._dissemination._traces) == 5_000
+
+
+def test_what_is_admitted_goes_to_branches_at_once_and_to_others_by_name():
+    scene = OverlayScene(outbound_min=0, eager_min=1)
+    branch, other, source = (scene.join(number) for number in range(3))
+    assert scene.node._tree.eager == (branch,)
+    signed = scene.say(source)
+    effects = scene.receive(source, scene.vertices(signed))
+    assert receivers(effects, Push) == [branch]
+    assert receivers(scene.tick(30), IHave) == [other]
+    scene.receive(other, scene.vertices(signed))
+    assert scene.node._tree._branches[other].duplicates == 0
+
+
+def test_own_vertices_go_to_branches_and_to_everybody_where_there_are_none():
+    scene = OverlayScene(outbound_min=0, eager_min=2)
+    branch, other = scene.join(0), scene.join(1)
+    scene.node._tree.on_prune(scene.now_ms, other)
+    scene.receive(branch, scene.vertices(request=1))
+    assert receivers(scene.publish(), Push) == [branch]
+    bare = OverlayScene(outbound_min=0, eager_min=1)
+    peer = bare.come(0)
+    bare.receive(peer, bare.vertices(request=1))
+    assert receivers(bare.publish(), Push) == [peer]
+
+
+def test_what_comes_twice_over_the_tree_counts_against_the_second():
+    scene = OverlayScene(outbound_min=0)
+    one, two, author = (scene.join(number) for number in range(3))
+    signed = scene.say(author)
+    scene.receive(one, scene.vertices(signed))
+    scene.receive(two, scene.vertices(signed))
+    branches = scene.node._tree._branches
+    assert (branches[one].duplicates, branches[two].duplicates) == (0, 1)
+    scene.tick(1_001)
+    scene.receive(two, scene.vertices(signed))
+    assert branches[two].duplicates == 1
+
+
+def test_what_had_to_be_pulled_counts_for_whom_it_came_from_and_delays_the_next_pull():
+    scene = OverlayScene(outbound_min=0)
+    one, two, author = (scene.join(number) for number in range(3))
+    signed = scene.say(author)
+    scene.receive(one, IHave((signed.id,)))
+    scene.receive(two, IHave((signed.id,)))
+    (question,) = scene.sent(scene.tick(250), Get)
+    scene.receive(one, scene.vertices(signed, request=question.request))
+    branches = scene.node._tree._branches
+    assert (branches[one].pulls, branches[two].pulls) == (1, 0)
+    scene.tick(50)
+    scene.receive(two, scene.vertices(signed))
+    assert branches[two].duplicates == 0
+    assert scene.node._tree.pull_after_ms == 600
+
+
+def test_peers_may_change_links():
+    scene = OverlayScene(outbound_min=0, eager_min=1)
+    first, second = scene.join(0), scene.join(1)
+    scene.receive(second, Graft())
+    assert scene.node._tree.eager == (first, second)
+    scene.receive(first, Prune())
+    assert scene.node._tree.eager == (second,)

@@ -162,3 +162,32 @@ def test_vertices_that_another_peer_brought_are_not_asked_again():
     bench.requests.drop_peer(2, "a")
     assert bench.gets() == []
     assert len(bench.fetching) == 0
+
+
+def test_another_holder_is_asked_before_the_first_has_run_out_of_time():
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 400, again_ms=200)
+    bench.fetching.want("b", ids(1), 400, again_ms=200)
+    bench.fetching.tick(400)
+    bench.fetching.tick(599)
+    assert [get[0] for get in bench.gets()] == ["a"]
+    assert bench.fetching.next_deadline() == 600
+    bench.fetching.tick(600)
+    assert [get[0] for get in bench.gets()] == ["b"]
+    bench.fetching.tick(800)
+    bench.fetching.want("c", ids(1), 0)
+    bench.fetching.tick(1_000)
+    assert [get[0] for get in bench.gets()] == ["c"]
+    bench.stored.update(dict.fromkeys(ids(1)))
+    bench.fetching.want("d", ids(1), 0)
+    bench.fetching.tick(1_200)
+    assert not bench.gets()
+    assert len(bench.fetching) == 0
+
+
+def test_peer_that_does_not_answer_in_time_is_named():
+    bench = Bench()
+    bench.fetching.want("a", ids(1), 0)
+    bench.fetching.tick(0)
+    bench.requests.tick(2_000)
+    assert bench.unserved == ["a"]

@@ -1,0 +1,144 @@
+"""When links become branches, and when they cease to be."""
+
+from __future__ import annotations
+
+from meshnode.core.effects import Send
+from meshnode.core.entropy import Entropy
+from meshnode.core.messages import Graft, Prune
+from meshnode.core.outbox import Outbox
+from meshnode.core.plumtree import BUSY, Plumtree
+from meshnode.core.settings import Limits, Timing
+
+
+class Tree:
+    """A tree on its own."""
+
+    def __init__(self, *peers: str, eager: int = 0) -> None:
+        self.outbox = Outbox()
+        self.tree = Plumtree(self.outbox, Entropy(bytes(32)), Limits(), Timing())
+        for number, peer in enumerate(peers):
+            self.tree.add(peer)
+            if number < eager:
+                self.tree.on_graft(0, peer)
+
+    def said(self, kind: type) -> list[str]:
+        return [
+            effect.to[0]
+            for effect in self.outbox.take()
+            if isinstance(effect, Send) and isinstance(effect.message, kind)
+        ]
+
+    def repeat(self, now_ms: int, peer: str, count: int) -> None:
+        for _ in range(count):
+            self.tree.note_duplicate(now_ms, peer)
+
+
+def test_first_neighbours_become_branches():
+    scene = Tree("a", "b", "c", "d")
+    for peer in "abcd":
+        scene.tree.grow(5_000, peer)
+    assert scene.said(Graft) == ["a", "b", "c"]
+    assert scene.tree.eager == ("a", "b", "c")
+    assert scene.tree.is_branch("a")
+    assert not scene.tree.is_branch("d")
+
+
+def test_three_duplicates_in_a_row_prune_a_branch():
+    scene = Tree("a", "b", "c", eager=3)
+    scene.repeat(5_000, "a", 2)
+    scene.tree.note_fresh("a")
+    scene.repeat(5_000, "a", 2)
+    assert scene.said(Prune) == []
+    scene.repeat(5_000, "a", 1)
+    assert scene.said(Prune) == ["a"]
+    assert scene.tree.eager == ("b", "c")
+
+
+def test_one_branch_is_pruned_a_second():
+    scene = Tree("a", "b", "c", "d", eager=4)
+    scene.repeat(5_000, "a", 3)
+    scene.repeat(5_500, "b", 9)
+    assert scene.said(Prune) == ["a"]
+    scene.repeat(6_000, "b", 1)
+    assert scene.said(Prune) == ["b"]
+
+
+def test_last_two_branches_are_kept_and_three_where_much_is_said():
+    scene = Tree("a", "b", "c", eager=3)
+    for number in range(BUSY):
+        scene.tree.note_new(5_000 + number * 125)
+    assert scene.tree.is_enough
+    scene.tree.note_new(6_000)
+    assert not scene.tree.is_enough
+    scene.repeat(7_000, "a", 9)
+    assert scene.said(Prune) == []
+    scene.tree.note_new(90_000)
+    assert scene.tree.is_enough
+    scene.repeat(90_000, "a", 3)
+    scene.repeat(95_000, "b", 9)
+    assert scene.said(Prune) == ["a"]
+
+
+def test_tree_without_branches_is_not_enough():
+    assert not Tree("a").tree.is_enough
+
+
+def test_pushes_of_a_peer_that_is_no_branch_are_pruned_again():
+    scene = Tree("a", "b")
+    scene.repeat(5_000, "a", 3)
+    assert scene.said(Prune) == ["a"]
+
+
+def test_second_pull_from_a_peer_makes_it_a_branch():
+    scene = Tree("a")
+    scene.tree.note_pulled(5_000, "a")
+    assert scene.said(Graft) == []
+    scene.tree.note_pulled(5_000, "a")
+    assert scene.said(Graft) == ["a"]
+    for _ in range(2):
+        scene.tree.note_pulled(5_500, "a")
+    assert scene.said(Graft) == []
+
+
+def test_lost_branch_is_replaced_where_few_are_left():
+    scene = Tree("a", "b", "c", "d", eager=3)
+    scene.tree.drop(5_000, "d")
+    scene.tree.drop(5_000, "a")
+    assert scene.said(Graft) == []
+    scene.tree.add("e")
+    scene.tree.drop(5_000, "b")
+    assert scene.said(Graft) == ["e"]
+    assert scene.tree.eager == ("c", "e")
+
+
+def test_prune_by_the_other_side_leaves_at_least_one_branch():
+    scene = Tree("a", "b", eager=2)
+    scene.tree.on_prune(5_000, "a")
+    assert scene.said(Graft) == []
+    scene.tree.on_prune(5_000, "b")
+    assert len(scene.said(Graft)) == 1
+    assert len(scene.tree.eager) == 1
+
+
+def test_peer_that_changes_a_link_all_the_time_is_not_listened_to():
+    scene = Tree("a", "b")
+    scene.tree.on_graft(5_000, "a")
+    scene.tree.on_prune(5_400, "a")
+    assert scene.tree.eager == ("a",)
+    scene.tree.on_prune(5_500, "a")
+    scene.tree.on_prune(6_000, "a")
+    assert "a" not in scene.tree.eager[:-1]
+
+
+def test_pushes_are_waited_for_twice_as_long_as_they_usually_take():
+    scene = Tree("a")
+    assert scene.tree.pull_after_ms == 250
+    for _ in range(64):
+        scene.tree.note_delay(200)
+    assert scene.tree.pull_after_ms == 400
+    for _ in range(64):
+        scene.tree.note_delay(9_000)
+    assert scene.tree.pull_after_ms == 1_000
+    for _ in range(64):
+        scene.tree.note_delay(0)
+    assert scene.tree.pull_after_ms == 250
