@@ -7,7 +7,7 @@ whatever the order they came in and however often `advance` was called between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -63,11 +63,12 @@ Verdict = Accepted | Inert | Later | Dropped
 
 
 class EpochStart(msgspec.Struct, frozen=True):
-    """What an epoch's ordering starts from; the defaults are the start of a network's first."""
+    """What an ordering starts from; the defaults are the start of a network's first epoch."""
 
     head: CommitHead = CommitHead()
     cursor: Slot = FIRST_SLOT
     last_leader_round: int = GENESIS_ROUND
+    """Of the commit before the first that is made, or replayed."""
     floor: int = GENESIS_ROUND
     floor_lamport: int = 0
     ordered: tuple[bytes, ...] = ()
@@ -155,6 +156,17 @@ class Ordering:
             return Dropped()
         self._committer.touch(block)
         return Accepted(block, twin_of)
+
+    def replay(self, leaders: Iterable[bytes]) -> None:
+        """Take the commits of these leaders, in order, as made: what they put out stays out.
+
+        For a start behind a certified commit, after the blocks above the floor were inserted. The
+        payload's own order is handed over as it was.
+        """
+        for block_id in leaders:
+            leader = self._store.get(block_id)
+            assert leader is not None, "the blocks above the floor are inserted first"
+            self._linearizer.commit(leader)
 
     def advance(self) -> Iterator[tuple[Decision, Commit | None]]:
         """Every slot decided since, in order, with its commit where it is not skipped.

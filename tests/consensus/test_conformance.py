@@ -88,8 +88,8 @@ def test_tie_rules_are_played_as_the_case_has_them():
 
 
 def test_table_of_leaders_and_turns_of_the_schedule():
-    table = CaseSchedule({"leaders": {"2": [3, 1]}}, 4, 3)
-    assert (table.get_leaders(1), table.get_leaders(2)) == ((), (3, 1))
+    table = CaseSchedule({"leaders": {"2": [3, 1], "3": 2}}, 4, 3)
+    assert [table.get_leaders(round_) for round_ in (1, 2, 3)] == [(), (3, 1), (2,)]
     rule = {"schedule_rule": {"offset_by_commits": [[1, 2]]}}
     turning = CaseSchedule(rule, 4, 3)
     assert turning.observe(make_block(1, 1), [], b"")

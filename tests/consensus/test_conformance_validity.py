@@ -28,6 +28,10 @@ def passes(text: str, expect: str) -> bool:
         ("parent rejected before", "reject"),
         ("wrong epoch", "reject"),
         ("epoch 9", "hold"),
+        ("own and two others of round 5", "accept"),
+        ("exactly three blocks of round 5", "valid"),
+        ("only two of round 5", "reject"),
+        ("parent 0.6", "invalid"),
         ("timestamp before its parents'", "accept"),
         ("a parent below the horizon", "accept"),
         ("round at the horizon", "drop"),
@@ -37,8 +41,14 @@ def passes(text: str, expect: str) -> bool:
 )
 def test_sentence_is_read(text: str, verdict: str):
     assert passes(text, verdict)
-    opposite = "accept" if verdict != "accept" else "reject"
+    opposite = "reject" if verdict in {"accept", "valid"} else "accept"
     assert not passes(text, opposite)
+
+
+def test_epoch_to_come_is_not_accepted_now():
+    assert passes("epoch 8", "reject")
+    assert passes("epoch 8", "hold")
+    assert not passes("epoch 8", "accept")
 
 
 @pytest.mark.parametrize(
