@@ -192,3 +192,15 @@ def find_dishonest(faults: tuple[Fault, ...]) -> tuple[int, ...]:
     """The hosts of which nothing is expected."""
     hosts = [fault.host for fault in faults if isinstance(fault, Byzantine | Twins)]
     return tuple(sorted(dict.fromkeys(hosts)))
+
+
+def find_clock_spread_ms(faults: tuple[Fault, ...]) -> int:
+    """The farthest that two clocks of a plan can be apart: how long what one stamps may be held."""
+    offsets_ms = {-1: (0, 0)}  # lowest and highest of each host; -1 is one whose clock is right
+    for fault in faults:
+        if isinstance(fault, Skew | Jump):
+            change_ms = fault.offset_ms if isinstance(fault, Skew) else fault.by_ms
+            low_ms, high_ms = offsets_ms.get(fault.host, (0, 0))
+            offsets_ms[fault.host] = (low_ms + min(0, change_ms), high_ms + max(0, change_ms))
+    lows_ms, highs_ms = zip(*offsets_ms.values(), strict=True)
+    return max(highs_ms) - min(lows_ms)

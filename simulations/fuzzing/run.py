@@ -23,7 +23,7 @@ from simulations.checkers import (
     Proofs,
 )
 from simulations.errors import CheckFailed, SimulationFailed, Unreached
-from simulations.faults import find_dishonest, find_kinds
+from simulations.faults import find_clock_spread_ms, find_dishonest, find_kinds
 from simulations.fuzzing.mutants import switch_on
 from simulations.fuzzing.sometimes import Sometimes
 from simulations.fuzzing.spec import VERTICES_MIN, Spec
@@ -114,6 +114,8 @@ class Run:
         ):
             self.world.add_observer(observer)
         self.injector = Injector(self.world, self.mesh, spec.faults)
+        # What a clock far ahead stamped is held elsewhere until that time has come there.
+        self._limit_ms = spec.heal_ms + find_clock_spread_ms(spec.faults)
         self._agreed_ms = -1
         self._vertices = 0
 
@@ -136,7 +138,7 @@ class Run:
         self._schedule_publications()
         self.world.run_for(self.spec.safety_ms)
         self.injector.heal()
-        self._agreed_ms = self.world.run_until(self._is_settled, self.spec.heal_ms)
+        self._agreed_ms = self.world.run_until(self._is_settled, self._limit_ms)
         if any(type(fault).__name__ == "Cut" for fault in self.spec.faults):
             self.sometimes.note("partition healed")
         self._restore()
@@ -148,7 +150,7 @@ class Run:
             self.durability.excuse(host)
             self.injector.restore(host, self.honest)
             host.publish(b"restored")
-            self.world.run_until(self._is_settled, self.spec.heal_ms)
+            self.world.run_until(self._is_settled, self._limit_ms)
             self.world.heal()
             self.sometimes.note("restored from an old copy")
 
@@ -200,7 +202,7 @@ class Run:
             after = sum(len(found) for found in self.durability.acknowledged.values())
             return after >= before + count and self._is_settled()
 
-        self.world.run_until(is_done, self.spec.heal_ms)
+        self.world.run_until(is_done, self._limit_ms)
         self._check_end()
 
     def _check_end(self) -> None:
