@@ -196,11 +196,11 @@ def find_dishonest(faults: tuple[Fault, ...]) -> tuple[int, ...]:
 
 def find_clock_spread_ms(faults: tuple[Fault, ...]) -> int:
     """The farthest that two clocks of a plan can be apart: how long what one stamps may be held."""
-    offsets_ms = {-1: (0, 0)}  # lowest and highest of each host; -1 is one whose clock is right
+    lows_ms: dict[int, int] = {}
+    highs_ms: dict[int, int] = {}
     for fault in faults:
         if isinstance(fault, Skew | Jump):
             change_ms = fault.offset_ms if isinstance(fault, Skew) else fault.by_ms
-            low_ms, high_ms = offsets_ms.get(fault.host, (0, 0))
-            offsets_ms[fault.host] = (low_ms + min(0, change_ms), high_ms + max(0, change_ms))
-    lows_ms, highs_ms = zip(*offsets_ms.values(), strict=True)
-    return max(highs_ms) - min(lows_ms)
+            lows_ms[fault.host] = lows_ms.get(fault.host, 0) + min(0, change_ms)
+            highs_ms[fault.host] = highs_ms.get(fault.host, 0) + max(0, change_ms)
+    return max(highs_ms.values(), default=0) - min(lows_ms.values(), default=0)
