@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz sweep mutants hostile kill9 connect docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz sweep mutants hostile kill9 connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -85,6 +85,10 @@ kill9: ## Kill nodes under load, again and again: make kill9 ARGS='--kills 100'
 connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.connect $(ARGS)
+
+spread: ## Measure how vertices spread: make spread ARGS='--nodes 200 --rate 20 --silent 0.2'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.spread $(ARGS)
 
 docs: ## Write the reference of packages, commands and limits to site/
 	@$(call sync,--group docs --inexact)
