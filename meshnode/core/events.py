@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dag.errors import Offence
+from dag.order import Commit
 from dag.vertex import SignedVertex
 from meshnode.core.messages import ModelAdvert
 
@@ -84,6 +85,18 @@ class Alone(msgspec.Struct, frozen=True, tag=True):
     """(address, result) of the last attempts."""
 
 
+class Committed(msgspec.Struct, frozen=True, tag=True):
+    """The mesh has agreed on the next step of the order. Commits come in order, each once."""
+
+    commit: Commit
+
+
+class OrderHalted(msgspec.Struct, frozen=True, tag=True):
+    """More validators lie than the committee bears: this node orders nothing any more."""
+
+    reason: str
+
+
 Event = (
     Published
     | PublishFailed
@@ -94,4 +107,6 @@ Event = (
     | ForkSeen
     | OffenceSeen
     | Alone
+    | Committed
+    | OrderHalted
 )

@@ -25,13 +25,12 @@ from meshnode.core.bans import BANS_KEY, Bans
 from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
 from meshnode.core.credentials import CredentialsDesk
 from meshnode.core.directory import Directory
-from meshnode.core.dissemination import Dissemination, Way
+from meshnode.core.dissemination import Dissemination
 from meshnode.core.effects import Effect
 from meshnode.core.entropy import Entropy
 from meshnode.core.fetching import Fetching
 from meshnode.core.forks import Forks
 from meshnode.core.inputs import (
-    Candidate,
     Checked,
     Completed,
     Connected,
@@ -40,36 +39,21 @@ from meshnode.core.inputs import (
     Outcome,
     Received,
     Rejected,
-    Standing,
     Submitted,
     Ticked,
     Vertices,
 )
-from meshnode.core.link import Link, Phase
+from meshnode.core.link import Link
 from meshnode.core.membership import BOOK_KEY, Membership
-from meshnode.core.messages import (
-    ADDRESSES_MAX,
-    Advert,
-    Digest,
-    Disconnect,
-    Get,
-    GetLast,
-    GetProfiles,
-    Graft,
-    Heads,
-    IHave,
-    Neighbour,
-    Pong,
-    Prune,
-    Shuffle,
-    ShuffleReply,
-)
+from meshnode.core.messages import ADDRESSES_MAX, Digest
 from meshnode.core.outbox import Outbox
 from meshnode.core.overlay import ANCHORS_KEY, Overlay
 from meshnode.core.peers import Peers
 from meshnode.core.plumtree import Plumtree
 from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
+from meshnode.core.reception import Reception
 from meshnode.core.reconciliation import Reconciliation
+from meshnode.core.replica import HEAD_KEY, Replica, StateMachine
 from meshnode.core.requests import Requests
 from meshnode.core.store import Store
 from meshnode.core.views import NodeSummary, NodeView, show_peer
@@ -77,6 +61,8 @@ from meshnode.core.wants import Wants
 from meshnode.errors import CommandRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dag.authors import AuthorDirectory
     from dag.keys import PublicKeys
     from dag.types import Ref
@@ -87,13 +73,20 @@ if TYPE_CHECKING:
 class Node:
     """One peer of one network, without I/O."""
 
-    def __init__(self, settings: Settings, seed: bytes, recovered: Recovered) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        seed: bytes,
+        recovered: Recovered,
+        machines: Sequence[StateMachine] = (),
+    ) -> None:
         """Take up where the journal ended.
 
         Args:
             settings: Who this node is, and its limits.
             seed: 32 random bytes for nonces and jitter.
             recovered: What the journal holds. Raises `InvalidMessage` if it was tampered with.
+            machines: What is folded over the order, each in its first state.
         """
         self._settings = settings
         self._network = compute_network_id(settings.genesis)
@@ -104,9 +97,14 @@ class Node:
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
         self._outbox = Outbox()
         self._store = Store(self._intake, self._outbox, self)
+        self._replica = Replica(
+            settings.genesis, self._network, self._intake, self._outbox, machines=machines
+        )
+        self._replica.expect(self._values.get(HEAD_KEY, b""), recovered.delivered)
         self._build_network(Entropy(seed))
         for signed in recovered.vertices:
             self._restore(trust_stored(signed))
+        self._replica.check()
 
     def _build_network(self, entropy: Entropy) -> None:
         settings, outbox, intake, store = self._settings, self._outbox, self._intake, self._store
@@ -173,6 +171,17 @@ class Node:
             admit=store.admit_own,
             on_credentials=self._peers.set_credentials,
         )
+        self._reception = Reception(
+            store=store,
+            authors=intake.authors,
+            requests=self._requests,
+            wants=self._wants,
+            overlay=self._overlay,
+            dissemination=self._dissemination,
+            reconciliation=self._reconciliation,
+            answers=self._answers,
+            adverts=self._adverts,
+        )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
         self._deadlines = (
             self._peers.next_deadline,
@@ -189,6 +198,7 @@ class Node:
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
+        self._replica.restore(signed)
         if signed.vertex.author == self._settings.author:
             self._publishing.note_own(signed)
         if signed.vertex.kind == Kind.EVIDENCE:
@@ -246,6 +256,7 @@ class Node:
         self._overlay.start(self._values.get(ANCHORS_KEY, b""))
         self._publishing.start(now_ms, self._values.get(FIRST_PROFILE_KEY, b""))
         self._forks.start(now_ms)
+        self._replica.start()
         self._values = {}
         self._tick(now_ms)
         return self._finish(now_ms)
@@ -255,7 +266,7 @@ class Node:
         self._advance(now_ms)
         link = self._peers.get_open(peer)
         if link is not None and self._peers.receive(now_ms, link, message):
-            self._dispatch(now_ms, link, message)
+            self._reception.take(now_ms, link, message)
         return self._finish(now_ms)
 
     def rejected(self, now_ms: int, peer: str, offence: Offence, detail: str) -> list[Effect]:
@@ -349,60 +360,6 @@ class Node:
             raise CommandRejected(f"a peer is connected to at 1 to {ADDRESSES_MAX} addresses")
         self._membership.connect(now_ms, command.peer, command.addresses)
 
-    # --- messages of ready peers ----------------------------------------------------------------
-
-    def _dispatch(self, now_ms: int, link: Link, message: Checked) -> None:
-        match message:
-            case Vertices():
-                self._on_vertices(now_ms, link, message)
-            case IHave():
-                self._dissemination.on_ihave(now_ms, link.peer, message)
-            case Digest():
-                self._reconciliation.on_digest(now_ms, link.peer, message)
-            case Pong():
-                self._reconciliation.on_digest(now_ms, link.peer, message.digest)
-            case Heads():
-                self._reconciliation.on_heads(now_ms, link.peer, message)
-            case Neighbour() | Disconnect() | Shuffle() | ShuffleReply():
-                self._overlay.on_message(now_ms, link, message)
-            case Graft() | Prune():
-                self._dissemination.on_branch(now_ms, link.peer, message)
-            case Get() | GetProfiles() | GetLast():
-                self._answers.on_question(now_ms, link.peer, message)
-            case _:
-                assert isinstance(message, Advert), "the handshake and PING end at the connection"
-                self._adverts.on_advert(link, message)
-
-    def _on_vertices(self, now_ms: int, link: Link, message: Vertices) -> None:
-        asked = message.request != 0
-        if asked and not self._requests.is_asked(now_ms, link.peer, message):
-            return
-        if message.candidates:
-            self._requests.note_progress(now_ms, link.peer)
-        for candidate in message.candidates:
-            if link.phase is Phase.READY:
-                self._take(now_ms, link, candidate, asked=asked)
-        if asked and link.phase is Phase.READY:
-            self._requests.answer(now_ms, message)
-
-    def _take(self, now_ms: int, link: Link, candidate: Candidate, *, asked: bool) -> None:
-        signed, peer = candidate.signed, link.peer
-        if asked:
-            way = Way.PULLED
-        else:
-            way = Way.AUTHORED if signed.vertex.author == link.author else Way.PASSED_ON
-        is_new = self._store.is_needed(signed.id)
-        self._dissemination.note_vertex(now_ms, peer, signed.id, way, is_new=is_new)
-        if candidate.standing is Standing.VERIFIED:
-            self._reconciliation.note_progress(now_ms, peer)
-            self._store.offer_candidate(now_ms, peer, candidate)
-        elif candidate.standing is Standing.UNKNOWN_AUTHOR:
-            keys = self._intake.authors.get_keys(signed.vertex.author)
-            if keys is None:
-                self._wants.add(peer, signed)
-            else:
-                self._wants.check(peer, signed, keys)
-
     # --- what the collaborators ask for and report ----------------------------------------------
 
     def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
@@ -437,7 +394,7 @@ class Node:
 
     def on_early(self, now_ms: int, link: Link, message: Checked) -> None:
         """A message that came while its sender's PROOF was verified."""
-        self._dispatch(now_ms, link, message)
+        self._reception.take(now_ms, link, message)
 
     def on_lost(self, now_ms: int, link: Link) -> None:
         """A connection that was ready has ended."""
@@ -453,6 +410,7 @@ class Node:
         """A vertex is stored."""
         vertex = signed.vertex
         self._reconciliation.changed(now_ms)
+        self._replica.on_admitted(signed)
         if made_here:
             self._publishing.note_own(signed)
             self._dissemination.push(now_ms, signed)

@@ -13,3 +13,5 @@ class Recovered:
 
     vertices: tuple[SignedVertex, ...] = ()
     values: dict[str, bytes] = field(default_factory=dict)
+    delivered: int | None = None
+    """The last commit the application has applied, by its own books; None for the last recorded."""

@@ -95,5 +95,7 @@ class Settings:
     agent: str = "meshnode"
     credentials: tuple[bytes, ...] = ()
     """Signed profile vertices of the inviters, root first, as the ticket carried them."""
+    validates: bool = False
+    """Whether to make blocks, where the committee names this node's author."""
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,93 @@
+"""What was said and is not ordered yet: lane-0 vertices that no commit has put out.
+
+A forked author can hand every peer different vertices. So its vertices on which nobody else built
+wait apart: this node's blocks do not name them, and they keep no mesh awake. Where another
+member's block names them, a commit puts them out like any other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dag.authors import AuthorRegistry
+    from dag.index import Entry, Index
+    from dag.types import Ref
+    from dag.vertex import SignedVertex
+
+
+class Backlog:
+    """Lane-0 vertices in order of admission, from admission to output."""
+
+    def __init__(self, index: Index, authors: AuthorRegistry, *, keeps_content: bool) -> None:
+        """`keeps_content`: whether state machines will want to read what is put out."""
+        self._index = index
+        self._authors = authors
+        self._keeps_content = keeps_content
+        self._content: dict[bytes, SignedVertex] = {}
+        self._waiting: dict[bytes, Ref] = {}
+        self._loose: dict[bytes, Ref] = {}
+        self._fork_count = len(authors.forks)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def refs(self) -> tuple[Ref, ...]:
+        """What blocks have to put in order, as it was admitted."""
+        self._follow_forks()
+        return tuple(self._waiting.values())
+
+    def add(self, signed: SignedVertex) -> None:
+        """A lane-0 vertex was admitted."""
+        entry = self._index.get(signed.id)
+        assert entry is not None, "what was admitted is in the index"
+        if self._keeps_content:
+            self._content[signed.id] = signed
+        self._follow_forks()
+        self._place(entry)
+
+    def _follow_forks(self) -> None:
+        count = len(self._authors.forks)
+        if count != self._fork_count:
+            self._fork_count = count
+            refs = sorted((*self._waiting.values(), *self._loose.values()))
+            self._waiting.clear()
+            self._loose.clear()
+            for ref in refs:
+                entry = self._index.get(ref.id)
+                if entry is not None:
+                    self._place(entry)
+
+    def _place(self, entry: Entry) -> None:
+        if self._authors.is_forked(entry.author):
+            self._loose[entry.ref.id] = entry.ref
+            return
+        self._waiting[entry.ref.id] = entry.ref
+        stack = [entry]
+        while stack:
+            for ref in stack.pop().parents:
+                parent = self._index.get(ref.id)
+                if self._loose.pop(ref.id, None) is not None and parent is not None:
+                    self._waiting[ref.id] = ref
+                    stack.append(parent)
+
+    def take(self, refs: Iterable[Ref]) -> tuple[SignedVertex, ...]:
+        """A commit puts these out; answers the lane-0 vertices among them where content is kept."""
+        content = []
+        for ref in refs:
+            self._waiting.pop(ref.id, None)
+            self._loose.pop(ref.id, None)
+            signed = self._content.pop(ref.id, None)
+            if signed is not None:
+                content.append(signed)
+        return tuple(content)
+
+    def drop(self, horizon: int) -> None:
+        """What lies at or below the horizon of the order is never put out."""
+        for group in (self._waiting, self._loose):
+            for ref in [ref for ref in group.values() if ref.lamport <= horizon]:
+                del group[ref.id]
+                self._content.pop(ref.id, None)
