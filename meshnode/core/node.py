@@ -101,20 +101,22 @@ class Node:
             settings.genesis, self._network, self._intake, self._outbox, machines=machines
         )
         self._replica.expect(self._values.get(HEAD_KEY, b""), recovered.delivered)
-        self._build_network(Entropy(seed))
+        entropy = Entropy(seed)
+        self._build_links(entropy)
+        self._build_exchange()
+        self._build_speech(entropy)
         for signed in recovered.vertices:
             self._restore(trust_stored(signed))
         self._replica.check()
 
-    def _build_network(self, entropy: Entropy) -> None:
-        settings, outbox, intake, store = self._settings, self._outbox, self._intake, self._store
-        timing, limits = settings.timing, settings.limits
+    def _build_links(self, entropy: Entropy) -> None:
+        settings, outbox = self._settings, self._outbox
         bans = Bans(outbox, self._values.get(BANS_KEY, b""))
         self._peers = Peers(
             settings, self._network, entropy=entropy, outbox=outbox, bans=bans, host=self
         )
         self._membership = Membership(settings, entropy, outbox, self._peers, bans)
-        self._tree = Plumtree(outbox, entropy, limits, timing)
+        self._tree = Plumtree(outbox, entropy, settings.limits, settings.timing)
         self._overlay = Overlay(
             settings,
             entropy=entropy,
@@ -124,6 +126,10 @@ class Node:
             is_branch=self._tree.is_branch,
             on_neighbour=self._tree.grow,
         )
+
+    def _build_exchange(self) -> None:
+        outbox, intake, store = self._outbox, self._intake, self._store
+        timing, limits = self._settings.timing, self._settings.limits
         self._requests = Requests(outbox, timing.get_ms, self.offend)
         self._fetching = Fetching(
             outbox,
@@ -162,6 +168,9 @@ class Node:
             is_needed=store.is_needed,
             on_silent=self._overlay.on_withheld,
         )
+
+    def _build_speech(self, entropy: Entropy) -> None:
+        settings, outbox, intake, store = self._settings, self._outbox, self._intake, self._store
         self._publishing = Publishing(
             settings,
             self._network,
