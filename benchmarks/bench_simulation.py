@@ -1,6 +1,6 @@
 """How fast simulations run: bare events beside SimPy, gossip of real vertices, real cores, memory.
 
-    python -m benchmarks.bench_simulation [--nodes 1000] [--seconds 3] [--json]
+    python -m benchmarks.bench_simulation [--nodes 1000] [--cores 200] [--seconds 3] [--json]
 
 SimPy comes with the dependency group `bench`. Rates are the best of several runs, in CPU time of
 one core; every part says its fidelity.
@@ -168,6 +168,21 @@ def cores(count: int, fidelity: Fidelity) -> tuple[int, float]:
     return world.network.counters.delivered - before, seconds
 
 
+def overlay_cores(count: int, fidelity: Fidelity) -> tuple[int, float]:
+    """Real cores, too many for a full mesh, in which 10 vertices a second are published."""
+    latency = load_latency("aws-13")
+    world = World(1, fidelity=fidelity, network=NetworkSettings(latency=latency), traced=False)
+    mesh = world.add_mesh(count)
+    world.run_for(5_000)
+    before = world.network.counters.delivered
+    for number in range(50):
+        world.at(world.now_ms + 100 * number, mesh[number * 37 % count].publish, b"note" * 40)
+    start = time.process_time()
+    world.run_for(5_000)
+    seconds = time.process_time() - start
+    return world.network.counters.delivered - before, seconds
+
+
 def measure_memory(count: int) -> float:
     """Peak resident MiB of this process after a flood through so many minimal nodes."""
     world = World(1, traced=False)
@@ -179,7 +194,7 @@ def measure_memory(count: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
 
 
-def measure(count: int, virtual_ms: int) -> dict[str, float]:
+def measure(count: int, core_count: int, virtual_ms: int) -> dict[str, float]:
     """Every figure."""
     figures = {
         "ping_events_per_s": best_of(lambda: ping_kernel(count, virtual_ms, traced=False)),
@@ -206,6 +221,8 @@ def measure(count: int, virtual_ms: int) -> dict[str, float]:
         "gossip_cached_deliveries_per_s"
     ] / (10 * vertex_deliveries)
     figures["cores_16_cached_deliveries_per_s"] = best_of(lambda: cores(16, "cached"))
+    overlay_rate = best_of(lambda: overlay_cores(core_count, "cached"))
+    figures[f"cores_{core_count}_cached_deliveries_per_s"] = overlay_rate
     figures["memory_10000_nodes_mib"] = measure_memory(10_000)
     return {name: round(value, 1) for name, value in figures.items()}
 
@@ -216,10 +233,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--nodes", type=int, default=1_000)
+    parser.add_argument("--cores", type=int, default=200, help="real cores in one overlay")
     parser.add_argument("--seconds", type=int, default=10, help="virtual seconds of pings")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure(options.nodes, options.seconds * 1_000)
+    figures = measure(options.nodes, options.cores, options.seconds * 1_000)
     result = {
         "revision": describe_revision(),
         "machine": describe_machine(),
