@@ -136,14 +136,9 @@ class Dissemination:
             self._note_again(now_ms, peer, trace)
 
     def _note_again(self, now_ms: int, peer: str, trace: _Trace) -> None:
-        """What came first over the tree shows a branch too many, what was pulled a slow one."""
-        if now_ms - trace.arrived_ms > DUPLICATE_MS:
-            return
-        if trace.way is Way.PASSED_ON:
+        """What came over the tree before shows a branch too many; what was pulled shows nothing."""
+        if trace.way is Way.PASSED_ON and now_ms - trace.arrived_ms <= DUPLICATE_MS:
             self._tree.note_duplicate(now_ms, peer)
-        elif trace.way is Way.PULLED:
-            trace.way = Way.AUTHORED
-            self._note_delay(now_ms, trace)
 
     def _note_delay(self, now_ms: int, trace: _Trace) -> None:
         self._tree.note_delay(0 if trace.announced_ms < 0 else now_ms - trace.announced_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from consensus.pacemaker import PacemakerSettings
 from dag.genesis import Genesis
 
 
@@ -43,7 +44,7 @@ class Timing:
     tree_flush_ms: int = 30
     """As `ihave_flush_ms`, above `full_mesh_max`."""
     tree_pull_min_ms: int = 250
-    tree_pull_max_ms: int = 1_000
+    tree_pull_max_ms: int = 350
     """As `pull_after_ms`, above `full_mesh_max`: adapted to how long pushes take, between these."""
     ban_ms: int = 3_600_000
 
@@ -97,5 +98,6 @@ class Settings:
     """Signed profile vertices of the inviters, root first, as the ticket carried them."""
     validates: bool = False
     """Whether to make blocks, where the committee names this node's author."""
+    pace: PacemakerSettings = field(default_factory=PacemakerSettings)
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)

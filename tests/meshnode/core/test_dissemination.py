@@ -162,7 +162,7 @@ def test_what_comes_twice_over_the_tree_counts_against_the_second():
     assert branches[two].duplicates == 1
 
 
-def test_what_had_to_be_pulled_counts_for_whom_it_came_from_and_delays_the_next_pull():
+def test_what_had_to_be_pulled_counts_for_whom_it_came_from_and_against_nobody():
     scene = OverlayScene(outbound_min=0)
     one, two, author = (scene.join(number) for number in range(3))
     signed = scene.say(author)
@@ -175,7 +175,6 @@ def test_what_had_to_be_pulled_counts_for_whom_it_came_from_and_delays_the_next_
     scene.tick(50)
     scene.receive(two, scene.vertices(signed))
     assert branches[two].duplicates == 0
-    assert scene.node._tree.pull_after_ms == 600
 
 
 def test_peers_may_change_links():

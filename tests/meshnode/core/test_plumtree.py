@@ -134,11 +134,11 @@ def test_pushes_are_waited_for_twice_as_long_as_they_usually_take():
     scene = Tree("a")
     assert scene.tree.pull_after_ms == 250
     for _ in range(64):
-        scene.tree.note_delay(200)
-    assert scene.tree.pull_after_ms == 400
+        scene.tree.note_delay(150)
+    assert scene.tree.pull_after_ms == 300
     for _ in range(64):
         scene.tree.note_delay(9_000)
-    assert scene.tree.pull_after_ms == 1_000
+    assert scene.tree.pull_after_ms == 350
     for _ in range(64):
         scene.tree.note_delay(0)
     assert scene.tree.pull_after_ms == 250
