@@ -237,8 +237,9 @@ class Pacemaker:
         self._enter(now_ms)
 
     def _adopt(self, block: Block) -> None:
+        """Build above what earlier lives made; once this life makes blocks, any other is a twin."""
         twins = self._store.get_slot(block.round, block.author)
-        if not self._is_recovering or len(twins) > 1:
+        if self._is_making or self._own_ms is not None or len(twins) > 1:
             self._is_stopped = True
         elif block.round > self.own_round:
             self._own = block

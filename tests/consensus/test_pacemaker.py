@@ -350,16 +350,28 @@ def test_older_own_block_that_comes_later_changes_nothing():
     assert not scene.pacemaker.is_stopped
 
 
-def test_lone_validator_asks_nobody():
-    assert not Scene(members=1, must_ask=True).pacemaker.is_recovering
+def test_lone_validator_asks_nobody_and_goes_on_from_its_log():
+    scene = Scene(members=1, must_ask=True)
+    assert not scene.pacemaker.is_recovering
+    own = make_block(0, 1)
+    scene.take(own)
+    assert scene.make().parents == (own.ref,)
 
 
 def test_foreign_block_under_the_own_keys_stops_the_validator_for_ever():
     scene = Scene()
+    scene.make()
     scene.take(make_block(0, 1, variant="elsewhere"))
     assert scene.pacemaker.is_stopped
     assert scene.make() is None
     assert scene.pacemaker.next_deadline(NOW_MS) is None
+
+
+def test_foreign_block_under_the_own_keys_stops_the_validator_while_it_makes_one():
+    scene = Scene()
+    scene.pacemaker.propose(NOW_MS)
+    scene.take(make_block(0, 1, variant="elsewhere"))
+    assert scene.pacemaker.is_stopped
 
 
 def test_own_twins_found_while_recovering_stop_the_validator():

@@ -1,0 +1,181 @@
+"""The promises of the order, kept book of over all honest validators and checked at every event.
+
+What is compared are decisions as they are handed out, across crashes: a validator that replays its
+log reports everything again, and must report the same. Expectations are computed here, from stake
+and from the blocks alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from consensus.block import read_body
+from consensus.decision import Status
+from simulations.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from consensus.block import Block
+    from consensus.decision import Decision, Slot
+    from dag.order import Commit
+    from dag.vertex import SignedVertex
+    from simulations.consensus.mesh import ValidatorMesh
+    from simulations.consensus.validator import Validator
+
+INBOX_MAX: Final = 3_000
+UNDECIDED_MAX: Final = 2_000
+"""Slots behind a sequence: no run here lasts for more rounds."""
+
+
+class Ledger:
+    """What honest validators have decided, ordered and made."""
+
+    def __init__(self, mesh: ValidatorMesh) -> None:
+        self._mesh = mesh
+        self.decided: dict[Slot, tuple[Status, bytes]] = {}
+        self.commits: list[Commit] = []
+        """The agreed sequence, as long as the longest."""
+        self.committed_ns: list[int] = []
+        """When each commit was first known anywhere."""
+        self.made: dict[tuple[int, int], bytes] = {}
+        """Blocks of honest authors by (author, round)."""
+        self.made_ns: dict[bytes, int] = {}
+        """When each block was first accepted, its author's own acceptance."""
+        self.final_ns: dict[tuple[bytes, int], int] = {}
+        """When a vertex was output at its author's, or a batch at whoever brought it."""
+        self.twins: dict[int, dict[tuple[int, int], None]] = {}
+        """Slots in which a node saw two blocks."""
+        self._heights: dict[tuple[int, int], int] = {}
+        self._output: dict[tuple[int, int], dict[bytes, None]] = {}
+        self._slots: dict[tuple[int, int], dict[tuple[int, int], None]] = {}
+        self._places: dict[bytes, tuple[int, int]] = {}
+
+    # --- blocks ---------------------------------------------------------------------------------
+
+    def on_accepted(self, one: Validator, signed: SignedVertex, block: Block) -> None:
+        """A validator takes a block for valid."""
+        if not self._mesh.is_honest(one.author):
+            return
+        self._check_valid(one, signed, block)
+        self._places[block.id] = (block.author, block.round)
+        slot = (block.author, block.round)
+        if self._mesh.is_honest(block.author):
+            self.made_ns.setdefault(block.id, self._mesh.world.kernel.now_ns)
+            if self.made.setdefault(slot, block.id) != block.id:
+                raise CheckFailed("I8 one-block", f"author {slot[0]} has two in round {slot[1]}")
+        elif len(one.ordering.store.get_slot(block.round, block.author)) > 1:
+            self.twins.setdefault(self._get_node(one), {})[slot] = None
+        if block.author == one.author:
+            self._check_rounds(one, block)
+        if len(one.inbox) > INBOX_MAX:
+            raise CheckFailed("I13 bounded", f"{len(one.inbox)} blocks wait")
+
+    def _check_valid(self, one: Validator, signed: SignedVertex, block: Block) -> None:
+        """What no valid block can be, by the vertex and the blocks it names."""
+        body = read_body(signed.vertex.body)
+        store = one.ordering.store
+        named = [store.get(ref.id) for ref in signed.vertex.parents[: body.parent_count]]
+        held = [parent for parent in named if parent is not None]
+        if block.round > 1 and block.round - 1 > store.floor:
+            below = {parent.author for parent in held if parent.round == block.round - 1}
+            stake = sum(self._mesh.committee.validators[author].stake for author in below)
+            if stake < compute_quorum(self._mesh.options.profile, self._mesh.committee.total_stake):
+                raise CheckFailed("valid", f"round {block.round} stands on stake {stake}")
+        authors = [parent.author for parent in held]
+        if len(dict.fromkeys(authors)) < len(authors):
+            raise CheckFailed("valid", f"round {block.round} names an author twice")
+        if any(parent.round >= block.round for parent in held):
+            raise CheckFailed("valid", f"round {block.round} stands on its own round or above")
+
+    def _check_rounds(self, one: Validator, block: Block) -> None:
+        """I10: rounds may be left out only where no slot is left undecided without the own vote."""
+        for missed in range(block.previous_round + 1, block.round):
+            if one.life == 0 and one.ordering.cursor.round <= missed:
+                raise CheckFailed(
+                    "I10 votes", f"author {one.author} leaves out undecided round {missed}"
+                )
+
+    # --- decisions ------------------------------------------------------------------------------
+
+    def on_decided(self, one: Validator, decision: Decision, commit: Commit | None) -> None:
+        """A validator hands out the decision of a slot."""
+        if not self._mesh.is_honest(one.author):
+            return
+        self._check_slot(decision)
+        if commit is None:
+            return
+        key = (self._get_node(one), one.life)
+        height = self._heights.get(key, 0)
+        self._heights[key] = commit.index
+        if commit.index != height + 1:
+            raise CheckFailed("I2 prefix", f"commit {commit.index} follows {height}")
+        if commit.index > len(self.commits):
+            self.commits.append(commit)
+            self.committed_ns.append(self._mesh.world.kernel.now_ns)
+            self._mesh.world.kernel.note(commit.digest)
+        elif self.commits[commit.index - 1] != commit:
+            raise CheckFailed("I2 prefix", f"commit {commit.index} differs at {one.author}")
+        self._check_output(one, key, commit)
+
+    def _check_slot(self, decision: Decision) -> None:
+        block_id = b"" if decision.block is None else decision.block.id
+        found = (decision.status, block_id)
+        if self.decided.setdefault(decision.slot, found) != found:
+            raise CheckFailed("I1 slot", f"{tuple(decision.slot)} is decided two ways")
+
+    def _check_output(self, one: Validator, key: tuple[int, int], commit: Commit) -> None:
+        output = self._output.setdefault(key, {})
+        slots = self._slots.setdefault(key, {})
+        now_ns = self._mesh.world.kernel.now_ns
+        for ref in commit.vertices:
+            if ref.id in output:
+                raise CheckFailed("I3 once", f"{ref.id.hex()[:12]} is put out twice")
+            output[ref.id] = None
+            self.final_ns.setdefault((ref.id, one.author), now_ns)
+            place = self._places.get(ref.id)
+            if place is None:
+                continue
+            if place in slots:
+                raise CheckFailed("I3 once", f"two blocks of slot {place} are put out")
+            slots[place] = None
+
+    def _get_node(self, one: Validator) -> int:
+        return one.context.index
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def has_output(self, one: Validator, vertex_id: bytes) -> bool:
+        """Whether a validator has put out a vertex in its present life."""
+        return vertex_id in self._output.get((self._get_node(one), one.life), {})
+
+    def get_height(self, one: Validator) -> int:
+        """How many commits a validator has handed out in its present life."""
+        return self._heights.get((self._get_node(one), one.life), 0)
+
+    def check_end(self) -> None:
+        """What can only be seen when all is over."""
+        for one in self._mesh.honest:
+            pending = one.ordering.list_pending()
+            if len(pending) > UNDECIDED_MAX:
+                raise CheckFailed("I13 bounded", f"{len(pending)} slots are undecided")
+            if self._mesh.options.reputation_window == 0:
+                for decision in pending:
+                    if decision.status != Status.UNDECIDED:
+                        self._check_slot(decision)
+        self._check_all_output()
+
+    def _check_all_output(self) -> None:
+        """I9: every honest block far enough below is put out everywhere, or fell below."""
+        for one in self._mesh.honest:
+            reached = one.ordering.cursor.round - 2 * len(self._mesh.committee) - 10
+            for (author, round_), block_id in self.made.items():
+                if one.ordering.horizon < round_ < reached and not self.has_output(one, block_id):
+                    raise CheckFailed("I9 output", f"({author}, {round_}) is lost at {one.author}")
+
+
+def compute_quorum(profile: str, stake: int) -> int:
+    """The stake that a round needs, by the definition of each profile."""
+    if profile == "bft3":
+        return next(quorum for quorum in range(stake + 1) if 3 * quorum > 2 * stake)
+    if profile == "cft":
+        return next(quorum for quorum in range(stake + 1) if 2 * quorum > stake)
+    return stake - (stake - 1) // 5

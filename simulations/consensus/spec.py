@@ -1,0 +1,132 @@
+"""A run of a committee as data, and how one is drawn from a seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from consensus.protocol import ProfileName, make_profile
+from simulations.consensus.liars import LIARS
+from simulations.streams import Streams
+
+if TYPE_CHECKING:
+    import random
+
+PROFILES: Final[tuple[ProfileName, ...]] = ("bft3", "bft5", "cft")
+MEMBERS_MAX: Final = 10
+ROUNDS_MIN: Final = 30
+KINDS_MIN: Final = 3
+FIRST_MS: Final = 200
+COUNT_MAX: Final = 4
+LAST_MEAN_MS: Final = 700
+MOMENTS: Final = ("", "before_write", "after_write")
+HONEST_KINDS: Final = ("crash", "cut", "clog", "loss", "double", "clock")
+"""What happens to those who do as they should; every other kind is a way of lying."""
+LYING_KINDS: Final = ("twins", *LIARS)
+UNEQUAL_SHARE: Final = 0.2
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that goes wrong, from `at_ms` for `for_ms`; lies last from start to end."""
+
+    kind: str
+    at_ms: int = 0
+    for_ms: int = 0
+    node: int = 0
+    """Whom it strikes; of a cut, the nodes of one side as bits."""
+    amount: int = 0
+    """Which moment of a crash; milliseconds of a clock; percent of a loss."""
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """One run; equal specs give equal digests."""
+
+    seed: int
+    stakes: tuple[int, ...]
+    profile: ProfileName = "bft3"
+    leaders_per_round: int = 1
+    reputation_window: int = 0
+    drained: bool = False
+    write_ms: int = 0
+    median_ms: int = 20
+    sigma: float = 0.1
+    leader_timeout_ms: int = 400
+    safety_ms: int = 3_000
+    """How long things go wrong."""
+    heal_ms: int = 60_000
+    """How soon after that everything must be ordered everywhere."""
+    mutant: str = ""
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of fault, each once."""
+        return tuple(sorted({fault.kind for fault in self.faults}))
+
+
+def draw_spec(seed: int, *, mutant: str = "") -> Spec:
+    """The run that a seed stands for."""
+    stream = Streams(seed).get("consensus")
+    members = stream.randint(1, MEMBERS_MAX)
+    stakes = [1] * members
+    if stream.random() < UNEQUAL_SHARE:
+        stakes = [stream.randint(1, 4) for _ in range(members)]
+    profile = stream.choice(PROFILES)
+    safety_ms = stream.randrange(1_500, 4_000)
+    return Spec(
+        seed=seed,
+        stakes=tuple(stakes),
+        profile=profile,
+        leaders_per_round=stream.choice((1, 1, 1, 2, min(3, members))),
+        reputation_window=stream.choice((0, 0, 5, 20)),
+        drained=stream.random() < 0.5,
+        write_ms=stream.choice((0, 2, 10)),
+        median_ms=stream.choice((5, 20, 60)),
+        sigma=stream.choice((0.0, 0.1, 0.5)),
+        leader_timeout_ms=stream.choice((200, 400)),
+        safety_ms=safety_ms,
+        mutant=mutant,
+        faults=_draw_faults(stream, stakes, profile, safety_ms),
+    )
+
+
+def _draw_faults(
+    stream: random.Random, stakes: list[int], profile: ProfileName, safety_ms: int
+) -> tuple[Fault, ...]:
+    liars = _draw_liars(stream, stakes, profile)
+    kinds = [kind for kind in HONEST_KINDS if stream.random() < 0.5]
+    lying = [stream.choice(LYING_KINDS) for _ in liars]
+    while len({*kinds, *lying}) < KINDS_MIN:
+        kinds = sorted({*kinds, stream.choice(HONEST_KINDS)})
+    faults = [Fault(kind, node=liar) for kind, liar in zip(lying, liars, strict=True)]
+    for kind in kinds:
+        count = stream.randint(1, COUNT_MAX)
+        faults += [_draw_fault(stream, kind, len(stakes), safety_ms) for _ in range(count)]
+    return tuple(faults)
+
+
+def _draw_liars(stream: random.Random, stakes: list[int], profile: ProfileName) -> list[int]:
+    """Authors whose stake together is no more than the profile bears; two in three runs have all."""
+    left = make_profile(profile, sum(stakes)).byzantine
+    liars = []
+    for author in stream.sample(range(len(stakes)), len(stakes)):
+        if stakes[author] <= left and stream.random() < 2 / 3:
+            left -= stakes[author]
+            liars.append(author)
+    return liars
+
+
+def _draw_fault(stream: random.Random, kind: str, members: int, safety_ms: int) -> Fault:
+    at_ms = stream.randrange(FIRST_MS, safety_ms)
+    for_ms = min(int(stream.expovariate(1 / LAST_MEAN_MS)) + 20, safety_ms - at_ms)
+    node, amount = stream.randrange(members), 0
+    if kind == "cut":
+        node = stream.randrange(1 << members)
+    elif kind == "crash":
+        amount = stream.randrange(len(MOMENTS))
+    elif kind == "clock":
+        amount = stream.choice((-3_000, -200, 200, 3_000))
+    elif kind in {"loss", "double"}:
+        amount = stream.choice((5, 20, 50))
+    return Fault(kind, at_ms, for_ms, node, amount)
