@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from dag.ranges import RangeIndex
 from dag.types import LANE_SPEECH, Ref
 from dag.vertex import SignedVertex
 
@@ -73,6 +74,8 @@ class Index:
         self._last: dict[tuple[bytes, int], Entry] = {}
         self._lamports: list[int] = []
         self._by_lamport: dict[int, list[bytes]] = {}
+        self.ranges: Final = RangeIndex()
+        """The same vertices, to compare with another store range by range."""
         self._admitted = 0
         self._horizon = 0
 
@@ -135,6 +138,7 @@ class Index:
                 parent.speech_children += 1
         entries[vertex_id] = entry
         self._admitted += 1
+        self.ranges.add(entry.ref)
         bucket = self._by_lamport.get(lamport)
         if bucket is None:
             self._by_lamport[lamport] = [vertex_id]
@@ -244,6 +248,7 @@ class Index:
 
     def _forget(self, entry: Entry) -> None:
         del self._entries[entry.ref.id]
+        self.ranges.discard(entry.ref)
         forked = self._forked_slots.get(entry.slot)
         if forked is None:
             del self._slots[entry.slot]

@@ -8,6 +8,7 @@ moment old only sends a vertex the longer way, by the core's own look-up.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from dag.authors import find_keys
 from dag.errors import MalformedMessage, MessageTooLarge, WrongNetwork
 from dag.identity import verify_vertex
+from dag.ranges import CUT_REF_BYTES, END, FINGERPRINT_BYTES, LEAF_REFS_MAX, split_cut_refs
 from dag.types import COUNTER_MAX, ID_BYTES
 from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.inputs import Candidate, Checked, Standing, Vertices
@@ -26,6 +28,8 @@ from meshnode.core.messages import (
     IDS_MAX,
     MODELS_MAX,
     PEERS_MAX,
+    RANGES_ANSWERED_MAX,
+    RANGES_ASKED_MAX,
     TEXT_MAX,
     Advert,
     Credentials,
@@ -48,6 +52,7 @@ from meshnode.core.messages import (
     Proof,
     Prune,
     Push,
+    Ranges,
     Shuffle,
     ShuffleReply,
 )
@@ -183,7 +188,8 @@ def _check_limits(
     | Shuffle
     | ShuffleReply
     | Graft
-    | Prune,
+    | Prune
+    | Ranges,
 ) -> None:
     match message:
         case IHave():
@@ -197,7 +203,7 @@ def _check_limits(
             _check_digest(message.digest)
         case Get():
             _check_counters(message.request)
-            _check_ids("requested ids", message.ids, GET_IDS_MAX)
+            _check_names("requested ids", message.ids, GET_IDS_MAX)
         case GetProfiles():
             _check_counters(message.request)
             _check_ids("requested authors", message.authors, GET_IDS_MAX)
@@ -216,6 +222,8 @@ def _check_limits(
             _check_texts(message.reason)
         case Disconnect() | Shuffle() | ShuffleReply():
             _check_ids("suggested members", message.peers, PEERS_MAX)
+        case Ranges():
+            _check_ranges(message)
         case Neighbour() | Graft() | Prune():
             pass
         case _:
@@ -232,6 +240,13 @@ def _check_ids(what: str, ids: tuple[bytes, ...], count_max: int) -> None:
     for item in ids:
         if len(item) != ID_BYTES:
             raise MalformedMessage(f"{what} have {ID_BYTES} bytes each")
+
+
+def _check_names(what: str, names: tuple[bytes, ...], count_max: int) -> None:
+    """Ids, or the cut references by which RANGES names them."""
+    _check_count(what, len(names), count_max)
+    if any(len(name) not in (ID_BYTES, CUT_REF_BYTES) for name in names):
+        raise MalformedMessage(f"{what} have {ID_BYTES} bytes each, or {CUT_REF_BYTES} when cut")
 
 
 def _check_counters(*values: int) -> None:
@@ -255,7 +270,7 @@ def _check_items(items: Items) -> None:
     _check_counters(items.request, items.pruned_commit)
     if items.request == 0:
         raise MalformedMessage("an answer names its request")
-    _check_ids("missing ids", items.missing, IDS_MAX)
+    _check_names("missing ids", items.missing, IDS_MAX)
 
 
 def _check_heads(heads: Heads) -> None:
@@ -264,8 +279,35 @@ def _check_heads(heads: Heads) -> None:
     for ref in heads.heads:
         if len(ref.id) != ID_BYTES or not 1 <= ref.lamport <= COUNTER_MAX:
             raise MalformedMessage("a head is a lamport from 1 and a 32-byte id")
-    if any(left >= right for left, right in zip(heads.heads, heads.heads[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(heads.heads)):
         raise MalformedMessage("heads ascend")
+
+
+def _check_ranges(message: Ranges) -> None:
+    _check_counters(message.session)
+    count_max = RANGES_ANSWERED_MAX if message.answer else RANGES_ASKED_MAX
+    _check_count("ranges", len(message.ranges), count_max)
+    _check_count("bound", len(message.lower), CUT_REF_BYTES)
+    lower = message.lower
+    for item in message.ranges:
+        _check_count("bound", len(item.upper), CUT_REF_BYTES)
+        if not lower < item.upper <= END:
+            raise MalformedMessage("bounds of ranges ascend")
+        if item.data is not None and len(item.data) != FINGERPRINT_BYTES:
+            if not message.answer:
+                raise MalformedMessage(f"a fingerprint has {FINGERPRINT_BYTES} bytes")
+            _check_cut_refs(lower, item.data, item.upper)
+        lower = item.upper
+
+
+def _check_cut_refs(lower: bytes, data: bytes, upper: bytes) -> None:
+    _check_count("range", len(data), LEAF_REFS_MAX * CUT_REF_BYTES)
+    if len(data) % CUT_REF_BYTES:
+        raise MalformedMessage(f"a cut reference has {CUT_REF_BYTES} bytes")
+    refs = split_cut_refs(data)
+    ascend = all(left < right for left, right in pairwise(refs))
+    if not ascend or (refs and not lower <= refs[0] <= refs[-1] < upper):
+        raise MalformedMessage("cut references ascend within their range")
 
 
 def _check_hello(hello: Hello) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, assert_never
 
 from dag.errors import Offence
+from dag.ranges import CUT_REF_BYTES
 from dag.types import LANES
 from meshnode.core.messages import Get, GetLast, GetProfiles
 
 if TYPE_CHECKING:
     from dag.authors import AuthorRegistry
     from dag.index import Index
+    from dag.types import Ref
     from meshnode.core.outbox import Outbox
     from meshnode.core.requests import Offend
 
@@ -57,13 +59,19 @@ class Answers:
         held = []
         missing = []
         for vertex_id in message.ids:
-            entry = self._index.get(vertex_id)
-            if entry is None:
+            ref = self._find(vertex_id)
+            if ref is None:
                 missing.append(vertex_id)
             else:
-                held.append(entry.ref)
+                held.append(ref)
         ids = tuple([ref.id for ref in sorted(held)])
         self._outbox.send_stored(peer, message.request, ids, tuple(missing))
+
+    def _find(self, name: bytes) -> Ref | None:
+        if len(name) == CUT_REF_BYTES:
+            return self._index.ranges.find(name)
+        entry = self._index.get(name)
+        return None if entry is None else entry.ref
 
     def _on_get_profiles(self, peer: str, message: GetProfiles) -> None:
         found = []

@@ -1,6 +1,7 @@
 """Fetching vertices by id: from whom, when, and from whom next.
 
-Whoever announced an id, or sent a vertex above it, holds it and must serve it.
+Whoever announced an id, or sent a vertex above it, holds it and must serve it. Ids that RANGES found
+are cut references until the vertices come.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dag.errors import Offence
+from dag.ranges import cut_ref
 from meshnode.core.messages import GET_IDS_MAX, Get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dag.types import Ref
     from meshnode.core.inputs import Vertices
     from meshnode.core.outbox import Outbox
     from meshnode.core.requests import Offend, Request, Requests
@@ -88,10 +91,15 @@ class Fetching:
         is_full = len(self._wants) >= limits.walk_ids_max
         return not is_full and self._named.get(peer, 0) < limits.walk_ids_per_peer_max
 
-    def is_asked(self, peer: str, vertex_id: bytes) -> bool:
-        """Whether an id is being fetched from a peer."""
-        want = self._wants.get(vertex_id)
-        return want is not None and want.asked == peer
+    def get_name(self, ref: Ref) -> bytes:
+        """The name under which a vertex is wanted: its cut reference where that is, else its id."""
+        cut = cut_ref(ref)
+        return cut if cut in self._wants else ref.id
+
+    def is_asked(self, peer: str, ref: Ref) -> bool:
+        """Whether a vertex is being fetched from a peer."""
+        wants = (self._wants.get(ref.id), self._wants.get(cut_ref(ref)))
+        return any(want is not None and want.asked == peer for want in wants)
 
     def tick(self, now_ms: int) -> None:
         """Ask for what is due."""
@@ -143,6 +151,7 @@ class Fetching:
     def _on_answer(self, now_ms: int, request: Request, message: Vertices) -> None:
         for candidate in message.candidates:
             self._forget(candidate.signed.id)
+            self._forget(cut_ref(candidate.signed.ref))
         if any(vertex_id in request.ids for vertex_id in message.missing):
             detail = "it does not serve what it announced"
             self._offend(now_ms, request.peer, Offence.NOT_SERVED, detail)

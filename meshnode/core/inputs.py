@@ -26,6 +26,7 @@ from meshnode.core.messages import (
     Pong,
     Proof,
     Prune,
+    Ranges,
     Shuffle,
     ShuffleReply,
 )
@@ -82,6 +83,7 @@ Checked = (
     | ShuffleReply
     | Graft
     | Prune
+    | Ranges
     | Vertices
 )
 """A message as the core sees it: within limits, its vertices checked."""

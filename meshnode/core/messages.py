@@ -26,6 +26,9 @@ TEXT_MAX: Final = 256
 ADDRESSES_MAX: Final = 8
 PEERS_MAX: Final = 8
 """Members one message may suggest as neighbours."""
+RANGES_ASKED_MAX: Final = 512
+"""Ranges in a question of RANGES: each costs the other side a fingerprint."""
+RANGES_ANSWERED_MAX: Final = 2_048
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -108,6 +111,7 @@ class Get(_Wire, frozen=True, tag=10):
 
     request: int
     ids: tuple[bytes, ...]
+    """Ids, or cut references of 24 bytes where no more is known."""
 
 
 class GetProfiles(_Wire, frozen=True, tag=11):
@@ -145,6 +149,9 @@ class Heads(_Wire, frozen=True, tag=14):
     digest: Digest
     reply: bool
     """Whether the sender wants the receiver's heads in return."""
+    lacks: bool = False
+    """Whether the sender lacks some of what the HEADS named that this answers. Where the other side
+    lacks something too, it asks with RANGES; where not, it sends what is lacking."""
 
 
 class ModelAdvert(_Wire, frozen=True):
@@ -207,6 +214,32 @@ class Prune(_Wire, frozen=True, tag=22):
     """From now on both sides announce over this connection, and push only what is their own."""
 
 
+class Range(_Wire, frozen=True):
+    """What a store holds from where the range before ended to below `upper`."""
+
+    upper: bytes
+    data: bytes | None
+    """A fingerprint of 16 bytes; in answers also cut references of 24 bytes each, ascending, that
+    name all there is. None where both sides hold the same, or where nothing is asked."""
+
+
+class Ranges(_Wire, frozen=True, tag=23):
+    """Ranges of the sender's store. A question is answered from what it says, nothing is remembered.
+
+    Where fingerprints are equal, so are the ranges; a small range is answered with what it holds, a
+    larger one with the fingerprints of its parts. Whoever asked continues where those differ. An
+    answer may end before the question does, and one without ranges found no difference.
+    """
+
+    session: int
+    """Chosen by whoever asks, and repeated in the answer."""
+    answer: bool
+    lower: bytes
+    """Where the first range begins. A bound is the beginning of a key: a lamport in 8 bytes, then the
+    id."""
+    ranges: tuple[Range, ...]
+
+
 Message = (
     Hello
     | Credentials
@@ -229,6 +262,7 @@ Message = (
     | ShuffleReply
     | Graft
     | Prune
+    | Ranges
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

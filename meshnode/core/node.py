@@ -137,7 +137,7 @@ class Node:
             limits,
             store.is_needed,
             offend=self.offend,
-            on_unserved=self._overlay.on_withheld,
+            on_unserved=self._on_unserved,
         )
         self._wants = Wants(
             outbox,
@@ -167,6 +167,7 @@ class Node:
             timing=timing,
             is_needed=store.is_needed,
             on_silent=self._overlay.on_withheld,
+            offend=self.offend,
         )
 
     def _build_speech(self, entropy: Entropy) -> None:
@@ -453,9 +454,15 @@ class Node:
         that was fetched are not: there the walk goes on at once.
         """
         if self._peers.is_ready(source):
-            fetched = self._fetching.is_asked(source, signed.id)
+            fetching = self._fetching
+            fetched = fetching.is_asked(source, signed.ref)
             wait_ms = 0 if fetched else self._settings.timing.pull_after_ms
-            self._fetching.want(source, [ref.id for ref in missing], now_ms + wait_ms)
+            fetching.want(source, [fetching.get_name(ref) for ref in missing], now_ms + wait_ms)
+
+    def _on_unserved(self, now_ms: int, peer: str) -> None:
+        """A peer left a GET open."""
+        self._overlay.on_withheld(now_ms, peer)
+        self._reconciliation.on_unserved(now_ms, peer)
 
     def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
         """A vertex waits for its author's profile: its sender must hold it."""

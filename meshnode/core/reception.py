@@ -20,6 +20,7 @@ from meshnode.core.messages import (
     Neighbour,
     Pong,
     Prune,
+    Ranges,
     Shuffle,
     ShuffleReply,
 )
@@ -75,6 +76,8 @@ class Reception:
                 self._reconciliation.on_digest(now_ms, link.peer, message.digest)
             case Heads():
                 self._reconciliation.on_heads(now_ms, link.peer, message)
+            case Ranges():
+                self._reconciliation.on_ranges(now_ms, link.peer, message)
             case Neighbour() | Disconnect() | Shuffle() | ShuffleReply():
                 self._overlay.on_message(now_ms, link, message)
             case Graft() | Prune():

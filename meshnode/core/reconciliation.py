@@ -2,12 +2,13 @@
 
     DIGEST     what I hold, in 48 bytes; regularly, in every PONG, and at once on a new connection
     HEADS      sent by whoever seems to be behind; answered with HEADS
-    PUSH       whoever receives HEADS sends what lies above the heads it knows and below its own
-    GET        where that leads to nothing, the heads are fetched, and their parents after them
+    PUSH       who knows all that HEADS names sends what lies above it and below its own heads
+    RANGES     where both sides lack something, whoever asked finds out what
+    GET        fetches that; and where all this leads to nothing, the heads, and their parents after
 
 Stores are ancestor-closed, so knowing one vertex of the other side means knowing that it holds all
-below; HEADS therefore carries, beside the heads, a few vertices at ever wider distances below. That
-way two sides that both have news need no walk: each finds a common vertex and sends what is above.
+below; HEADS therefore carries, beside the heads, a few vertices at ever wider distances below. Where
+ranges may not be compared, what lies above the known ones is sent.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dag.heads import compute_heads_digest
-from meshnode.core.messages import HEADS_MAX, Digest, Heads
+from meshnode.core.messages import HEADS_MAX, Digest, Heads, Ranges
+from meshnode.core.range_answers import RangeAnswers
+from meshnode.core.range_sync import RangeSync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dag.intake import Intake
     from dag.types import Ref
     from meshnode.core.fetching import Fetching
     from meshnode.core.outbox import Outbox
     from meshnode.core.peers import Peers
+    from meshnode.core.requests import Offend
     from meshnode.core.settings import Timing
 
 TRANSFER_IDS_MAX: Final = 16_384
@@ -37,8 +41,7 @@ HISTORY_STEPS: Final = 8
 LAG_FACTOR: Final = 5
 """A push to a peer that lags takes at most so many times as long as one to a peer that does not."""
 WALK_AT_ONCE_MAX: Final = 64
-"""A store of so few vertices is fetched at once where nothing in common is known. Of a larger one
-the other side sends what is missing, if it knows but one vertex of this side."""
+"""Where neither side holds more and nothing in common is known, all heads are fetched at once."""
 PATIENCE_MS: Final = 10_000
 """Whoever is ahead waits this long for the other side to ask; whoever is behind waits this long
 while vertices keep arriving, because what it lacks is most likely among them."""
@@ -50,6 +53,8 @@ class _Side:
 
     fresh: bool = True
     """No HEADS were exchanged on this connection."""
+    is_new: bool = False
+    """Those that came last were the first on this connection: nothing is under way to this peer."""
     digest: Digest | None = None
     unequal_ms: int = -1
     """Since when digests differ, -1 while they are equal."""
@@ -75,6 +80,7 @@ class Reconciliation:
         timing: Timing,
         is_needed: Callable[[bytes], bool],
         on_silent: Callable[[int, str], None],
+        offend: Offend,
     ) -> None:
         self._outbox = outbox
         self._peers = peers
@@ -84,6 +90,16 @@ class Reconciliation:
         self._timing = timing
         self._is_needed = is_needed
         self._on_silent = on_silent
+        self._range_answers = RangeAnswers(outbox, intake.index, offend)
+        self._range_sync = RangeSync(
+            outbox,
+            intake.index,
+            fetching,
+            answer_ms=timing.get_ms,
+            is_needed=is_needed,
+            push=self._send_lacked,
+            offend=offend,
+        )
         self._sides: dict[str, _Side] = {}
         self._session = ""
         """The peer this node is catching up from."""
@@ -139,6 +155,8 @@ class Reconciliation:
     def drop_peer(self, peer: str) -> None:
         """A connection has ended."""
         self._sides.pop(peer, None)
+        self._range_answers.drop_peer(peer)
+        self._range_sync.drop_peer(peer)
         self._is_due_known = False
         if self._session == peer:
             self._session = ""
@@ -160,6 +178,7 @@ class Reconciliation:
             side.unequal_ms = -1
             side.rounds = 0
             side.fresh = False
+            self._range_sync.note_equal(peer)
             if self._session == peer:
                 self._session = ""
         elif side.unequal_ms < 0:
@@ -167,36 +186,79 @@ class Reconciliation:
         self.tick(now_ms)
 
     def on_heads(self, now_ms: int, peer: str, message: Heads) -> None:
-        """Answer HEADS; send what lies above what the peer holds, fetch what cannot be placed."""
+        """Answer HEADS; send what the peer lacks, find out or fetch what this node lacks."""
         side = self._sides[peer]
-        fresh, side.fresh = side.fresh, False
+        side.is_new, side.fresh = side.fresh, False
         side.awaited = False
         self._is_due_known = False
+        unknown = self._index.find_missing(message.heads)
         known = [ref.id for ref in message.heads if ref.id in self._index]
-        unknown = [ref.id for ref in message.heads if self._is_needed(ref.id)]
         if message.reply:
-            self._outbox.send((peer,), self._make_heads(reply=False))
-        if known or not message.heads:
-            self._send_missing(now_ms, peer, known, message.digest.count, fresh=fresh)
-        small = not known and message.digest.count <= WALK_AT_ONCE_MAX
-        if unknown and (small or side.rounds >= WALK_AFTER_ROUNDS):
-            self._fetching.want(peer, unknown, now_ms)
+            self._outbox.send((peer,), self._make_heads(reply=False, lacks=bool(unknown)))
+        if unknown:
+            self._close_gap(now_ms, peer, message, known, unknown)
+        else:
+            self._send_missing(now_ms, peer, known, message.digest.count)
         self.on_digest(now_ms, peer, message.digest)
 
-    def _send_missing(
-        self, now_ms: int, peer: str, known: list[bytes], theirs: int, *, fresh: bool
+    def _close_gap(
+        self, now_ms: int, peer: str, message: Heads, known: list[bytes], unknown: tuple[Ref, ...]
     ) -> None:
-        """Send what the peer lacks, but for what is under way to it anyhow."""
+        """This node lacks something. Where the peer does too, whoever asked compares ranges."""
+        small = not known and max(message.digest.count, len(self._index)) <= WALK_AT_ONCE_MAX
+        walk = small or self._sides[peer].rounds >= WALK_AFTER_ROUNDS
+        if message.lacks and not message.reply:
+            if not walk and self._range_sync.start(now_ms, peer, unknown):
+                self._extend(now_ms, peer)
+                return
+            walk = True
+            if known:
+                self._send_missing(now_ms, peer, known, message.digest.count)
+        if walk:
+            needed = [ref.id for ref in unknown if self._is_needed(ref.id)]
+            self._fetching.want(peer, needed, now_ms)
+
+    def _extend(self, now_ms: int, peer: str) -> None:
+        """More is to come of an exchange."""
+        self._is_due_known = False
+        if self._session == peer:
+            self._stalled_ms = now_ms + self._timing.get_ms
+
+    def on_ranges(self, now_ms: int, peer: str, message: Ranges) -> None:
+        """Answer RANGES, or take an answer."""
+        if not message.answer:
+            self._range_answers.on_question(now_ms, peer, message)
+        elif self._range_sync.on_answer(now_ms, peer, message):
+            self._extend(now_ms, peer)
+
+    def on_unserved(self, now_ms: int, peer: str) -> None:
+        """A peer left a GET open."""
+        self._range_sync.on_unserved(now_ms, peer)
+
+    def _send_missing(self, now_ms: int, peer: str, known: list[bytes], theirs: int) -> None:
+        """Send what lies above what the peer holds."""
         side = self._sides[peer]
         if side.sent_ms >= 0 and now_ms - side.sent_ms < self._timing.unequal_ms:
             return
         side.sent_ms = now_ms
-        index = self._index
-        lacking = index.collect_ancestors(
+        lacking = self._index.collect_ancestors(
             [ref.id for ref in self.heads], exclude=known, count_max=TRANSFER_IDS_MAX
         )
-        settled = len(index) if fresh else self._get_settled(now_ms, theirs)
-        ids = [ref.id for ref in lacking if self._get_position(ref.id) < settled]
+        self._send_settled(now_ms, peer, lacking, theirs)
+
+    def _send_lacked(self, now_ms: int, peer: str, lacked: Iterable[Ref]) -> None:
+        """Send what the ranges of a peer lack."""
+        side = self._sides[peer]
+        assert side.digest is not None, "it came with the HEADS"
+        side.sent_ms = now_ms
+        held = sorted([ref for ref in lacked if ref.id in self._index])
+        self._send_settled(now_ms, peer, held, side.digest.count)
+
+    def _send_settled(self, now_ms: int, peer: str, refs: Iterable[Ref], theirs: int) -> None:
+        """Send vertices, but for what is under way to the peer anyhow."""
+        is_new = self._sides[peer].is_new
+        settled = len(self._index) if is_new else self._get_settled(now_ms, theirs)
+        ids = [ref.id for ref in refs if self._get_position(ref.id) < settled]
         if ids:
             self._outbox.send_stored(peer, 0, tuple(ids))
 
@@ -225,7 +287,7 @@ class Reconciliation:
         assert entry is not None, "the walk gives what is held"
         return entry.position
 
-    def _make_heads(self, *, reply: bool) -> Heads:
+    def _make_heads(self, *, reply: bool, lacks: bool = False) -> Heads:
         refs = {ref.id: ref for ref in self.heads[-HEADS_MAX // 2 :]}
         distance = 1
         lamport = self._index.lamport_max - distance
@@ -234,7 +296,7 @@ class Reconciliation:
             refs[ref.id] = ref
             distance *= 2
             lamport -= distance
-        return Heads(tuple(sorted(refs.values())), self.digest, reply)
+        return Heads(tuple(sorted(refs.values())), self.digest, reply, lacks)
 
     def tick(self, now_ms: int) -> None:
         """Compare, ask, and tell, as far as it is due."""
@@ -243,6 +305,7 @@ class Reconciliation:
             return
         self._is_due_known = False
         self._tell(now_ms)
+        self._range_sync.tick(now_ms)
         if self._session:
             if now_ms < self._stalled_ms:
                 return
@@ -324,7 +387,8 @@ class Reconciliation:
         return self._due_ms
 
     def _find_deadline(self) -> int | None:
-        deadlines = [due_ms for due_ms in (self._get_tell_due(),) if due_ms is not None]
+        told_ms, answered_ms = self._get_tell_due(), self._range_sync.next_deadline()
+        deadlines = [due_ms for due_ms in (told_ms, answered_ms) if due_ms is not None]
         if self._session:
             deadlines.append(self._stalled_ms)
         else:

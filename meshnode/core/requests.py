@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dag.errors import Offence
+from dag.ranges import cut_ref
 from meshnode.core.inputs import Vertices
 from meshnode.core.outbox import Outbox
 
@@ -99,6 +100,7 @@ class Requests:
             return
         for candidate in message.candidates:
             request.ids.pop(candidate.signed.id, None)
+            request.ids.pop(cut_ref(candidate.signed.ref), None)
         request.on_answer(now_ms, request, message)
         if message.last:
             self._open.pop(request.number, None)

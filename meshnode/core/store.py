@@ -8,6 +8,7 @@ from dag.authors import Fork
 from dag.errors import InvalidMessage, Offence
 from dag.identity import VerifiedVertex, trust_stored
 from dag.intake import Admitted, Quarantined, UnknownAuthor
+from dag.ranges import CUT_REF_BYTES
 from meshnode.core.effects import StoreVertex
 from meshnode.core.events import VertexAdmitted
 from meshnode.core.inputs import Candidate, Standing
@@ -53,8 +54,14 @@ class Store:
         return vertex_id in self._intake.index
 
     def is_needed(self, vertex_id: bytes) -> bool:
-        """Whether a vertex is neither stored nor waiting for its parents."""
-        return vertex_id not in self._intake.index and vertex_id not in self._intake.quarantine
+        """Whether a vertex is neither stored nor waiting for its parents.
+
+        One that is named by a cut reference may be fetched although it waits.
+        """
+        index = self._intake.index
+        if len(vertex_id) == CUT_REF_BYTES:
+            return index.ranges.find(vertex_id) is None
+        return vertex_id not in index and vertex_id not in self._intake.quarantine
 
     def is_ripe(self, now_ms: int, signed: SignedVertex) -> bool:
         """Whether a vertex can be decided on at once: it neither waits nor is held."""
