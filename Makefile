@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz sweep mutants hostile kill9 connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -65,6 +65,11 @@ fuzz: ## A long campaign that resumes: make fuzz SEEDS=10000 ARGS='--first-seed 
 	@$(bin)/python -m simulations fuzz --seeds $(SEEDS) --results fuzz.jsonl $(ARGS)
 
 SCENARIO ?= reach
+picture: extras := --extra research
+picture: ## Simulate a published curve again and draw it: make picture ARGS=--open
+	@$(call sync,--no-dev --inexact)
+	@$(bin)/python -m simulations run $(SCENARIO) $(ARGS)
+
 sweep: ## Run a scenario's whole grid and draw it: make sweep SCENARIO=coverage ARGS='--seeds 20'
 	@$(call sync)
 	@$(bin)/python -m simulations sweep $(SCENARIO) $(ARGS)
