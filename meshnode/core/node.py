@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-import msgspec
-
 from dag.authors import Fork, is_first_profile
 from dag.bodies import PROFILE_DECODER
 from dag.errors import Offence
@@ -50,13 +48,15 @@ from meshnode.core.outbox import Outbox
 from meshnode.core.overlay import ANCHORS_KEY, Overlay
 from meshnode.core.peers import Peers
 from meshnode.core.plumtree import Plumtree
+from meshnode.core.proposing import Proposing
 from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
 from meshnode.core.reception import Reception
 from meshnode.core.reconciliation import Reconciliation
 from meshnode.core.replica import HEAD_KEY, Replica, StateMachine
 from meshnode.core.requests import Requests
+from meshnode.core.showing import Showing
 from meshnode.core.store import Store
-from meshnode.core.views import NodeSummary, NodeView, show_peer
+from meshnode.core.views import NodeSummary, NodeView
 from meshnode.core.wants import Wants
 from meshnode.errors import CommandRejected
 
@@ -181,6 +181,14 @@ class Node:
             admit=store.admit_own,
             on_credentials=self._peers.set_credentials,
         )
+        self._proposing = Proposing(
+            settings,
+            intake=intake,
+            outbox=outbox,
+            requests=self._requests,
+            replica=self._replica,
+            admit=store.admit_own,
+        )
         self._reception = Reception(
             store=store,
             authors=intake.authors,
@@ -193,6 +201,18 @@ class Node:
             adverts=self._adverts,
         )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
+        self._showing = Showing(
+            settings.author,
+            intake=intake,
+            peers=self._peers,
+            membership=self._membership,
+            wants=self._wants,
+            fetching=self._fetching,
+            reconciliation=self._reconciliation,
+            publishing=self._publishing,
+            replica=self._replica,
+            proposing=self._proposing,
+        )
         self._deadlines = (
             self._peers.next_deadline,
             self._requests.next_deadline,
@@ -203,12 +223,14 @@ class Node:
             self._overlay.next_deadline,
             self._publishing.next_deadline,
             self._forks.next_deadline,
+            self._proposing.next_deadline,
             self._store.next_deadline,
         )
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
-        self._replica.restore(signed)
+        step = self._replica.restore(signed)
+        self._proposing.follow(0, step.block, step.commits, made_here=False)
         if signed.vertex.author == self._settings.author:
             self._publishing.note_own(signed)
         if signed.vertex.kind == Kind.EVIDENCE:
@@ -359,6 +381,7 @@ class Node:
     def _finish(self, now_ms: int) -> list[Effect]:
         self._wants.flush(now_ms)
         self._fetching.tick(now_ms)
+        self._proposing.tick(now_ms)
         return self._outbox.take()
 
     # --- commands -------------------------------------------------------------------------------
@@ -401,6 +424,7 @@ class Node:
         self._adverts.on_ready(link.peer)
         self._reconciliation.add_peer(now_ms, link.peer)
         self._publishing.on_ready(now_ms, link.peer)
+        self._proposing.on_ready(now_ms, link, self._peers.ready)
 
     def on_early(self, now_ms: int, link: Link, message: Checked) -> None:
         """A message that came while its sender's PROOF was verified."""
@@ -408,6 +432,7 @@ class Node:
 
     def on_lost(self, now_ms: int, link: Link) -> None:
         """A connection that was ready has ended."""
+        self._proposing.on_lost(now_ms, link, self._peers.ready)
         self._overlay.gone(link.peer)
         self._fetching.drop_peer(link.peer)
         self._requests.drop_peer(now_ms, link.peer)
@@ -420,7 +445,8 @@ class Node:
         """A vertex is stored."""
         vertex = signed.vertex
         self._reconciliation.changed(now_ms)
-        self._replica.on_admitted(signed)
+        step = self._replica.on_admitted(signed)
+        self._proposing.follow(now_ms, step.block, step.commits, made_here=made_here)
         if made_here:
             self._publishing.note_own(signed)
             self._dissemination.push(now_ms, signed)
@@ -473,31 +499,8 @@ class Node:
 
     def summarise(self) -> NodeSummary:
         """The figures of this moment."""
-        intake = self._intake
-        return NodeSummary(
-            vertices=len(intake.index),
-            heads_digest=self._reconciliation.digest.heads,
-            lamport=intake.index.lamport_max,
-            ready=self._peers.ready_count,
-            quarantined=len(intake.quarantine),
-            quarantined_bytes=intake.quarantine.size_bytes,
-            held=intake.held_count,
-            unknown_authors=len(self._wants),
-            fetching=len(self._fetching),
-            forks=intake.forks,
-            speech=self._publishing.speech.value,
-            publications_queued=self._publishing.queued,
-        )
+        return self._showing.summarise()
 
     def view(self) -> NodeView:
         """A picture of this moment."""
-        return NodeView(
-            **msgspec.structs.asdict(self.summarise()),
-            author=self._settings.author,
-            network=self._network,
-            peers=tuple(show_peer(link) for link in self._peers.ready),
-            members=tuple(self._intake.authors),
-            heads=self._reconciliation.heads,
-            offences={offence.value: count for offence, count in self._peers.offences.items()},
-            alone=self._membership.alone,
-        )
+        return self._showing.view()

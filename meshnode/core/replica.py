@@ -8,13 +8,14 @@ fold all of them, and the application hears of those it has not been told.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from consensus.block import Block
 from consensus.commits import CommitHead
 from consensus.committee import Committee, make_first_committee
 from consensus.errors import BrokenFaultBound
 from consensus.leader import LeaderSchedule, make_schedule
-from consensus.ordering import Accepted, Ordering, Verdict
+from consensus.ordering import Accepted, Inert, Ordering
 from consensus.payload import PayloadOrder
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import MalformedMessage
@@ -56,6 +57,16 @@ class StateMachine(Protocol):
     def next_deadline(self) -> int | None:
         """The commit time at which something is due, in milliseconds; None for nothing."""
         ...
+
+
+class Step(NamedTuple):
+    """What came of a vertex: it as a block, if it is a valid one, and the commits it led to."""
+
+    block: Block | None = None
+    commits: tuple[Commit, ...] = ()
+
+
+_NOTHING: Final = Step()
 
 
 class Replica:
@@ -131,14 +142,15 @@ class Replica:
             self._record = _head_decoder.decode(record)
         self._delivered = self._record.index if delivered is None else delivered
 
-    def restore(self, signed: SignedVertex) -> None:
+    def restore(self, signed: SignedVertex) -> Step:
         """Take back a stored vertex. Raises `MalformedMessage` if the order was another one."""
-        self._take(signed)
-        for commit in self._advance():
+        step = self._take(signed)
+        for commit in step.commits:
             if commit.index == self._record.index and commit.digest != self._record.digest:
                 raise MalformedMessage(f"commit {commit.index} is not the one that was recorded")
             if commit.index > self._delivered:
                 self._untold.append(commit)
+        return step
 
     def check(self) -> None:
         """Every vertex is back. Raises `MalformedMessage` if the order ends before its record."""
@@ -153,19 +165,21 @@ class Replica:
         untold, self._untold = self._untold, []
         self._tell(untold)
 
-    def on_admitted(self, signed: SignedVertex) -> Accepted | None:
-        """A vertex was admitted; answers it where it is a valid block."""
-        verdict = self._take(signed)
-        self._tell(self._advance())
-        return verdict if isinstance(verdict, Accepted) else None
+    def on_admitted(self, signed: SignedVertex) -> Step:
+        """A vertex was admitted."""
+        step = self._take(signed)
+        self._tell(step.commits)
+        return step
 
-    def _take(self, signed: SignedVertex) -> Verdict | None:
+    def _take(self, signed: SignedVertex) -> Step:
         if signed.vertex.lane != LANE_BLOCKS:
             self._backlog.add(signed)
-            return None
+            return _NOTHING
         verdict = self._ordering.add(signed)
-        self._inert += not isinstance(verdict, Accepted)
-        return verdict
+        if not isinstance(verdict, Accepted):
+            self._inert += isinstance(verdict, Inert)
+            return _NOTHING
+        return Step(verdict.block, tuple(self._advance()))
 
     def _advance(self) -> list[Commit]:
         """Fold every commit that is new."""

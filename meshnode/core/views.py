@@ -29,6 +29,41 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     """What it serves, as far as it said."""
 
 
+class ValidatorView(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of the committee, as its blocks show it."""
+
+    author: bytes
+    stake: int
+    last_round: int
+    """Of its last block held, as far as it is not long ago; 0 for none."""
+    is_silent: bool
+    """It makes no blocks while the others go on."""
+
+
+class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
+    """The agreed order as a node sees it, and its own part in it."""
+
+    epoch: int
+    round: int
+    """The highest with a block; it rests while nothing is said."""
+    decided_round: int
+    """Up to here every leader is decided."""
+    commit_index: int
+    commit_digest: bytes
+    """Equal on two nodes at equal index: they agree on everything so far."""
+    commit_time_ms: int
+    waiting: int
+    """Lane-0 vertices that no commit has put out yet."""
+    inert: int
+    """Lane-1 vertices that break a rule."""
+    halted: str
+    """Why nothing is ordered any more; empty while all is well."""
+    standing: str
+    """Own part: follower, recovering, no_quorum, active, stopped."""
+    own_round: int
+    validators: tuple[ValidatorView, ...]
+
+
 class NodeSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A node at one moment in a few figures: cheap enough to be looked at on every input."""
 
@@ -48,6 +83,9 @@ class NodeSummary(msgspec.Struct, frozen=True, kw_only=True):
     speech: str
     """Whether this node may publish: waiting, catching_up, open, forked."""
     publications_queued: int
+    commit_index: int
+    unordered: int
+    """Lane-0 vertices that no commit has put out yet."""
 
 
 class NodeView(NodeSummary, frozen=True, kw_only=True):
@@ -61,6 +99,7 @@ class NodeView(NodeSummary, frozen=True, kw_only=True):
     offences: dict[str, int]
     alone: tuple[tuple[str, str], ...] | None
     """The last attempts (address, result) while members are known and none has answered for long."""
+    consensus: ConsensusView
 
 
 def show_peer(link: Link) -> PeerView:

@@ -45,7 +45,7 @@ from meshnode.core.effects import (
     StoreVertex,
     Verify,
 )
-from meshnode.core.events import Event
+from meshnode.core.events import Committed, Event
 from meshnode.core.inputs import (
     Checks,
     Completed,
@@ -116,7 +116,11 @@ class Host:
     def start(self) -> None:
         self.life += 1
         seed = hashlib.sha256(self.seed + bytes([self.life])).digest()
-        recovered = Recovered(vertices=tuple(self.journal.values()), values=dict(self.values))
+        recovered = Recovered(
+            vertices=tuple(self.journal.values()),
+            values=dict(self.values),
+            delivered=len(self.find(Committed)),
+        )
         self.node = Node(self.settings, seed, recovered)
         self.admission = Admission(
             compute_network_id(self.settings.genesis),
@@ -272,6 +276,7 @@ class CoreNet:
         genesis: Genesis | None = None,
         founders: int | None = None,
         drop: Drop | None = None,
+        validates: bool = False,
     ) -> None:
         self.now_ms = START_MS
         self.latency_ms = latency_ms
@@ -287,7 +292,7 @@ class CoreNet:
         self._links: dict[tuple[str, str], int] = {}
         self._cut: dict[tuple[str, str], None] = {}
         for person in people:
-            self.add(person)
+            self.add(person, validates=validates)
 
     def add(self, person: Person, **changes: Any) -> Host:
         transport = compute_transport_id(person.keys.libp2p_key)

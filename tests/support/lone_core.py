@@ -52,7 +52,7 @@ from meshnode.core.inputs import (
     Ticked,
     Vertices,
 )
-from meshnode.core.messages import Hello, Proof, compute_proof_message
+from meshnode.core.messages import GetLast, Hello, Proof, compute_proof_message
 from meshnode.core.node import Node
 from meshnode.core.recovered import Recovered
 from meshnode.core.settings import Limits, Settings
@@ -96,6 +96,9 @@ class LoneCore:
         self.journal: dict[bytes, SignedVertex] = {}
         self.values: dict[str, bytes] = {}
         self.jobs: list[RunJob] = []
+        self.effects: list[Effect] = []
+        self.questions: list[int] = []
+        """Numbers of the questions for own last vertices since the start."""
         self.nonces: dict[str, bytes] = {}
         self.persons: dict[str, Person] = {}
         self.node = Node(self.settings, self.seed, Recovered())
@@ -106,6 +109,7 @@ class LoneCore:
         fields = {name: getattr(self.settings, name) for name in self.settings.__slots__}
         self.settings = Settings(**{**fields, **changes})
         self.jobs.clear()
+        self.questions.clear()
         recovered = Recovered(vertices=tuple(self.journal.values()), values=dict(self.values))
         self.node = Node(self.settings, self.seed, recovered)
         self.started = self._do(lambda: self.node.start(self.now_ms), finish=True)
@@ -123,6 +127,7 @@ class LoneCore:
         return [*effects, *self.finish_jobs()] if finish else effects
 
     def _note(self, effect: Effect) -> None:
+        self.effects.append(effect)
         match effect:
             case Emit():
                 self.events.append(effect.event)
@@ -134,6 +139,8 @@ class LoneCore:
                 self.journal[record.id] = decode_signed(record.wire)
             case Persist(record=StoreValue() as value):
                 self.values[value.key] = value.value
+            case Send(message=GetLast(request=request)):
+                self.questions.append(request)
             case Send(message=Hello() as hello):
                 self.nonces[effect.to[0]] = hello.nonce
             case _:

@@ -73,12 +73,12 @@ def test_a_block_that_breaks_a_rule_has_no_effect(dag):
     scene = ReplicaScene(dag)
     scene.admit(dag.builder.vertices)
     block = dag.block(0, 2, admit=False)
-    assert scene.replica.on_admitted(block) is None
+    assert scene.replica.on_admitted(block).block is None
     assert scene.replica.inert_count == 1
     good = dag.blocks[0]
-    accepted = scene.replica.on_admitted(good)
+    accepted = scene.replica.on_admitted(good).block
     assert accepted is not None
-    assert accepted.block.id == good.id
+    assert accepted.id == good.id
 
 
 @pytest.mark.parametrize("delivered", [None, 0, 2])

@@ -1,0 +1,39 @@
+"""Which lane-0 vertices a block names: the heads of what is oldest among what is not ordered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consensus.block import PAYLOAD_PARENTS_MAX
+from consensus.validity import COVERED_BYTES_MAX, COVERED_COUNT_MAX
+from dag.types import LANE_SPEECH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dag.index import Index
+    from dag.types import Ref
+
+
+def choose_payload(index: Index, waiting: Iterable[Ref], parents: Iterable[Ref]) -> tuple[Ref, ...]:
+    """Heads over `waiting` for a block on these block parents, within every bound of a block.
+
+    What does not fit stays for the next block. Everything from the oldest on is taken, so what is
+    named covers nothing that was left out.
+    """
+    covered = index.collect_ancestors(
+        (ref.id for ref in waiting), exclude=(ref.id for ref in parents)
+    )
+    heads: dict[bytes, Ref] = {}
+    size_bytes = 0
+    for ref in covered[:COVERED_COUNT_MAX]:
+        entry = index.get(ref.id)
+        assert entry is not None, "the walk gives what is held"
+        size_bytes += entry.size_bytes
+        if size_bytes > COVERED_BYTES_MAX:
+            break
+        assert entry.lane == LANE_SPEECH, "lane 0 stands on lane 0 only"
+        for parent in entry.parents:
+            heads.pop(parent.id, None)
+        heads[ref.id] = ref
+    return tuple(sorted(heads.values())[:PAYLOAD_PARENTS_MAX])
