@@ -29,15 +29,19 @@ class Knowledge:
     def on_block(self, block: Block) -> None:
         """An accepted block proves what its author has."""
         bit = 1 << block.author
+        proven, get = self._proven, self._store.get
         stack = [block]
         while stack:
             block = stack.pop()
-            known = self._proven.get(block.id, 0)
+            known = proven.get(block.id, 0)
             if known & bit:
                 continue
-            self._proven[block.id] = known | bit
-            found = (self._store.get(ref.id) for ref in block.parents)
-            stack.extend(parent for parent in found if parent is not None)
+            proven[block.id] = known | bit
+            for ref in block.parents:
+                if not proven.get(ref.id, 0) & bit:
+                    parent = get(ref.id)
+                    if parent is not None:
+                        stack.append(parent)
 
     def on_sent(self, author: int, blocks: Iterable[Block]) -> None:
         """A validator was sent what `list_unknown` named."""

@@ -33,6 +33,8 @@ class MeshOptions:
     leaders_per_round: int = 1
     reputation_window: int = 0
     """Commits after which leaders are chosen anew; 0 for leaders in turn."""
+    gc_depth: int = 60
+    """Rounds below the last leader that are still put out."""
     pace: PacemakerSettings = field(default_factory=PacemakerSettings)
     drained: bool = True
     """Whether messages of one moment are all taken before a block is made."""

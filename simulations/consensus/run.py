@@ -67,6 +67,7 @@ class Run:
             profile=spec.profile,
             leaders_per_round=spec.leaders_per_round,
             reputation_window=spec.reputation_window,
+            gc_depth=spec.gc_depth,
             pace=PacemakerSettings(leader_timeout_ms=spec.leader_timeout_ms),
             drained=spec.drained,
             write_ms=spec.write_ms,

@@ -47,6 +47,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     profile: ProfileName = "bft3"
     leaders_per_round: int = 1
     reputation_window: int = 0
+    gc_depth: int = 60
+    """Rounds below the last leader that are still put out."""
     drained: bool = False
     write_ms: int = 0
     median_ms: int = 20
@@ -73,13 +75,14 @@ def draw_spec(seed: int, *, mutant: str = "") -> Spec:
     if stream.random() < UNEQUAL_SHARE:
         stakes = [stream.randint(1, 4) for _ in range(members)]
     profile = stream.choice(PROFILES)
-    safety_ms = stream.randrange(1_500, 4_000)
+    safety_ms = stream.randrange(1_500, 3_500)
     return Spec(
         seed=seed,
         stakes=tuple(stakes),
         profile=profile,
         leaders_per_round=stream.choice((1, 1, 1, 2, min(3, members))),
         reputation_window=stream.choice((0, 0, 5, 20)),
+        gc_depth=stream.choice((20, 60)),
         drained=stream.random() < 0.5,
         write_ms=stream.choice((0, 2, 10)),
         median_ms=stream.choice((5, 20, 60)),

@@ -56,7 +56,11 @@ class Validator:
         mesh = self.mesh
         self.schedule = mesh.make_schedule()
         self.ordering = Ordering(
-            NETWORK, mesh.committee, self.schedule, payload=mesh.make_payload_order()
+            NETWORK,
+            mesh.committee,
+            self.schedule,
+            payload=mesh.make_payload_order(),
+            gc_depth=mesh.options.gc_depth,
         )
         self.pacemaker = Pacemaker(
             self.ordering,

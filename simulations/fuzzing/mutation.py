@@ -14,11 +14,13 @@ from typing import Final
 
 import msgspec
 
+from simulations.consensus import spec as committees
+from simulations.consensus.run import run as run_committee
 from simulations.errors import SimulationError
 from simulations.fidelity import Fidelity
 from simulations.fuzzing.mutants import MUTANTS, Mutant
 from simulations.fuzzing.repetition import find_difference
-from simulations.fuzzing.run import Result, run
+from simulations.fuzzing.run import run
 from simulations.fuzzing.spec import Spec, draw_spec
 from simulations.sweeps.choice import make_local_engine
 from simulations.sweeps.engines import Failure
@@ -51,6 +53,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def hunt(name: str, first_seed: int, seeds: int, fidelity: Fidelity = "objects") -> Verdict:
     """Run seeds with a bug until it is caught."""
     mutant = MUTANTS[name]
+    if mutant.shown_by == "order":
+        return _hunt_by_order(mutant, range(first_seed, first_seed + seeds))
     specs = [
         draw_spec(seed, fidelity=fidelity, mutant=name)
         for seed in range(first_seed, first_seed + seeds)
@@ -63,8 +67,8 @@ def hunt(name: str, first_seed: int, seeds: int, fidelity: Fidelity = "objects")
 def _hunt_by_repetition(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
     for count, spec in enumerate(specs, 1):
         if find_difference(spec):
-            return _catch(mutant, count, spec, REPEATABLE)
-    return _miss(mutant, specs)
+            return _catch(mutant, count, spec.seed, REPEATABLE)
+    return _miss(mutant, len(specs))
 
 
 def _hunt_by_runs(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
@@ -74,33 +78,43 @@ def _hunt_by_runs(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
         block = specs[start : start + LOOK_EVERY]
         for count, spec in enumerate(block, start + 1):
             result = run(spec)
-            _refuse_misfit(mutant, result)
+            _refuse_misfit(mutant, result.check, result.message)
             if result.check:
-                return _catch(mutant, count, spec, result.check)
+                return _catch(mutant, count, spec.seed, result.check)
             reached.update(dict.fromkeys(result.reached))
         for spec in block:
             owed.update(run(msgspec.structs.replace(spec, mutant="")).reached)
         for state, runs in owed.items():
             if runs >= OWED_MIN and state not in reached:
-                return _catch(mutant, start + len(block), block[0], f"never: {state}")
-    return _miss(mutant, specs)
+                return _catch(mutant, start + len(block), block[0].seed, f"never: {state}")
+    return _miss(mutant, len(specs))
 
 
-def _refuse_misfit(mutant: Mutant, result: Result) -> None:
-    if result.check in MISFITS:
+def _hunt_by_order(mutant: Mutant, seeds: Sequence[int]) -> Verdict:
+    for count, seed in enumerate(seeds, 1):
+        spec = committees.draw_spec(seed, mutant=mutant.name)
+        result = run_committee(spec)
+        _refuse_misfit(mutant, result.check, result.message)
+        if result.check:
+            return _catch(mutant, count, seed, result.check)
+    return _miss(mutant, len(seeds))
+
+
+def _refuse_misfit(mutant: Mutant, check: str, message: str) -> None:
+    if check in MISFITS:
         raise SimulationError(
-            f"mutant {mutant.name} breaks itself and no promise: {result.message}",
+            f"mutant {mutant.name} breaks itself and no promise: {message}",
             hint="the code it changes has changed: fit it anew",
         )
 
 
-def _miss(mutant: Mutant, specs: Sequence[Spec]) -> Verdict:
-    return Verdict(mutant=mutant.name, says=mutant.says, caught=False, runs=len(specs))
+def _miss(mutant: Mutant, runs: int) -> Verdict:
+    return Verdict(mutant=mutant.name, says=mutant.says, caught=False, runs=runs)
 
 
-def _catch(mutant: Mutant, runs: int, spec: Spec, check: str) -> Verdict:
+def _catch(mutant: Mutant, runs: int, seed: int, check: str) -> Verdict:
     return Verdict(
-        mutant=mutant.name, says=mutant.says, caught=True, runs=runs, seed=spec.seed, check=check
+        mutant=mutant.name, says=mutant.says, caught=True, runs=runs, seed=seed, check=check
     )
 
 

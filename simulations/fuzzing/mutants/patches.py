@@ -10,8 +10,9 @@ Make = Callable[[Any], Any]
 """Makes the wrong attribute from the right one."""
 Patch = tuple[Any, str, Make]
 """Whose attribute, which, and how it is made wrong."""
-Evidence = Literal["run", "repetition"]
-"""What shows a bug: one run, or two of the same spec in processes that hash differently."""
+Evidence = Literal["run", "repetition", "order"]
+"""What shows a bug: one run, two of the same spec in processes that hash differently, or a run of a
+committee alone (`simulations.consensus`)."""
 
 
 @dataclass(frozen=True, slots=True)
