@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dag.errors import Offence
 from dag.ranges import (
+    CUT_REF_BYTES,
     FINGERPRINT_BYTES,
     LEAF_REFS_MAX,
     cut_ref,
@@ -38,6 +39,7 @@ FULL_RANGE_MIN: Final = 4_096
 FULL_RANGE_GAP_MS: Final = 600_000
 ASKERS_MAX: Final = 256
 """Peers of whom it is known what they asked."""
+PART_BYTES_MAX: Final = 6 + CUT_REF_BYTES + FINGERPRINT_BYTES
 HEADER_BYTES: Final = 3
 """What a message of many ranges takes more than one without."""
 
@@ -164,8 +166,7 @@ def describe_range(ranges: RangeIndex, lower: bytes, upper: bytes, budget: int) 
         named = Range(upper, b"".join(names))
         if measure_range(named) <= budget:
             return [named]
-    parts_max = max(2, budget // measure_range(Range(upper, bytes(FINGERPRINT_BYTES))))
-    inner = ranges.split(lower, upper, parts_max=parts_max)
+    inner = ranges.split(lower, upper, parts_max=max(2, budget // PART_BYTES_MAX))
     return fingerprint_parts(ranges, lower, (*inner, upper))
 
 
