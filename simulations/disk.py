@@ -2,14 +2,16 @@
 
 A crash keeps the synced part, any number of the bytes written after it, and so perhaps half of a
 record. Recovery reads records while their checksums hold, as a journal does: a transaction is
-there completely or not at all.
+there completely or not at all. What many hosts hold alike from the start stands before the log, and
+is in memory once.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,19 +23,36 @@ from meshnode.core.recovered import Recovered
 if TYPE_CHECKING:
     import random
 
+    from dag.vertex import SignedVertex
+
 Record = StoreVertex | StoreValue
 HEADER: Final = struct.Struct("<II")
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(tuple[Record, ...])
 
 
+class Past:
+    """Vertices, parents before children, that any number of journals begin with; never changed."""
+
+    __slots__ = ("vertices", "wires")
+
+    def __init__(self, vertices: Iterable[SignedVertex] = ()) -> None:
+        self.vertices: Final = tuple(vertices)
+        self.wires: Final = {signed.id: signed.wire for signed in self.vertices}
+
+
+NO_PAST: Final = Past()
+
+
 class Disk:
     """The journal of one host, as bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Past = NO_PAST) -> None:
+        """Begin with a past, which no crash takes away."""
         self.syncs = 0
         self.torn = 0
         """Crashes that left half of a transaction behind."""
+        self._past = past
         self._log = bytearray()
         self._synced_bytes = 0
         self._wires: dict[bytes, bytes] = {}
@@ -46,8 +65,8 @@ class Disk:
 
     @property
     def vertex_count(self) -> int:
-        """Vertices written."""
-        return len(self._wires)
+        """Vertices held."""
+        return len(self._past.wires) + len(self._wires)
 
     @property
     def unsynced_bytes(self) -> int:
@@ -67,11 +86,11 @@ class Disk:
 
     def read(self, vertex_id: bytes) -> bytes | None:
         """The signed bytes of a stored vertex."""
-        return self._wires.get(vertex_id)
+        return self._wires.get(vertex_id) or self._past.wires.get(vertex_id)
 
     def newest_wires(self) -> Iterator[bytes]:
         """Signed vertices, the last written first."""
-        return reversed(self._wires.values())
+        return chain(reversed(self._wires.values()), reversed(self._past.wires.values()))
 
     def read_value(self, key: str) -> bytes:
         """A stored value, empty if there is none."""
@@ -99,17 +118,19 @@ class Disk:
         self._values.clear()
         for records in self._transactions():
             self._index(records)
-        vertices = tuple(decode_signed(wire) for wire in self._wires.values())
+        written = tuple(decode_signed(wire) for wire in self._wires.values())
+        vertices = self._past.vertices + written
         return Recovered(vertices=vertices, values={k: v for k, v in self._values.items() if v})
 
     def stored_ids(self) -> tuple[bytes, ...]:
-        """Ids of the vertices in the log, in the order written."""
-        return tuple(
+        """Ids of the vertices in the journal, in the order written."""
+        written = (
             record.id
             for records in self._transactions()
             for record in records
             if isinstance(record, StoreVertex)
         )
+        return (*self._past.wires, *written)
 
     def _index(self, records: Sequence[Record]) -> None:
         for record in records:

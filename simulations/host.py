@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -34,7 +34,7 @@ from meshnode.core.effects import (
     StoreVertex,
     Verify,
 )
-from meshnode.core.events import Event, PublishFailed
+from meshnode.core.events import Committed, Event, PublishFailed
 from meshnode.core.inputs import (
     Checks,
     Completed,
@@ -52,7 +52,7 @@ from meshnode.core.node import Node
 from meshnode.errors import CommandRejected
 from simulations.bulk import CHANNEL_BULK, pack_stored
 from simulations.clocks import Clock
-from simulations.disk import Disk
+from simulations.disk import NO_PAST, Disk, Past
 from simulations.fidelity import ObjectAdmission, make_admission, verify
 from simulations.identities import START_MS
 from simulations.kernel import NS_PER_MS, Timer
@@ -103,7 +103,14 @@ class Host:
     """One node of a simulated mesh."""
 
     def __init__(
-        self, world: World, index: int, identity: Identity, settings: Settings, costs: Costs
+        self,
+        world: World,
+        index: int,
+        identity: Identity,
+        settings: Settings,
+        costs: Costs,
+        *,
+        past: Past = NO_PAST,
     ) -> None:
         self.world = world
         self.index = index
@@ -112,13 +119,15 @@ class Host:
         self.costs = costs
         self.name = settings.transport
         self.clock = Clock()
-        self.disk = Disk()
+        self.disk = Disk(past)
         self.node: Node | None = None
         self.links: dict[str, Link] = {}
         self.heard: dict[str, Link] = {}
         """The connections its core knows of: what it says to one never reaches the next one."""
         self.facts: deque[Event] = deque(maxlen=FACTS_MAX)
         """What the application was told lately."""
+        self.applied = 0
+        """The last commit its application has applied, which keeps books of its own."""
         self.penalties: dict[str, int] = {}
         """Offences this host has counted against others, by name."""
         self.mutator: Mutator | None = None
@@ -190,7 +199,8 @@ class Host:
         self.life += 1
         self._last_ms = 0
         seed = self.world.streams.derive(f"host {self.index} life {self.life}")
-        self.node = node = Node(self.settings, seed, self.disk.recover())
+        recovered = replace(self.disk.recover(), delivered=self.applied)
+        self.node = node = Node(self.settings, seed, recovered)
         self._admission = make_admission(
             self.world.fidelity,
             compute_network_id(self.settings.genesis),
@@ -418,6 +428,8 @@ class Host:
     def _tell(self, event: Event) -> None:
         self._note(type(event).__name__.encode())
         self.facts.append(event)
+        if isinstance(event, Committed):
+            self.applied = event.commit.index
         for watch in self.world.observers.on_fact:
             watch(self, event)
 

@@ -21,8 +21,10 @@ from meshnode.core.commands import Connect
 from meshnode.core.messages import Message, encode_message
 from meshnode.core.settings import Limits, Settings, Timing
 from simulations.collecting import collect_rarely
+from simulations.disk import NO_PAST, Past
 from simulations.errors import SimulationError, SimulationFailed, Unreached
 from simulations.fidelity import FIDELITIES, Fidelity
+from simulations.history import make_past
 from simulations.host import Costs, Host
 from simulations.identities import Identity, make_genesis, make_identity
 from simulations.kernel import NS_PER_MS, Kernel, TieBreak
@@ -90,12 +92,16 @@ class World:
         costs: Costs | None = None,
         timing: Timing | None = None,
         limits: Limits | None = None,
+        known_members: bool = False,
+        validates: bool = False,
         start: bool = True,
     ) -> Mesh:
         """Add hosts that found a network of their own, and start them.
 
         The first 128 are founders, who know each other's addresses; where there are more, the
-        network is open and the others are led to one founder each.
+        network is open and the others are led to one founder each. With `known_members` all have
+        joined long ago: everybody holds everybody's profile, and only connections are missing.
+        With `validates` the founders make blocks, and so agree on one order.
         """
         base = len(self.nodes)
         identities = [
@@ -103,6 +109,7 @@ class World:
             for n in range(count)
         ]
         genesis = make_genesis(identities, suite)
+        past = make_past(genesis, identities) if known_members else NO_PAST
         hosts = []
         for number, identity in enumerate(identities):
             settings = Settings(
@@ -112,11 +119,12 @@ class World:
                 addresses=identity.addresses,
                 profile=encode(identity.profile),
                 agent="simulation",
+                validates=validates,
                 timing=timing or Timing(),
                 limits=limits or Limits(),
             )
-            host = self.add_host(identity, settings, costs=costs, start=False)
-            if number >= len(genesis.founders):
+            host = self.add_host(identity, settings, costs=costs, past=past, start=False)
+            if number >= len(genesis.founders) and not known_members:
                 founder = identities[number % len(genesis.founders)]
                 host.connect_at_start = (Connect(founder.transport, founder.addresses),)
             hosts.append(host)
@@ -131,11 +139,12 @@ class World:
         settings: Settings,
         *,
         costs: Costs | None = None,
+        past: Past = NO_PAST,
         start: bool = True,
     ) -> Host:
         """Add one host; two with one identity are twins (see `links.set_route`)."""
         index = len(self.nodes)
-        host = Host(self, index, identity, settings, costs or Costs())
+        host = Host(self, index, identity, settings, costs or Costs(), past=past)
         self._register(host)
         self.links.add(host)
         if start:

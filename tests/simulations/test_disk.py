@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dag.identity import VerifiedVertex
 from meshnode.core.effects import StoreValue, StoreVertex
-from simulations.disk import Disk
+from simulations.disk import Disk, Past
 from tests.support.dag_builder import DagBuilder
 
 VERTICES = DagBuilder(authors=3).profiles().layer().vertices
@@ -104,3 +104,18 @@ def test_an_old_copy_holds_the_first_transactions_only():
     recovered = disk.recover()
     assert [signed.id for signed in recovered.vertices] == [signed.id for signed in VERTICES[:2]]
     assert (disk.read_value("count"), disk.read_value("none")) == (b"\x01", b"")
+
+
+def test_a_past_stands_before_the_log_and_survives_every_crash():
+    past = Past(VERTICES[:3])
+    disk, other = Disk(past), Disk(past)
+    disk.append([store(signed) for signed in VERTICES[3:]])
+    assert disk.vertex_count == len(VERTICES)
+    assert list(disk.newest_wires()) == [signed.wire for signed in reversed(VERTICES)]
+    assert disk.stored_ids() == tuple(signed.id for signed in VERTICES)
+    disk.crash(random.Random(1))
+    disk.take_back(0)
+    assert [signed.id for signed in disk.recover().vertices] == list(past.wires)
+    assert disk.read(VERTICES[0].id) == other.read(VERTICES[0].id) == VERTICES[0].wire
+    assert disk.read(VERTICES[-1].id) is None
+    assert (other.vertex_count, other.size_bytes) == (3, 0)
