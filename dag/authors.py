@@ -7,7 +7,8 @@ are immutable and replaced whole: threads may read it while its owner admits pro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
 import msgspec
 
@@ -29,6 +30,9 @@ from dag.identity import (
 from dag.keys import PublicKeys
 from dag.types import LANE_SPEECH, Kind, NetworkId, Ref
 from dag.vertex import Vertex
+
+PROFILES_REMEMBERED_MAX: Final = 2_048
+"""Profiles are read when a signature is checked, again on admission, and by every store of a process."""
 
 
 class Fork(msgspec.Struct, frozen=True):
@@ -63,7 +67,8 @@ class CheckedProfile(msgspec.Struct, frozen=True):
     """A profile that satisfies every rule, and who invited its author."""
 
     profile: Profile
-    invited_by: bytes
+    keys: PublicKeys
+    invited_by: bytes = b""
 
 
 class AuthorDirectory(Protocol):
@@ -147,17 +152,19 @@ class AuthorRegistry:
 
     def check_profile(self, vertex: Vertex) -> CheckedProfile:
         """Check a profile vertex whose parents are present. Raises `InvalidVertex`."""
-        profile = read_profile(vertex, self._suite)
+        checked = read_profile(vertex, self._suite)
         if vertex.seq > 0:
-            return CheckedProfile(profile, b"")
+            return checked
         record = self._authors.get(vertex.author)
         if record is not None and record.founder:
-            return CheckedProfile(profile, b"")
-        if not profile.invitation:
+            return checked
+        invitation = checked.profile.invitation
+        if not invitation:
             if self._open:
-                return CheckedProfile(profile, b"")
+                return checked
             raise InvalidVertex("invitation", "this network admits authors by invitation only")
-        return CheckedProfile(profile, self._check_invitation(vertex, profile.invitation))
+        inviter = self._check_invitation(vertex, invitation)
+        return msgspec.structs.replace(checked, invited_by=inviter)
 
     def _check_invitation(self, vertex: Vertex, encoded: bytes) -> bytes:
         inviter = self._find_inviter(vertex, encoded)
@@ -184,8 +191,9 @@ class AuthorRegistry:
         profile = checked.profile
         record = self._authors.get(vertex.author)
         if record is None:
-            keys = get_profile_keys(profile)
-            record = Author(vertex.author, keys, profile.name, profile.addresses, founder=False)
+            record = Author(
+                vertex.author, checked.keys, profile.name, profile.addresses, founder=False
+            )
         if vertex.seq == 0:
             profiles = tuple(sorted((*record.profiles, ref)))
             record = msgspec.structs.replace(record, profiles=profiles)
@@ -195,7 +203,7 @@ class AuthorRegistry:
         if newer or (vertex.seq == record.current_seq and ref.id < record.current):
             record = msgspec.structs.replace(
                 record,
-                keys=get_profile_keys(profile),
+                keys=checked.keys,
                 name=profile.name,
                 addresses=profile.addresses,
                 current_seq=vertex.seq,
@@ -209,14 +217,19 @@ def is_first_profile(vertex: Vertex) -> bool:
     return vertex.lane == LANE_SPEECH and vertex.seq == 0 and vertex.kind == Kind.PROFILE
 
 
-def read_profile(vertex: Vertex, suite: Suite) -> Profile:
+def read_profile(vertex: Vertex, suite: Suite) -> CheckedProfile:
     """Decode a profile vertex's body and check that it is its author's. Raises `InvalidVertex`."""
+    return _read_profile(vertex.body, suite, vertex.author)
+
+
+@lru_cache(PROFILES_REMEMBERED_MAX)
+def _read_profile(body: bytes, suite: Suite, author: bytes) -> CheckedProfile:
     try:
-        profile = PROFILE_DECODER.decode(vertex.body)
+        profile = PROFILE_DECODER.decode(body)
     except InvalidMessage as error:
         raise InvalidVertex("profile-body", error.message) from error
-    validate_profile(profile, suite, vertex.author)
-    return profile
+    validate_profile(profile, suite, author)
+    return CheckedProfile(profile, get_profile_keys(profile))
 
 
 def read_inviter(encoded: bytes) -> bytes:
@@ -237,4 +250,4 @@ def find_keys(directory: AuthorDirectory, suite: Suite, vertex: Vertex) -> Publi
     keys = directory.get_keys(vertex.author)
     if keys is not None or not is_first_profile(vertex):
         return keys
-    return get_profile_keys(read_profile(vertex, suite))
+    return read_profile(vertex, suite).keys
