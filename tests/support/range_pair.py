@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from dag.authors import AuthorRegistry
 from dag.errors import Offence
 from dag.ranges import START, RangeIndex, make_lamport_bound
 from dag.types import Ref
@@ -20,11 +21,14 @@ from meshnode.core.messages import Ranges, encode_message
 from meshnode.core.outbox import Outbox
 from meshnode.core.range_answers import AMPLIFICATION_MAX, RangeAnswers
 from meshnode.core.range_session import RangeSession
+from tests.support.dag_builder import make_genesis, make_person
 
 SINCE_LAST_SYNC = 500
 OVERLAP_LAMPORTS = 64
 
-check_limits = Admission(b"", "ed25519", {}, lambda _: False).check_message
+check_limits = Admission(
+    b"", "ed25519", AuthorRegistry(make_genesis([make_person(0)])), lambda _: False
+).check_message
 
 
 @dataclass(eq=False)
@@ -82,13 +86,10 @@ class Answerer:
     def _offend(self, _now_ms: int, _peer: str, offence: Offence, _detail: str) -> None:
         self.offences.append(offence)
 
-    def ask(self, question: Ranges, *, peer: str = "a", now_ms: int = 0) -> Ranges | None:
+    def ask(self, question: Ranges, *, peer: str = "a", now_ms: int = 0) -> Ranges:
         """The answer, checked to be within every limit of a message."""
         self.answers.on_question(now_ms, peer, question)
-        effects = self.outbox.take()
-        if not effects:
-            return None
-        (effect,) = effects
+        (effect,) = self.outbox.take()
         assert isinstance(effect, Send)
         assert isinstance(effect.message, Ranges)
         check_limits(effect.message)
