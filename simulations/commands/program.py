@@ -13,10 +13,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from dag.errors import MeshError
-from simulations.commands import fuzz, listing, mutants, replay, report, run, shrink, sweep
+from simulations.commands import (
+    fuzz,
+    fuzz_order,
+    listing,
+    mutants,
+    replay,
+    report,
+    run,
+    shrink,
+    sweep,
+)
 from simulations.commands.console import CLEAN, INTERRUPTED, USAGE, complain
 
-MODULES: Final = (listing, run, sweep, report, fuzz, replay, shrink, mutants)
+MODULES: Final = (listing, run, sweep, report, fuzz, fuzz_order, replay, shrink, mutants)
 FIRST_STEPS: Final = """\
 first steps:
   python -m simulations list

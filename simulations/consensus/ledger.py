@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from consensus.block import read_body
 from consensus.decision import Status
+from simulations.consensus.grounds import Grounds, compute_quorum
 from simulations.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Ledger:
 
     def __init__(self, mesh: ValidatorMesh) -> None:
         self._mesh = mesh
+        committee = mesh.committee
+        self._grounds = Grounds(
+            mesh.options.profile, [member.stake for member in committee.validators]
+        )
+        self._quorum = compute_quorum(mesh.options.profile, committee.total_stake)
         self.decided: dict[Slot, tuple[Status, bytes]] = {}
         self.commits: list[Commit] = []
         """The agreed sequence, as long as the longest."""
@@ -78,7 +84,7 @@ class Ledger:
         if block.round > 1 and block.round - 1 > store.floor:
             below = {parent.author for parent in held if parent.round == block.round - 1}
             stake = sum(self._mesh.committee.validators[author].stake for author in below)
-            if stake < compute_quorum(self._mesh.options.profile, self._mesh.committee.total_stake):
+            if stake < self._quorum:
                 raise CheckFailed("valid", f"round {block.round} stands on stake {stake}")
         authors = [parent.author for parent in held]
         if len(dict.fromkeys(authors)) < len(authors):
@@ -101,6 +107,8 @@ class Ledger:
         if not self._mesh.is_honest(one.author):
             return
         self._check_slot(decision)
+        if one.life == 0:
+            self._grounds.check(one.ordering.store, decision)
         if commit is None:
             return
         key = (self._get_node(one), one.life)
@@ -170,12 +178,3 @@ class Ledger:
             for (author, round_), block_id in self.made.items():
                 if one.ordering.horizon < round_ < reached and not self.has_output(one, block_id):
                     raise CheckFailed("I9 output", f"({author}, {round_}) is lost at {one.author}")
-
-
-def compute_quorum(profile: str, stake: int) -> int:
-    """The stake that a round needs, by the definition of each profile."""
-    if profile == "bft3":
-        return next(quorum for quorum in range(stake + 1) if 3 * quorum > 2 * stake)
-    if profile == "cft":
-        return next(quorum for quorum in range(stake + 1) if 2 * quorum > stake)
-    return stake - (stake - 1) // 5

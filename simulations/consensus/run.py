@@ -70,6 +70,7 @@ class Run:
             gc_depth=spec.gc_depth,
             pace=PacemakerSettings(leader_timeout_ms=spec.leader_timeout_ms),
             drained=spec.drained,
+            pushes_history=spec.pushes_history,
             write_ms=spec.write_ms,
         )
         self.mesh = ValidatorMesh(

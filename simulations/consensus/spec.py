@@ -23,7 +23,7 @@ LAST_MEAN_MS: Final = 700
 MOMENTS: Final = ("", "before_write", "after_write")
 HONEST_KINDS: Final = ("crash", "cut", "clog", "loss", "double", "clock")
 """What happens to those who do as they should; every other kind is a way of lying."""
-LYING_KINDS: Final = ("twins", *LIARS)
+LYING_KINDS: Final = ("twins", "twins", *LIARS)
 UNEQUAL_SHARE: Final = 0.2
 
 
@@ -50,6 +50,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     gc_depth: int = 60
     """Rounds below the last leader that are still put out."""
     drained: bool = False
+    pushes_history: bool = True
     write_ms: int = 0
     median_ms: int = 20
     sigma: float = 0.1
@@ -84,10 +85,11 @@ def draw_spec(seed: int, *, mutant: str = "") -> Spec:
         reputation_window=stream.choice((0, 0, 5, 20)),
         gc_depth=stream.choice((20, 60)),
         drained=stream.random() < 0.5,
+        pushes_history=stream.random() < 0.5,
         write_ms=stream.choice((0, 2, 10)),
         median_ms=stream.choice((5, 20, 60)),
-        sigma=stream.choice((0.0, 0.1, 0.5)),
-        leader_timeout_ms=stream.choice((200, 400)),
+        sigma=stream.choice((0.0, 0.1, 0.5, 1.0)),
+        leader_timeout_ms=stream.choice((50, 200, 400)),
         safety_ms=safety_ms,
         mutant=mutant,
         faults=_draw_faults(stream, stakes, profile, safety_ms),
