@@ -3,7 +3,6 @@
 They are hunted by committees of their own (`simulations.consensus`), where every decision is seen.
 """
 
-
 from __future__ import annotations
 
 from typing import Any, Final
