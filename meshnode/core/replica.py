@@ -207,7 +207,9 @@ class Replica:
             return
         self._outbox.persist(StoreValue(HEAD_KEY, encode(self.head)))
         for commit in commits:
-            self._outbox.emit(Committed(commit))
+            # An application that remembers more than an old copy of the store is told nothing twice.
+            if commit.index > self._delivered:
+                self._outbox.emit(Committed(commit))
 
     def find_deadline(self) -> int | None:
         """The first commit time at which a state machine has something to do."""

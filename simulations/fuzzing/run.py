@@ -31,6 +31,7 @@ from simulations.injector import Injector
 from simulations.kernel import NS_PER_MS
 from simulations.latency import Lognormal
 from simulations.network import NetworkSettings
+from simulations.order_checker import Order
 from simulations.world import World
 
 if TYPE_CHECKING:
@@ -89,19 +90,23 @@ class Run:
             tie_break=spec.tie_break,
             network=NetworkSettings(latency=Lognormal(spec.median_ms, spec.sigma), loss=spec.loss),
         )
+        dishonest = find_dishonest(spec.faults)
+        self.is_ordered = 3 * len(dishonest) < spec.nodes
+        """Whether there are few enough liars for the mesh to agree on an order."""
         self.mesh = self.world.add_mesh(
             spec.nodes,
             suite=spec.suite,
             limits=OVERLAY_LIMITS if spec.overlay else None,
             timing=OVERLAY_TIMING if spec.overlay else None,
+            validates=self.is_ordered,
             start=False,
         )
-        dishonest = find_dishonest(spec.faults)
         self.honest = [host for host in self.mesh if host.index not in dishonest]
         self.sometimes = Sometimes()
         self.books = Books(self.honest)
         self.durability = Durability(self.honest)
         self.proofs = Proofs(self.books)
+        self.order = Order(self.honest, self.books)
         for observer in (
             Bounds(self.books, len(dishonest)),
             self.sometimes,
@@ -110,6 +115,7 @@ class Run:
             self.durability,
             Fairness(self.honest),
             self.proofs,
+            self.order,
             Agreement(self.honest, self.books),
         ):
             self.world.add_observer(observer)
@@ -187,7 +193,14 @@ class Run:
             and not _count_left(one)
             and one.ready >= (1 if self.spec.overlay else len(self.honest) - 1)
             and _list_forked(one) == _list_forked(first)
+            and self._is_ordered_like(first, one)
         )
+
+    def _is_ordered_like(self, first: NodeSummary, one: NodeSummary) -> bool:
+        """Whether everything is in the order; where validators are not all neighbours it may wait."""
+        if self.spec.overlay or not self.is_ordered:
+            return True
+        return one.commit_index == first.commit_index and not one.unordered
 
     def _demand_progress(self) -> None:
         held = min(host.view().vertices for host in self.honest)
@@ -212,12 +225,24 @@ class Run:
                     if vertex_id not in self.books.stores[host.index]:
                         name = f"{vertex_id.hex()[:12]} of {owner.identity.name}"
                         raise CheckFailed("survives", f"{host.identity.name} lacks {name}")
+        self._check_ordered()
         self._vertices = min(host.view().vertices for host in self.honest)
+
+    def _check_ordered(self) -> None:
+        if self.spec.overlay or not self.is_ordered:
+            return
+        for owner in self.honest:
+            for vertex_id in self.order.find_missing(
+                self.durability.acknowledged.get(owner.index, ())
+            ):
+                name = f"{vertex_id.hex()[:12]} of {owner.identity.name}"
+                raise CheckFailed("ordered", f"{name} has no place in the order")
 
     def _describe_stuck(self) -> str:
         return "; ".join(
             f"{host.identity.name} {view.speech} {len(view.peers)} peers {view.vertices} vertices "
             f"heads {view.heads_digest.hex()[:8]} queued {view.publications_queued} "
+            f"commit {view.commit_index} unordered {view.unordered} "
             f"waiting {view.quarantined} forks {len(view.forks)} "
             f"unproved {len(self.proofs.find_unproved(host))}"
             for host, view in ((host, host.view()) for host in self.honest)

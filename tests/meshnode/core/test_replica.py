@@ -103,6 +103,14 @@ def test_what_the_vertices_give_beyond_the_record_is_told_after_a_restart(dag):
     assert after.record == encode(after.replica.head)
 
 
+def test_an_old_copy_of_the_store_tells_nothing_twice(dag):
+    scene = ReplicaScene(dag, delivered=4)
+    scene.restore(dag.all[:-8])
+    assert scene.told == []
+    scene.admit(dag.all[-8:])
+    assert [commit.index for commit in scene.told] == [5, 6]
+
+
 def test_a_store_that_gives_another_order_is_refused(dag):
     record = encode(CommitHead(2, bytes(32), 0))
     with pytest.raises(MalformedMessage, match="commit 2 is not"):
