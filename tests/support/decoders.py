@@ -55,6 +55,8 @@ from meshnode.core.messages import (
     Proof,
     Prune,
     Push,
+    Range,
+    Ranges,
     Shuffle,
     ShuffleReply,
     encode_message,
@@ -181,6 +183,8 @@ def message_frames() -> tuple[bytes, ...]:
             ShuffleReply((ID,)),
             Graft(),
             Prune(),
+            Ranges(1, False, b"", (Range(b"\x00", bytes(16)), Range(b"\xff", None))),
+            Ranges(1, True, b"", (Range(b"\xff", bytes(24)),)),
         )
     )
 

@@ -18,6 +18,7 @@ from dag.errors import (
 )
 from dag.genesis import compute_network_id
 from dag.intake import Intake
+from dag.ranges import END
 from dag.types import Ref
 from dag.vertex import Envelope, decode_signed
 from meshnode.core.admission import CREDENTIALS_REQUEST, FRAME_BYTES_MAX, Admission
@@ -43,6 +44,8 @@ from meshnode.core.messages import (
     Proof,
     Prune,
     Push,
+    Range,
+    Ranges,
     Shuffle,
     ShuffleReply,
     encode_message,
@@ -50,6 +53,7 @@ from meshnode.core.messages import (
 from tests.support.dag_builder import DagBuilder, make_genesis, make_person
 
 ID = bytes(32)
+CUT = bytes(24)
 DIGEST = Digest(ID, 3, 2)
 MODEL = ModelAdvert("m", "r", 4_096, False, "echo", "label")
 BIG = 2**63
@@ -76,6 +80,7 @@ GOOD = [
     Pong(1, DIGEST, 5),
     IHave((ID,) * 512),
     Get(1, (ID,) * 64),
+    Get(1, (ID, CUT)),
     GetProfiles(1, (ID,)),
     GetLast(1, ID),
     Heads((Ref(1, ID), Ref(2, ID)), DIGEST, True),
@@ -86,6 +91,11 @@ GOOD = [
     ShuffleReply(()),
     Graft(),
     Prune(),
+    Ranges(1, False, b"", ()),
+    Ranges(1, False, b"a", (Range(b"b", bytes(16)), Range(b"c", None), Range(END, bytes(16)))),
+    Ranges(1, True, b"", (Range(b"b", b""), Range(END, b"c" * 24 + b"d" * 24))),
+    Ranges(1, True, b"c" * 24, (Range(b"d" * 24, b"c" * 24),)),
+    Ranges(1, True, b"", tuple(Range(number.to_bytes(2, "big"), None) for number in range(2_048))),
 ]
 
 
@@ -137,6 +147,24 @@ BAD = {
     "disconnect": (Disconnect((ID,) * 9), MessageTooLarge),
     "shuffle": (Shuffle((ID,) * 9), MessageTooLarge),
     "shuffle-reply": (ShuffleReply((b"x",)), MalformedMessage),
+    "get-id": (Get(1, (bytes(25),)), MalformedMessage),
+    "ranges-session": (Ranges(-1, False, b"", ()), MalformedMessage),
+    "ranges-asked": (Ranges(1, False, b"", (Range(b"b", None),) * 513), MessageTooLarge),
+    "ranges-answered": (Ranges(1, True, b"", (Range(b"b", None),) * 2_049), MessageTooLarge),
+    "ranges-lower": (Ranges(1, False, bytes(25), ()), MessageTooLarge),
+    "ranges-upper": (Ranges(1, False, b"", (Range(bytes(25), None),)), MessageTooLarge),
+    "ranges-empty": (Ranges(1, False, b"b", (Range(b"b", None),)), MalformedMessage),
+    "ranges-order": (
+        Ranges(1, False, b"", (Range(b"c", None), Range(b"b", None))),
+        MalformedMessage,
+    ),
+    "ranges-end": (Ranges(1, False, b"", (Range(b"\xff\x00", None),)), MalformedMessage),
+    "ranges-fingerprint": (Ranges(1, False, b"", (Range(END, bytes(24)),)), MalformedMessage),
+    "ranges-names": (Ranges(1, True, b"", (Range(END, bytes(25)),)), MalformedMessage),
+    "ranges-leaf": (Ranges(1, True, b"", (Range(END, bytes(24 * 33)),)), MessageTooLarge),
+    "ranges-twice": (Ranges(1, True, b"", (Range(END, CUT * 2),)), MalformedMessage),
+    "ranges-below": (Ranges(1, True, b"d", (Range(END, b"c" * 24),)), MalformedMessage),
+    "ranges-above": (Ranges(1, True, b"", (Range(b"c", b"c" * 24),)), MalformedMessage),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dag.ranges import cut_ref
 from meshnode.core.effects import SendStored
 from meshnode.core.messages import Get, GetLast, GetProfiles
 from tests.support.dag_builder import DagBuilder
@@ -26,6 +27,14 @@ def test_get_is_answered_parents_first_with_what_is_missing():
     ids = tuple(signed.id for signed in reversed(builder.vertices))
     effects = lone.receive(peer, Get(7, (*ids, bytes(32))))
     assert answers(effects) == [SendStored(peer, 7, ids[::-1], (bytes(32),))]
+
+
+def test_get_is_answered_for_cut_references():
+    builder, lone, peer = make()
+    names = tuple(cut_ref(signed.ref) for signed in reversed(builder.vertices))
+    effects = lone.receive(peer, Get(7, (*names, bytes(24))))
+    ids = tuple(signed.id for signed in builder.vertices)
+    assert answers(effects) == [SendStored(peer, 7, ids, (bytes(24),))]
 
 
 def test_get_profiles_names_authors_without_one():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dag.errors import Offence
+from dag.ranges import cut_ref
 from tests.support.dag_builder import DagBuilder
 from tests.support.fetch_bench import Bench, ids
 
@@ -191,3 +192,34 @@ def test_peer_that_does_not_answer_in_time_is_named():
     bench.fetching.tick(0)
     bench.requests.tick(2_000)
     assert bench.unserved == ["a"]
+
+
+def test_vertex_that_was_named_by_a_cut_reference_has_a_second_source():
+    builder = DagBuilder(authors=2).profiles()
+    signed = builder.vertices[0]
+    name = cut_ref(signed.ref)
+    bench = Bench()
+    bench.fetching.want("a", [name], 0)
+    bench.fetching.want("b", [name], 0)
+    bench.fetching.tick(0)
+    assert bench.gets() == [("a", (name,))]
+    assert bench.fetching.is_asked("a", signed.ref)
+    assert not bench.fetching.is_asked("b", signed.ref)
+    bench.requests.tick(2_000)
+    assert bench.unserved == ["a"]
+    assert bench.gets() == [("b", (name,))]
+    assert bench.fetching.get_name(signed.ref) == name
+    bench.answer(2_010, "b", signed)
+    assert len(bench.fetching) == 0
+    assert bench.unserved == ["a"]
+    assert bench.requests.next_deadline() is None
+    assert bench.fetching.get_name(signed.ref) == signed.id
+
+
+def test_cut_references_are_asked_for_parents_first():
+    builder = DagBuilder(authors=3).profiles().layer().layer()
+    names = [cut_ref(signed.ref) for signed in builder.vertices]
+    bench = Bench()
+    bench.fetching.want("a", reversed(names), 0)
+    bench.fetching.tick(0)
+    assert bench.gets() == [("a", tuple(sorted(names)))]

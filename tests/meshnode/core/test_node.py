@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dag.ranges import END, cut_ref, make_lamport_bound
 from dag.types import Kind, Ref
 from meshnode.core.commands import Connect, Serve
 from meshnode.core.events import PeerServes, Published, VertexAdmitted
@@ -48,6 +49,8 @@ from meshnode.core.messages import (
     Pong,
     Proof,
     Prune,
+    Range,
+    Ranges,
     Shuffle,
     ShuffleReply,
 )
@@ -303,6 +306,23 @@ POOL = [*BUILDER.vertices, *TWINS, *STRANGER.vertices]
 ids = st.one_of(st.binary(min_size=32, max_size=32), st.sampled_from([s.id for s in POOL]))
 authors = st.sampled_from([make_person(n).author for n in range(6)])
 counters = st.one_of(st.integers(0, 5), st.integers(0, 2**63 - 1))
+ENDS = cut_ref(Ref(1, bytes(32)))
+
+
+def make_ranges(session, answer, bounds, data):
+    """Ranges as admission lets them through: names only in answers, and within their range."""
+    uppers = [make_lamport_bound(bound) for bound in sorted(bounds)]
+    lower, *rest = [*uppers, END]
+    items = []
+    below = lower
+    for upper, held in zip(rest, data, strict=False):
+        names = held is not None and len(held) != 16
+        fits = not names or (answer and (not held or below <= held < upper))
+        items.append(Range(upper, held if fits else None))
+        below = upper
+    return Ranges(session, answer, lower, tuple(items))
+
+
 digests = st.builds(Digest, st.binary(min_size=32, max_size=32), counters, counters)
 refs = st.one_of(
     st.sampled_from([s.ref for s in POOL]),
@@ -327,6 +347,14 @@ messages: st.SearchStrategy[Checked] = st.one_of(
         st.lists(refs, max_size=8, unique=True).map(lambda r: tuple(sorted(r))),
         digests,
         st.booleans(),
+        st.booleans(),
+    ),
+    st.builds(
+        make_ranges,
+        st.integers(0, 3),
+        st.booleans(),
+        st.lists(st.integers(0, 9), unique=True, min_size=1, max_size=5),
+        st.lists(st.sampled_from([None, bytes(16), b"", ENDS]), min_size=5, max_size=5),
     ),
     st.builds(Advert, counters, st.just(()), counters, counters, counters, st.booleans()),
     st.builds(Neighbour, st.booleans()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dag.ranges import cut_ref
 from meshnode.core.events import VertexAdmitted
 from meshnode.core.inputs import Standing
 from meshnode.core.messages import Get
@@ -110,3 +111,14 @@ def test_parents_are_not_asked_of_a_sender_that_has_left():
     lone.disconnect(peer)
     view = lone.node.view()
     assert (view.quarantined, view.fetching) == (1, 0)
+
+
+def test_vertex_is_needed_under_its_cut_reference_until_it_is_stored():
+    builder, lone, peer = make()
+    notes = [builder.vertex(1, body=b"%d" % n, parents=()) for n in range(2)]
+    store = lone.node._store
+    lone.receive(peer, lone.vertices(notes[1]))
+    assert store.is_needed(cut_ref(notes[1].ref))
+    assert not store.is_needed(notes[1].id)
+    lone.receive(peer, lone.vertices(notes[0]))
+    assert not store.is_needed(cut_ref(notes[1].ref))
