@@ -3,7 +3,7 @@
 In a full mesh the author pushes to everybody, and receivers announce what they have: whoever still
 misses a vertex after a while pulls it. In larger networks author and receivers push to the branches
 of a tree (`meshnode.core.plumtree`) and announce to their other neighbours. So each vertex reaches
-each node about once.
+each node about once. What authors that forked sign is announced only.
 
 An author that pushes to all its neighbours saves a tree a quarter of the time, and costs it twice:
 the copies, and the branches that are pruned because what they bring has come before. So it does so
@@ -43,8 +43,9 @@ class Way(IntEnum):
 
     PASSED_ON = 0
     """Over a branch."""
-    AUTHORED = 1
-    """From its author, who pushes over other links too: that says nothing of the tree."""
+    BESIDE = 1
+    """From its author, who pushes over other links too, or of an author that forked, whose vertices
+    are pulled: that says nothing of the tree."""
     PULLED = 2
 
 
@@ -72,6 +73,7 @@ class Dissemination:
         *,
         timing: Timing,
         is_stored: Callable[[bytes], bool],
+        is_forked: Callable[[bytes], bool],
         is_overlay: Callable[[], bool],
     ) -> None:
         self._outbox = outbox
@@ -80,6 +82,7 @@ class Dissemination:
         self._tree = tree
         self._timing = timing
         self._is_stored = is_stored
+        self._is_forked = is_forked
         self._is_overlay = is_overlay
         self._traces: dict[bytes, _Trace] = {}
         self._announced: dict[str, int] = {}
@@ -124,16 +127,20 @@ class Dissemination:
         trace = self._trace(now_ms, vertex_id)
         trace.holders[peer] = None
         if is_new:
-            self._tree.note_new(now_ms)
             trace.arrived_ms = now_ms
             trace.way = way
-            if way is Way.PASSED_ON:
-                self._tree.note_fresh(peer)
-                self._note_delay(now_ms, trace)
-            elif way is Way.PULLED and trace.announced_ms >= 0:
-                self._tree.note_pulled(now_ms, peer)
+            if self._is_overlay():
+                self._note_new(now_ms, peer, trace)
         elif way is Way.PASSED_ON:
             self._note_again(now_ms, peer, trace)
+
+    def _note_new(self, now_ms: int, peer: str, trace: _Trace) -> None:
+        self._tree.note_new(now_ms)
+        if trace.way is Way.PASSED_ON:
+            self._tree.note_fresh(now_ms, peer)
+            self._note_delay(now_ms, trace)
+        elif trace.way is Way.PULLED and trace.announced_ms >= 0:
+            self._tree.note_pulled(now_ms, peer)
 
     def _note_again(self, now_ms: int, peer: str, trace: _Trace) -> None:
         """What came over the tree before shows a branch too many; what was pulled shows nothing."""
@@ -151,6 +158,7 @@ class Dissemination:
         count = self._announced[peer] = self._announced.get(peer, 0) + len(message.ids)
         if count > ANNOUNCED_MAX:
             return
+        self._tree.note_announced(now_ms, peer)
         missing: list[bytes] = []
         for vertex_id in message.ids:
             trace = self._trace(now_ms, vertex_id)
@@ -177,13 +185,16 @@ class Dissemination:
     def pass_on(self, now_ms: int, signed: VerifiedVertex) -> None:
         """Send a vertex to the branches, and announce it to the others soon.
 
+        Whoever forked can make any number of vertices for one slot: they must come, so that all
+        know the same, and are worth no copies, so they are announced only.
         What exceeds one message per flush is not announced: reconciliation compares whole stores.
         """
-        trace = self._trace(now_ms, signed.id)
-        branches = [peer for peer in self._tree.eager if peer not in trace.holders]
-        self._outbox.send(branches, Push((signed.wire,)))
-        for peer in branches:
-            trace.holders[peer] = None
+        if self._is_overlay() and not self._is_forked(signed.vertex.author):
+            trace = self._trace(now_ms, signed.id)
+            branches = [peer for peer in self._tree.eager if peer not in trace.holders]
+            self._outbox.send(branches, Push((signed.wire,)))
+            for peer in branches:
+                trace.holders[peer] = None
         if len(self._unannounced) < IDS_MAX:
             self._unannounced.append(signed.id)
             if self._flush_due_ms < 0:

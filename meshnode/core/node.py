@@ -157,6 +157,7 @@ class Node:
             self._tree,
             timing=timing,
             is_stored=store.is_stored,
+            is_forked=intake.authors.is_forked,
             is_overlay=lambda: self._overlay.is_on,
         )
         self._reconciliation = Reconciliation(

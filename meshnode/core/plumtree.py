@@ -9,6 +9,10 @@ many are under way at once, so it takes several in a row to prune and two pulls 
 changes once a second at most. While little is said a bare tree is enough and costs no copies; while
 much is, no node prunes its last three, because the gaps of a tree cost everybody behind them a
 pull. Two sides that disagree about a link cost copies or pulls, and are corrected by them.
+
+Members that pass nothing on look like branches and are none. So where much is said, a node counts
+which branches have brought something lately: it keeps its last two of those, and where fewer are
+left makes branches of neighbours that announce, one a second, until two bring something again.
 """
 
 from __future__ import annotations
@@ -33,6 +37,10 @@ DELAYS: Final = 64
 """Pushes whose lateness decides how long the next ones are waited for."""
 PERCENTILE: Final = 95
 WINDOW_MS: Final = 1_000
+ALIVE_MIN: Final = 2
+"""Branches that bring something: with one, whatever cuts that one off cuts this node off."""
+ALIVE_MS: Final = 3_000
+"""A branch that brought nothing for so long, while much was said, brings nothing."""
 BUSY: Final = 8
 """Vertices per window from which on a node keeps `eager_min` branches, and one less below."""
 
@@ -47,6 +55,9 @@ class _Branch:
     """When this side last changed the link."""
     heard_ms: int = -CHANGE_MS
     """When the other side last did."""
+    brought_ms: int = -ALIVE_MS
+    """When it last pushed what others author, new or not."""
+    announced_ms: int = -ALIVE_MS
 
 
 class Plumtree:
@@ -141,26 +152,55 @@ class Plumtree:
         """How many branches are worth keeping."""
         return self._limits.eager_min - (not self._is_busy)
 
+    def _count_alive(self, now_ms: int) -> int:
+        """How many branches have brought something lately."""
+        return sum(now_ms - self._branches[peer].brought_ms < ALIVE_MS for peer in self._eager)
+
+    def _can_spare(self, now_ms: int) -> bool:
+        """Whether one branch that works may go."""
+        return len(self._eager) > self._count_min and (
+            not self._is_busy or self._count_alive(now_ms) > ALIVE_MIN
+        )
+
     def note_new(self, now_ms: int) -> None:
         """A vertex has come, from whomever."""
         self._count += 1
         if now_ms - self._window_ms >= WINDOW_MS:
             self._is_busy = self._count * WINDOW_MS >= BUSY * (now_ms - self._window_ms)
             self._window_ms, self._count = now_ms, 0
+            if self._is_busy and self._count_alive(now_ms) < ALIVE_MIN:
+                self._revive(now_ms)
 
-    def note_fresh(self, peer: str) -> None:
+    def _revive(self, now_ms: int) -> None:
+        """Make one of those a branch that show that they hear what is said."""
+        found = [
+            peer
+            for peer, branch in self._branches.items()
+            if peer not in self._eager and now_ms - branch.announced_ms < ALIVE_MS
+        ]
+        for peer in self._entropy.sample(found, 1):
+            self._graft(now_ms, peer)
+
+    def note_announced(self, now_ms: int, peer: str) -> None:
+        """A peer has announced what it admitted."""
+        self._branches[peer].announced_ms = now_ms
+
+    def note_fresh(self, now_ms: int, peer: str) -> None:
         """A push brought something new."""
-        self._branches[peer].duplicates = 0
+        branch = self._branches[peer]
+        branch.duplicates = 0
+        branch.brought_ms = now_ms
 
     def note_duplicate(self, now_ms: int, peer: str) -> None:
         """A push brought what another had brought."""
         branch = self._branches[peer]
+        branch.brought_ms = now_ms
         branch.duplicates += 1
         if (
             branch.duplicates >= DUPLICATES_MAX
             and now_ms - branch.said_ms >= CHANGE_MS
             and now_ms - self._pruned_ms >= CHANGE_MS
-            and (peer not in self._eager or len(self._eager) > self._count_min)
+            and (peer not in self._eager or self._can_spare(now_ms))
         ):
             branch.said_ms = self._pruned_ms = now_ms
             branch.duplicates = branch.pulls = 0

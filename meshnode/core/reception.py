@@ -102,10 +102,11 @@ class Reception:
 
     def _take_vertex(self, now_ms: int, link: Link, candidate: Candidate, *, asked: bool) -> None:
         signed, peer = candidate.signed, link.peer
-        if asked:
-            way = Way.PULLED
+        author = signed.vertex.author
+        if author == link.author or self._authors.is_forked(author):
+            way = Way.BESIDE
         else:
-            way = Way.AUTHORED if signed.vertex.author == link.author else Way.PASSED_ON
+            way = Way.PULLED if asked else Way.PASSED_ON
         is_new = self._store.is_needed(signed.id)
         self._dissemination.note_vertex(now_ms, peer, signed.id, way, is_new=is_new)
         if candidate.standing is Standing.VERIFIED:

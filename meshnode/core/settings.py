@@ -41,10 +41,10 @@ class Timing:
     cross_check_ms: int = 60_000
     """How often a neighbour is exchanged for a member chosen at random, so that no part of a mesh
     stays among itself."""
-    tree_flush_ms: int = 30
+    tree_flush_ms: int = 100
     """As `ihave_flush_ms`, above `full_mesh_max`."""
-    tree_pull_min_ms: int = 250
-    tree_pull_max_ms: int = 350
+    tree_pull_min_ms: int = 180
+    tree_pull_max_ms: int = 280
     """As `pull_after_ms`, above `full_mesh_max`: adapted to how long pushes take, between these."""
     ban_ms: int = 3_600_000
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dag.types import Kind
+from dag.authors import Fork
+from dag.types import Kind, Ref
 from meshnode.core.dissemination import KNOWN_MAX, KNOWN_MS, Dissemination
 from meshnode.core.effects import Send
 from meshnode.core.messages import Get, Graft, IHave, Prune, Push
@@ -10,6 +11,8 @@ from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
 from tests.support.lone_core import LoneCore
 from tests.support.overlay_scene import OverlayScene
+
+REF = Ref(1, bytes(32))
 
 
 def receivers(effects, kind):
@@ -132,7 +135,7 @@ def test_what_is_admitted_goes_to_branches_at_once_and_to_others_by_name():
     signed = scene.say(source)
     effects = scene.receive(source, scene.vertices(signed))
     assert receivers(effects, Push) == [branch]
-    assert receivers(scene.tick(30), IHave) == [other]
+    assert receivers(scene.tick(100), IHave) == [other]
     scene.receive(other, scene.vertices(signed))
     assert scene.node._tree._branches[other].duplicates == 0
 
@@ -168,7 +171,7 @@ def test_what_had_to_be_pulled_counts_for_whom_it_came_from_and_against_nobody()
     signed = scene.say(author)
     scene.receive(one, IHave((signed.id,)))
     scene.receive(two, IHave((signed.id,)))
-    (question,) = scene.sent(scene.tick(250), Get)
+    (question,) = scene.sent(scene.tick(180), Get)
     scene.receive(one, scene.vertices(signed, request=question.request))
     branches = scene.node._tree._branches
     assert (branches[one].pulls, branches[two].pulls) == (1, 0)
@@ -184,3 +187,26 @@ def test_peers_may_change_links():
     assert scene.node._tree.eager == (first, second)
     scene.receive(first, Prune())
     assert scene.node._tree.eager == (second,)
+
+
+def test_vertices_of_authors_that_forked_are_announced_only():
+    scene = OverlayScene(outbound_min=0, eager_min=1)
+    branch, other, source = (scene.join(number) for number in range(3))
+    scene.node._intake.mark_forked(Fork(scene.persons[source].author, 0, 0, REF, REF))
+    signed = scene.say(source)
+    effects = scene.receive(other, scene.vertices(signed))
+    assert receivers(effects, Push) == []
+    assert receivers(scene.tick(100), IHave) == [branch, source]
+
+
+def test_vertices_of_authors_that_forked_show_nothing_of_the_tree():
+    scene = OverlayScene(outbound_min=0)
+    one, two, author = (scene.join(number) for number in range(3))
+    scene.node._intake.mark_forked(Fork(scene.persons[author].author, 0, 0, REF, REF))
+    signed = scene.say(author)
+    scene.receive(one, IHave((signed.id,)))
+    (question,) = scene.sent(scene.tick(180), Get)
+    scene.receive(one, scene.vertices(signed, request=question.request))
+    scene.receive(two, scene.vertices(signed))
+    branches = scene.node._tree._branches
+    assert (branches[one].pulls, branches[two].duplicates) == (0, 0)

@@ -28,6 +28,11 @@ class Tree:
             if isinstance(effect, Send) and isinstance(effect.message, kind)
         ]
 
+    def hear_much(self, now_ms: int) -> None:
+        """Let a second end in which much was said."""
+        for number in range(BUSY + 1):
+            self.tree.note_new(now_ms - 1_000 + number * 125)
+
     def repeat(self, now_ms: int, peer: str, count: int) -> None:
         for _ in range(count):
             self.tree.note_duplicate(now_ms, peer)
@@ -46,7 +51,7 @@ def test_first_neighbours_become_branches():
 def test_three_duplicates_in_a_row_prune_a_branch():
     scene = Tree("a", "b", "c", eager=3)
     scene.repeat(5_000, "a", 2)
-    scene.tree.note_fresh("a")
+    scene.tree.note_fresh(5_000, "a")
     scene.repeat(5_000, "a", 2)
     assert scene.said(Prune) == []
     scene.repeat(5_000, "a", 1)
@@ -77,6 +82,35 @@ def test_last_two_branches_are_kept_and_three_where_much_is_said():
     scene.repeat(90_000, "a", 3)
     scene.repeat(95_000, "b", 9)
     assert scene.said(Prune) == ["a"]
+
+
+def test_last_two_branches_that_bring_something_are_kept_whatever_else_there_is():
+    scene = Tree("a", "b", "c", "mute", eager=4)
+    scene.hear_much(6_000)
+    scene.tree.note_fresh(6_000, "a")
+    scene.repeat(6_000, "b", 9)
+    assert scene.said(Prune) == []
+    scene.tree.note_fresh(6_000, "c")
+    scene.repeat(6_000, "b", 1)
+    assert scene.said(Prune) == ["b"]
+
+
+def test_neighbours_that_announce_become_branches_where_branches_bring_nothing():
+    scene = Tree("a", "b", "mute", eager=2)
+    scene.hear_much(6_000)
+    assert scene.said(Graft) == []
+    scene.tree.note_announced(6_500, "a")
+    scene.hear_much(8_000)
+    assert scene.said(Graft) == []
+    scene.tree.add("c")
+    scene.tree.note_announced(6_500, "c")
+    scene.hear_much(9_000)
+    assert scene.said(Graft) == ["c"]
+    for peer in "ab":
+        scene.tree.note_fresh(9_500, peer)
+    scene.tree.note_announced(9_500, "mute")
+    scene.hear_much(10_000)
+    assert scene.said(Graft) == []
 
 
 def test_tree_without_branches_is_not_enough():
@@ -132,13 +166,13 @@ def test_peer_that_changes_a_link_all_the_time_is_not_listened_to():
 
 def test_pushes_are_waited_for_twice_as_long_as_they_usually_take():
     scene = Tree("a")
-    assert scene.tree.pull_after_ms == 250
+    assert scene.tree.pull_after_ms == 180
     for _ in range(64):
-        scene.tree.note_delay(150)
-    assert scene.tree.pull_after_ms == 300
+        scene.tree.note_delay(120)
+    assert scene.tree.pull_after_ms == 240
     for _ in range(64):
         scene.tree.note_delay(9_000)
-    assert scene.tree.pull_after_ms == 350
+    assert scene.tree.pull_after_ms == 280
     for _ in range(64):
         scene.tree.note_delay(0)
-    assert scene.tree.pull_after_ms == 250
+    assert scene.tree.pull_after_ms == 180
