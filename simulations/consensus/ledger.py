@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from consensus.block import read_body
 from consensus.decision import Status
-from simulations.consensus.grounds import Grounds, compute_quorum
+from simulations.consensus.grounds import PROMISE, Grounds, compute_quorum
 from simulations.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Ledger:
         """When a vertex was output at its author's, or a batch at whoever brought it."""
         self.twins: dict[int, dict[tuple[int, int], None]] = {}
         """Slots in which a node saw two blocks."""
+        self._anchored: dict[Slot, int] = {}
         self._heights: dict[tuple[int, int], int] = {}
         self._output: dict[tuple[int, int], dict[bytes, None]] = {}
         self._slots: dict[tuple[int, int], dict[tuple[int, int], None]] = {}
@@ -70,8 +71,9 @@ class Ledger:
                 raise CheckFailed("I8 one-block", f"author {slot[0]} has two in round {slot[1]}")
         elif len(one.ordering.store.get_slot(block.round, block.author)) > 1:
             self.twins.setdefault(self._get_node(one), {})[slot] = None
-        if block.author == one.author:
+        if one.is_made(signed):
             self._check_rounds(one, block)
+            self._check_connected(one)
         if len(one.inbox) > INBOX_MAX:
             raise CheckFailed("I13 bounded", f"{len(one.inbox)} blocks wait")
 
@@ -95,10 +97,15 @@ class Ledger:
     def _check_rounds(self, one: Validator, block: Block) -> None:
         """I10: rounds may be left out only where no slot is left undecided without the own vote."""
         for missed in range(block.previous_round + 1, block.round):
-            if one.life == 0 and one.ordering.cursor.round <= missed:
+            if one.ordering.cursor.round <= missed:
                 raise CheckFailed(
                     "I10 votes", f"author {one.author} leaves out undecided round {missed}"
                 )
+
+    def _check_connected(self, one: Validator) -> None:
+        """B08: what is made reaches a quorum, so that it is found again after a loss of the log."""
+        if self._mesh.committee.weigh(one.connected) < self._quorum:
+            raise CheckFailed("B08 reach", f"author {one.author} makes a block for too few")
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -107,8 +114,9 @@ class Ledger:
         if not self._mesh.is_honest(one.author):
             return
         self._check_slot(decision)
-        if one.life == 0:
+        if not one.is_replaying:
             self._grounds.check(one.ordering.store, decision)
+            self._check_anchor(decision)
         if commit is None:
             return
         key = (self._get_node(one), one.life)
@@ -129,6 +137,18 @@ class Ledger:
         found = (decision.status, block_id)
         if self.decided.setdefault(decision.slot, found) != found:
             raise CheckFailed("I1 slot", f"{tuple(decision.slot)} is decided two ways")
+
+    def _check_anchor(self, decision: Decision) -> None:
+        """The anchor of a slot is the first committed one a wave above it."""
+        slot = decision.slot
+        if decision.anchor is not None:
+            self._anchored[slot] = decision.anchor.round
+        if decision.status != Status.COMMIT:
+            return
+        wave = self._mesh.committee.thresholds.wave
+        for below, anchor_round in self._anchored.items():
+            if below.round + wave <= slot.round < anchor_round:
+                raise CheckFailed(PROMISE, f"{tuple(below)} was decided past {tuple(slot)}")
 
     def _check_output(self, one: Validator, key: tuple[int, int], commit: Commit) -> None:
         output = self._output.setdefault(key, {})

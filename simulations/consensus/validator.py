@@ -79,7 +79,11 @@ class Validator:
         """Id of the highest block held of each author."""
         self._heard_ms: dict[int, int] = {}
         self._answers: dict[int, bytes] = {}
+        self.is_replaying = False
+        self.connected = 0
+        """Who was connected when the own last block was proposed, as bits."""
         self._making: SignedVertex | None = None
+        self._connected = 0
         self._entered = 0
         self._commits = 0
         self._recover()
@@ -153,6 +157,7 @@ class Validator:
                 connected |= 1 << author
             elif self._heard_ms.pop(author, None) is not None:
                 self.knowledge.on_disconnected(author)
+        self._connected = connected
         self.pacemaker.on_connected(self.now_ms, connected)
 
     def _serve(self, source: int, author: int, ids: tuple[bytes, ...]) -> None:
@@ -226,6 +231,10 @@ class Validator:
         if block.author == self.author and not self.mesh.is_twinned(self.author):
             self._note_own(signed)
 
+    def is_made(self, signed: SignedVertex) -> bool:
+        """Whether this is the block being made here and now."""
+        return signed is self._making
+
     def _note_own(self, signed: SignedVertex) -> None:
         if self.last_own is None or signed.vertex.seq > self.last_own.vertex.seq:
             self.last_own = signed
@@ -296,6 +305,7 @@ class Validator:
         self._count_answers()
         while (proposal := self.pacemaker.propose(self.now_ms)) is not None:
             self._making = self._make(proposal)
+            self.connected = self._connected | 1 << self.author
             if self.mesh.options.write_ms:
                 self.context.set_timer("written", self.mesh.options.write_ms)
                 break
@@ -377,6 +387,7 @@ class Validator:
             self._push(target, self.mesh.validators[target].author, roots)
 
     def _recover(self) -> None:
+        self.is_replaying = True
         entries, self.log.entries = self.log.entries, []
         for signed in entries:
             if signed.id not in self.signed:
@@ -385,3 +396,4 @@ class Validator:
                 self._judge(signed)
                 self._advance()
         self.log.sync()
+        self.is_replaying = False

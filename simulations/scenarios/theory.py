@@ -59,6 +59,16 @@ def _final_size(known: Mapping[str, float], _x: float) -> float:
     return share
 
 
+def _finality_leader(known: Mapping[str, float], _x: float) -> float:
+    return 3 * known["one_way_ms"]
+
+
+def _finality_mean_delays(known: Mapping[str, float], _x: float) -> float:
+    members = known["members"]
+    leaders = min(known["leaders_per_round"], members)
+    return 0.5 + (3 * leaders + 4 * (members - leaders)) / members
+
+
 def _flood_copies(known: Mapping[str, float], _x: float) -> float:
     return known["degree"] - 1 + 1 / known["nodes"]
 
@@ -81,6 +91,20 @@ FORMULAS: Final[dict[str, Formula]] = {
             "Kermack and McKendrick 1927",
             ("fanout", "nodes", "origins"),
             _final_size,
+        ),
+        Formula(
+            "finality_leader",
+            "3 D",
+            "Babel et al. 2025 (Mysticeti): three message delays",
+            ("one_way_ms",),
+            _finality_leader,
+        ),
+        Formula(
+            "finality_mean_delays",
+            "1/2 + (3 L + 4 (n - L)) / n",
+            "counting: leaders take 3 delays, others 4, and half a round passes before each",
+            ("members", "leaders_per_round"),
+            _finality_mean_delays,
         ),
         Formula(
             "flood_copies",

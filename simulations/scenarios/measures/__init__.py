@@ -15,7 +15,7 @@ from simulations.results import Outcome
 from simulations.scenarios.errors import BadScenario, suggest
 from simulations.scenarios.networks import WorldParameters
 
-MEASURES: Final = ("byzantine", "churn", "flood", "gossip", "partition", "push")
+MEASURES: Final = ("byzantine", "churn", "finality", "flood", "gossip", "partition", "push")
 
 
 @dataclass(frozen=True, slots=True)
