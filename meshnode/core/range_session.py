@@ -2,7 +2,7 @@
 
     session = RangeSession(ranges, number, lower)
     message = session.ask()                # until it answers None
-    session.take(answer)                   # raises MalformedMessage
+    session.take(answer)                   # answers whether it fits the question
     session.needed, session.lacked         # what to fetch, and what to send
 
 Whatever the other side answers, a session ends: after 8 questions of one frame each.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dag.errors import MalformedMessage
 from dag.ranges import (
     END,
     FINGERPRINT_BYTES,
@@ -82,13 +81,13 @@ class RangeSession:
             inner = self._ranges.split(lower, upper, recent=recent)
         return fingerprint_parts(self._ranges, lower, (*inner, upper))
 
-    def take(self, answer: Ranges) -> None:
-        """Take an answer. Raises `MalformedMessage` for one to another question."""
+    def take(self, answer: Ranges) -> bool:
+        """Take an answer; answers whether it is one to the last question."""
         asked, self._asked = self._asked, []
         if not asked or (answer.ranges and answer.lower != asked[0][0]):
-            raise MalformedMessage("ranges that answer no question")
+            return False
         if not answer.ranges:
-            return
+            return True
         differing: list[_Span] = []
         lower, number = answer.lower, 0
         for item in answer.ranges:
@@ -102,12 +101,13 @@ class RangeSession:
                 number == len(asked)
                 or not asked[number][0] <= span[0] < span[1] <= asked[number][1]
             ):
-                raise MalformedMessage("an answer about ranges that were not asked for")
+                return False
             self._compare(span, item.data, differing)
         for start, end in asked:
             if end > lower:
                 differing.append((max(start, lower), end))
         self._open = differing + self._open
+        return True
 
     def _compare(self, span: _Span, data: bytes, differing: list[_Span]) -> None:
         if len(data) == FINGERPRINT_BYTES:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dag.errors import MalformedMessage, Offence
+from dag.errors import Offence
 from dag.ranges import END, cut_ref, make_lamport_bound
 from meshnode.core.range_answers import FULL_RANGE_GAP_MS, SESSION_GAP_MS, is_full_range
 from meshnode.core.range_session import RangeSession
@@ -111,14 +111,12 @@ class RangeSync:
         session = self._session
         if session is None or peer != self._peer or message.session != session.number:
             return False
-        try:
-            session.take(message)
-        except MalformedMessage as error:
-            self._get_partner(peer).next_ms = now_ms + BACK_OFF_MS
-            self._offend(now_ms, peer, error.offence, error.message)
-            self._end(now_ms)
-        else:
+        if session.take(message):
             self._continue(now_ms, session)
+        else:
+            self._get_partner(peer).next_ms = now_ms + BACK_OFF_MS
+            self._offend(now_ms, peer, Offence.UNASKED, "ranges that were not asked for")
+            self._end(now_ms)
         return True
 
     def _continue(self, now_ms: int, session: RangeSession) -> None:

@@ -134,5 +134,5 @@ class RangePair:
                 break
             self.size_bytes += len(encode_message(answered))
             self.round_trips += 1.0 if answered.ranges else 0.5
-            session.take(answered)
+            assert session.take(answered)
         return session

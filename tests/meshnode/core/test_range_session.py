@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dag.errors import MalformedMessage
 from dag.ranges import (
     CUT_REF_BYTES,
     END,
@@ -193,23 +192,20 @@ def first_question(count: int = 200) -> tuple[RangeSession, Ranges]:
 def test_answer_that_begins_elsewhere_is_refused():
     session, question = first_question()
     moved = Ranges(1, True, b"\x00", (question.ranges[0],))
-    with pytest.raises(MalformedMessage, match="no question"):
-        session.take(moved)
+    assert not session.take(moved)
 
 
 def test_answer_without_a_question_is_refused():
     session, _ = first_question()
-    session.take(Ranges(1, True, b"", ()))
+    assert session.take(Ranges(1, True, b"", ()))
     assert session.is_settled
-    with pytest.raises(MalformedMessage, match="no question"):
-        session.take(Ranges(1, True, b"", ()))
+    assert not session.take(Ranges(1, True, b"", ()))
 
 
 def test_answer_about_other_ranges_is_refused():
     session, question = first_question()
     wide = Range(question.ranges[1].upper, bytes(FINGERPRINT_BYTES))
-    with pytest.raises(MalformedMessage, match="not asked"):
-        session.take(Ranges(1, True, START, (wide,)))
+    assert not session.take(Ranges(1, True, START, (wide,)))
     session, question = first_question()
     beyond = Ranges(1, True, START, (Range(END, None),))
     session.take(beyond)
@@ -227,8 +223,7 @@ def test_answer_behind_all_questions_is_refused():
     second = session.ask()
     assert second is not None
     answer = (Range(second.ranges[-1].upper, None), Range(END, bytes(FINGERPRINT_BYTES)))
-    with pytest.raises(MalformedMessage, match="not asked"):
-        session.take(Ranges(1, True, START, answer))
+    assert not session.take(Ranges(1, True, START, answer))
 
 
 def test_rest_of_a_short_answer_is_asked_again():
