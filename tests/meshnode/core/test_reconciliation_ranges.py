@@ -207,6 +207,12 @@ def test_where_ranges_may_not_be_compared_the_known_part_places_what_is_sent():
     assert [get.ids for get in lone.sent(effects, Get)] == [(UNKNOWN.id,)]
 
 
+def test_heads_that_nobody_asked_for_may_begin_a_session():
+    _, lone, peer = make_lone()
+    effects = lone.receive(peer, Heads((UNKNOWN,), FULL, reply=False, lacks=True))
+    assert len(lone.sent(effects, Ranges)) == 1
+
+
 def test_answer_of_a_peer_that_is_not_asked_for_heads_extends_nothing():
     _, lone, peer = make_lone()
     (question,) = start(lone, peer)
