@@ -189,12 +189,3 @@ class Ledger:
                 for decision in pending:
                     if decision.status != Status.UNDECIDED:
                         self._check_slot(decision)
-        self._check_all_output()
-
-    def _check_all_output(self) -> None:
-        """I9: every honest block far enough below is put out everywhere, or fell below."""
-        for one in self._mesh.honest:
-            reached = one.ordering.cursor.round - 2 * len(self._mesh.committee) - 10
-            for (author, round_), block_id in self.made.items():
-                if one.ordering.horizon < round_ < reached and not self.has_output(one, block_id):
-                    raise CheckFailed("I9 output", f"({author}, {round_}) is lost at {one.author}")

@@ -24,6 +24,7 @@ SUBMIT_EVERY_MS = 40
 VIEW_EVERY_MS = 150
 QUIET_AFTER_MS = 3_000
 QUIET_FOR_MS = 1_500
+PUT_OUT_MS = 10_000
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +112,7 @@ class Run:
         self._demand_progress()
         self.mesh.ledger.check_end()
         self._demand_quiet()
+        self._demand_all_put_out()
 
     def _submit(self) -> bytes:
         authors = [one.author for one in self.mesh.honest]
@@ -216,6 +218,29 @@ class Run:
         heights = {self.mesh.ledger.get_height(one) for one in self.mesh.honest}
         if len(heights) > 1:
             raise CheckFailed("agreement", f"heights are {sorted(heights)} when all is said")
+
+    def _demand_all_put_out(self) -> None:
+        """I9: woken again, honest validators put out every block of theirs above the horizon."""
+        ledger = self.mesh.ledger
+        made = list(ledger.made.items())
+        left = [(one, slot, block_id) for one in self.mesh.honest for slot, block_id in made]
+
+        def is_done() -> bool:
+            nonlocal left
+            left = [
+                (one, slot, block_id)
+                for one, slot, block_id in left
+                if slot[1] > one.ordering.horizon and not ledger.has_output(one, block_id)
+            ]
+            if left:
+                self._submit()
+            return not left
+
+        try:
+            self.world.run_until(is_done, PUT_OUT_MS)
+        except Unreached:
+            one, slot, _ = left[0]
+            raise CheckFailed("I9 output", f"block {slot} is lost at {one.author}") from None
 
     def _count_rounds(self) -> list[int]:
         return [one.ordering.store.highest_round for one in self.mesh.honest]

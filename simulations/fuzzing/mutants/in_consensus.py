@@ -19,7 +19,6 @@ from consensus.committer import Committer
 from consensus.decision import Decision, Status, decide_by_anchor
 from consensus.linearizer import Linearizer
 from consensus.pacemaker import Pacemaker
-from consensus.proposal import Tips
 from simulations.consensus.inbox import Log
 from simulations.fuzzing.mutants.patches import Make, Mutant, Patch, answer, hide
 
@@ -200,17 +199,16 @@ SEEDED: Final = (
         (Linearizer, "horizon", _look_highest),
     ),
     _seed("rounds-jumped", "open rounds are left out", (Pacemaker, "round", _jump)),
-    _seed("late-left-out", "late blocks are never named", (Tips, "list_late", answer([]))),
     _seed("never-quiet", "blocks are made for nothing", (Pacemaker, "is_awake", answer(True))),
     _seed(
         "own-block-forgotten",
-        "own blocks are lost and not asked",
+        "lost own blocks are not asked",
         (Log, "sync", answer(None)),
         (Pacemaker, "__init__", _ask_nobody),
     ),
     _seed(
         "unconnected-builds",
-        "blocks need no connected quorum",
+        "blocks need no quorum in reach",
         (Pacemaker, "is_connected", hide(True)),
     ),
 )

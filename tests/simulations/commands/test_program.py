@@ -11,7 +11,7 @@ import pytest
 from simulations.commands import listing
 from simulations.commands.program import MODULES, main, make_parser
 
-COMMANDS = ("list", "run", "sweep", "report", "fuzz", "replay", "shrink", "mutants")
+COMMANDS = ("list", "run", "sweep", "report", "fuzz", "fuzz-order", "replay", "shrink", "mutants")
 
 
 def test_every_module_is_a_command():

@@ -15,6 +15,7 @@ QUICK = {
     "byzantine": {"nodes": 4, "vertices": 4, "liars_percent": 25},
     "churn": {"nodes": 4, "duration_ms": 10_000, "hour_ms": 1_000},
     "coverage": {"nodes": 20},
+    "finality": {"members": 4, "duration_ms": 500},
     "gossip": {"nodes": 4, "vertices": 3},
     "partition": {"nodes": 4, "partition_ms": 1_000},
     "reach": {"nodes": 50},

@@ -33,6 +33,16 @@ def test_flood_copies_are_counted():
     assert formula.evaluate({"degree": 8, "nodes": 1_000}, 8) == pytest.approx(7.001)
 
 
+@pytest.mark.parametrize(
+    ("members", "leaders", "delays"), [(4, 1, 4.25), (10, 1, 4.4), (50, 1, 4.48), (4, 9, 3.5)]
+)
+def test_finality_is_counted_in_delays(members: int, leaders: int, delays: float):
+    parameters = {"members": members, "leaders_per_round": leaders}
+    mean = get_formula("finality_mean_delays").evaluate(parameters, members)
+    assert mean == pytest.approx(delays)
+    assert get_formula("finality_leader").evaluate({"one_way_ms": 100}, 100) == 300
+
+
 def test_logistic_curve_begins_with_one_and_ends_with_all():
     formula, parameters = get_formula("logistic_si"), {"nodes": 1_000, "rate_per_s": 1.0}
     assert formula.evaluate(parameters, 0) == pytest.approx(0.001)
