@@ -96,6 +96,8 @@ class Membership:
         self._alone_due_ms = -1
         self._alone = False
         self._leaving = False
+        self._due_ms: int | None = None
+        self._is_due_known = False
 
     @property
     def alone(self) -> tuple[tuple[str, str], ...] | None:
@@ -108,12 +110,15 @@ class Membership:
 
         Once there are, this ends only when a quarter of its places is free.
         """
+        return self._is_large
+
+    def _count_present(self) -> None:
         limit = self._settings.limits.full_mesh_max
         present = 1 + len(self._contacts) - self._absent
         if self._is_large:
             limit -= limit // 4
         self._is_large = present > limit
-        return self._is_large
+        self._is_due_known = False
 
     def start(self, now_ms: int, stored: bytes) -> None:
         """Take up the addresses of the last run."""
@@ -121,10 +126,12 @@ class Membership:
         for peer, addresses in self._stored.items():
             self._learn(now_ms, peer, addresses, proved=True)
         self._alone_due_ms = now_ms + self._timing.alone_ms
+        self._is_due_known = False
 
     def leave(self) -> None:
         """Dial nobody any more."""
         self._leaving = True
+        self._is_due_known = False
 
     def connect(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> None:
         """Keep a connection to a peer, from now on."""
@@ -133,6 +140,7 @@ class Membership:
         self._asked_for[peer] = contact
         contact.due_ms = now_ms
         contact.back_off_ms = 0
+        self._is_due_known = False
 
     def learn_member(self, now_ms: int, author: Author) -> None:
         """A profile was admitted, or stands in the genesis."""
@@ -159,10 +167,12 @@ class Membership:
             link = self._peers.get_open(peer)
             if link is not None:
                 contact.connected_ms = link.since_ms
+            self._count_present()
         if proved:
             contact.proved = addresses[:PROVED_MAX]
         merged = dict.fromkeys((*contact.proved, *addresses, *contact.addresses))
         contact.addresses = tuple(merged)[:ADDRESSES_MAX]
+        self._is_due_known = False
         return contact
 
     def _get_yield(self, peer: str) -> int:
@@ -173,12 +183,14 @@ class Membership:
         contact = self._contacts.get(peer)
         if contact is not None:
             contact.connected_ms = now_ms
+            self._is_due_known = False
             self._count_failures(contact, 0)
 
     def ready(self, now_ms: int, link: Link) -> None:
         """A peer proved itself: remember where it can be dialled."""
         self._alone_due_ms = -1
         self._alone = False
+        self._is_due_known = False
         assert link.hello is not None
         addresses = link.hello.addresses
         if not addresses or len(self._contacts) >= self._settings.limits.members_max:
@@ -205,17 +217,22 @@ class Membership:
         """A ready peer is gone."""
         if not self._peers.ready:
             self._alone_due_ms = now_ms + self._timing.alone_ms
+            self._is_due_known = False
 
     def _back_off(self, now_ms: int, contact: _Contact) -> None:
         doubled_ms = 2 * contact.back_off_ms or self._timing.dial_first_ms
         contact.back_off_ms = min(doubled_ms, self._timing.dial_most_ms)
         wait_ms = self._entropy.jitter(contact.back_off_ms) + self._get_yield(contact.peer)
         contact.due_ms = max(contact.due_ms, now_ms + wait_ms)
+        self._is_due_known = False
 
     def _count_failures(self, contact: _Contact, count: int) -> None:
         was_absent = contact.failures >= ABSENT_FAILURES
         contact.failures = count
-        self._absent += (count >= ABSENT_FAILURES) - was_absent
+        is_absent = count >= ABSENT_FAILURES
+        if is_absent != was_absent:
+            self._absent += is_absent - was_absent
+            self._count_present()
 
     def _collect_due(self) -> list[_Contact]:
         """The contacts to dial when their time comes."""
@@ -254,6 +271,7 @@ class Membership:
         contact = self._contacts.get(peer)
         if contact is not None:
             contact.due_ms = max(contact.due_ms, due_ms)
+        self._is_due_known = False
 
     def dial(self, now_ms: int, peer: str, on_failed: Callable[[str], None]) -> bool:
         """Dial a contact once; answers whether it can be dialled now."""
@@ -267,8 +285,10 @@ class Membership:
 
     def tick(self, now_ms: int) -> None:
         """Dial whoever is due; say so when nobody answers at all."""
-        if self._leaving:
+        due_ms = self.next_deadline()
+        if due_ms is None or now_ms < due_ms:
             return
+        self._is_due_known = False
         for contact in self._collect_due():
             if contact.due_ms <= now_ms:
                 banned_ms = self._bans.get_until(now_ms, contact.peer)
@@ -283,6 +303,7 @@ class Membership:
 
     def _dial(self, contact: _Contact, on_failed: Callable[[str], None] | None = None) -> None:
         contact.dialling = True
+        self._is_due_known = False
         done = partial(self._on_dialled, contact, contact.addresses, on_failed)
         self._outbox.dial(contact.peer, contact.addresses, done)
 
@@ -296,6 +317,7 @@ class Membership:
     ) -> None:
         assert isinstance(outcome, DialEnded)
         contact.dialling = False
+        self._is_due_known = False
         result = outcome.error or "connected"
         self._tried = [*self._tried, *((address, result) for address in addresses)][-TRIED_MAX:]
         if contact.connected_ms < 0:
@@ -305,7 +327,13 @@ class Membership:
                 on_failed(contact.peer)
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do."""
+        """When `tick` has something to do; every input asks, so the answer is kept."""
+        if not self._is_due_known:
+            self._due_ms = self._find_deadline()
+            self._is_due_known = True
+        return self._due_ms
+
+    def _find_deadline(self) -> int | None:
         if self._leaving:
             return None
         deadlines = [contact.due_ms for contact in self._collect_due()]

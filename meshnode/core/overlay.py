@@ -88,6 +88,8 @@ class Overlay:
         self._change_due_ms = 0
         self._shuffle_due_ms = 0
         self._cross_due_ms = 0
+        self._due_ms: int | None = None
+        self._is_due_known = False
 
     @property
     def is_on(self) -> bool:
@@ -103,11 +105,13 @@ class Overlay:
         """Take up the anchors of the last run."""
         self._anchors = list(_decoder.decode(stored)) if stored else []
         self._untried = list(self._anchors)
+        self._is_due_known = False
 
     # --- connections ----------------------------------------------------------------------------
 
     def ready(self, now_ms: int, link: Link) -> None:
         """A connection stands: keep it if this node wanted it, else wait for what the peer wants."""
+        self._is_due_known = False
         chosen = self._pending.pop(link.peer, None) is not None or not link.inbound
         if not self._is_on:
             return
@@ -129,6 +133,7 @@ class Overlay:
 
     def gone(self, peer: str) -> None:
         """A connection has ended, or never came to be ready."""
+        self._is_due_known = False
         self._undecided.pop(peer, None)
         self._refused.pop(peer, None)
         if self._pending.pop(peer, None) is not None:
@@ -138,6 +143,7 @@ class Overlay:
 
     def on_message(self, now_ms: int, link: Link, message: OverlayMessage) -> None:
         """Take what a ready peer says of links."""
+        self._is_due_known = False
         match message:
             case Disconnect():
                 self._on_disconnect(now_ms, link, message)
@@ -248,11 +254,16 @@ class Overlay:
         else:
             self._give_up(now_ms, peer)
             self._passive.discard(peer)
+            self._is_due_known = False
 
     # --- time -----------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> None:
         """Decide, choose, give up, shuffle: what is due."""
+        due_ms = self.next_deadline()
+        if due_ms is None or now_ms < due_ms:
+            return
+        self._is_due_known = False
         for peer in [peer for peer, due_ms in self._refused.items() if due_ms <= now_ms]:
             link = self._peers.get_open(peer)
             assert link is not None, "whoever is gone is refused no more"
@@ -341,11 +352,18 @@ class Overlay:
     def _on_failed(self, peer: str) -> None:
         self._pending.pop(peer, None)
         self._passive.discard(peer)
+        self._is_due_known = False
 
     def next_deadline(self) -> int | None:
-        """When `tick` has something to do."""
+        """When `tick` has something to do; every input asks, so the answer is kept."""
         if self._membership.is_large != self._is_on:
             return 0
+        if not self._is_due_known:
+            self._due_ms = self._find_deadline()
+            self._is_due_known = True
+        return self._due_ms
+
+    def _find_deadline(self) -> int | None:
         deadlines = list(self._refused.values())
         if self._is_on:
             deadlines += [self._shuffle_due_ms, self._cross_due_ms]

@@ -343,6 +343,7 @@ def test_full_mesh_gives_way_to_the_overlay_link_by_link():
     peers = [scene.come(number) for number in range(8)]
     assert scene.active == {}
     object.__setattr__(scene.settings.limits, "full_mesh_max", 4)
+    scene.overlay._membership._count_present()
     assert scene.node.next_wakeup == 0
     scene.tick(0)
     assert scene.overlay.neighbours == tuple(peers)
