@@ -1,6 +1,7 @@
 """How fast simulations run: bare events beside SimPy, gossip of real vertices, real cores, memory.
 
     python -m benchmarks.bench_simulation [--nodes 1000] [--cores 200] [--seconds 3] [--json]
+    python -m benchmarks.bench_simulation --only cores --cores 1000
 
 SimPy comes with the dependency group `bench`. Rates are the best of several runs, in CPU time of
 one core; every part says its fidelity.
@@ -15,6 +16,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import simpy
@@ -32,6 +34,11 @@ from simulations.topology import random_regular
 RUNS = 3
 DEGREE = 8
 AUTHORS = 60
+CONNECT_MS = 5_000
+STRETCH_MS = 5_000
+VERTICES_PER_S = 10
+PARTS = ("memory", "ping", "gossip", "cores")
+"""In this order: the peak of memory is the process's, and grows with every part."""
 Rate = float
 
 
@@ -168,19 +175,79 @@ def cores(count: int, fidelity: Fidelity) -> tuple[int, float]:
     return world.network.counters.delivered - before, seconds
 
 
-def overlay_cores(count: int, fidelity: Fidelity) -> tuple[int, float]:
-    """Real cores, too many for a full mesh, in which 10 vertices a second are published."""
+@dataclass(frozen=True, slots=True)
+class OverlayRun:
+    """What a mesh of real cores cost that is too large for everybody to be connected to everybody.
+
+    Seconds are CPU time of one core.
+    """
+
+    start_s: float
+    """Until every core holds every profile, and has taken up its work."""
+    connect_s: float
+    """The virtual seconds in which the overlay and its tree form."""
+    rates: tuple[float, ...]
+    """Deliveries a second, of each stretch of virtual time with load."""
+    virtual_per_real: tuple[float, ...]
+    """Virtual seconds per second of each stretch."""
+    deliveries_per_virtual_s: float
+    peak_mib: float
+
+    def describe(self, count: int) -> dict[str, float]:
+        """The figures by name; of the rates the best, as everywhere."""
+        best = max(self.rates)
+        return {
+            f"cores_{count}_cached_deliveries_per_s": best,
+            f"cores_{count}_cpu_us_per_delivery": 1e6 / best,
+            f"cores_{count}_deliveries_per_virtual_s": self.deliveries_per_virtual_s,
+            f"cores_{count}_virtual_s_per_s_at_{VERTICES_PER_S}_vertices_per_s": max(
+                self.virtual_per_real
+            ),
+            f"cores_{count}_start_s": self.start_s,
+            f"cores_{count}_connect_s": self.connect_s,
+            f"cores_{count}_peak_mib": self.peak_mib,
+        }
+
+
+def overlay_cores(count: int, fidelity: Fidelity, *, stretches: int = RUNS) -> OverlayRun:
+    """Real cores, too many for a full mesh, in which 10 vertices a second are published.
+
+    Everybody knows everybody's profile from the start: joining is not what is measured here.
+    """
     latency = load_latency("aws-13")
     world = World(1, fidelity=fidelity, network=NetworkSettings(latency=latency), traced=False)
-    mesh = world.add_mesh(count)
-    world.run_for(5_000)
-    before = world.network.counters.delivered
-    for number in range(50):
-        world.at(world.now_ms + 100 * number, mesh[number * 37 % count].publish, b"note" * 40)
-    start = time.process_time()
-    world.run_for(5_000)
-    seconds = time.process_time() - start
-    return world.network.counters.delivered - before, seconds
+    begun_s = time.process_time()
+    mesh = world.add_mesh(count, known_members=True)
+    started_s = time.process_time()
+    world.run_for(CONNECT_MS)
+    connected_s = time.process_time()
+    counters = world.network.counters
+    gc.collect()
+    gc.freeze()  # what lives as long as the world is not looked through again
+    rates, ratios, first = [], [], counters.delivered
+    for _ in range(stretches):
+        before, start_s = counters.delivered, time.process_time()
+        for number in range(VERTICES_PER_S * STRETCH_MS // 1_000):
+            author = mesh[number * 37 % count]
+            world.at(world.now_ms + number * 1_000 // VERTICES_PER_S, author.publish, b"note" * 40)
+        world.run_for(STRETCH_MS)
+        seconds = time.process_time() - start_s
+        rates.append((counters.delivered - before) / seconds)
+        ratios.append(STRETCH_MS / 1_000 / seconds)
+    gc.unfreeze()
+    return OverlayRun(
+        start_s=started_s - begun_s,
+        connect_s=connected_s - started_s,
+        rates=tuple(rates),
+        virtual_per_real=tuple(ratios),
+        deliveries_per_virtual_s=(counters.delivered - first) * 1_000 / (stretches * STRETCH_MS),
+        peak_mib=measure_peak_mib(),
+    )
+
+
+def measure_peak_mib() -> float:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
 
 
 def measure_memory(count: int) -> float:
@@ -191,11 +258,11 @@ def measure_memory(count: int) -> float:
     nodes[0].originate(contexts[0])
     world.run_to_end()
     assert all(node.held_ns is not None for node in nodes)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
+    return measure_peak_mib()
 
 
-def measure(count: int, core_count: int, virtual_ms: int) -> dict[str, float]:
-    """Every figure."""
+def measure_ping(count: int, virtual_ms: int) -> dict[str, float]:
+    """The kernel alone, beside SimPy."""
     figures = {
         "ping_events_per_s": best_of(lambda: ping_kernel(count, virtual_ms, traced=False)),
         "ping_traced_events_per_s": best_of(lambda: ping_kernel(count, virtual_ms, traced=True)),
@@ -209,7 +276,12 @@ def measure(count: int, core_count: int, virtual_ms: int) -> dict[str, float]:
     for idiom in ("processes", "callbacks"):
         simpy_rate = figures[f"ping_simpy_{idiom}_events_per_s"]
         figures[f"times_simpy_{idiom}"] = figures["ping_events_per_s"] / simpy_rate
-    figures |= {
+    return figures
+
+
+def measure_gossip(count: int) -> dict[str, float]:
+    """Real vertices, minimal nodes."""
+    figures = {
         "gossip_cached_deliveries_per_s": best_of(lambda: gossip(count, "cached", traced=False)),
         "gossip_objects_deliveries_per_s": best_of(lambda: gossip(count, "objects", traced=False)),
         "gossip_cached_traced_deliveries_per_s": best_of(
@@ -220,11 +292,13 @@ def measure(count: int, core_count: int, virtual_ms: int) -> dict[str, float]:
     figures["gossip_times_real_time_at_10_vertices_per_s"] = figures[
         "gossip_cached_deliveries_per_s"
     ] / (10 * vertex_deliveries)
-    figures["cores_16_cached_deliveries_per_s"] = best_of(lambda: cores(16, "cached"))
-    overlay_rate = best_of(lambda: overlay_cores(core_count, "cached"))
-    figures[f"cores_{core_count}_cached_deliveries_per_s"] = overlay_rate
-    figures["memory_10000_nodes_mib"] = measure_memory(10_000)
-    return {name: round(value, 1) for name, value in figures.items()}
+    return figures
+
+
+def measure_cores(core_count: int) -> dict[str, float]:
+    """Real cores, in a full mesh and in an overlay."""
+    figures = {"cores_16_cached_deliveries_per_s": best_of(lambda: cores(16, "cached"))}
+    return figures | overlay_cores(core_count, "cached").describe(core_count)
 
 
 def main() -> None:
@@ -236,8 +310,19 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=200, help="real cores in one overlay")
     parser.add_argument("--seconds", type=int, default=10, help="virtual seconds of pings")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
     options = parser.parse_args()
-    figures = measure(options.nodes, options.cores, options.seconds * 1_000)
+    measures: dict[str, Callable[[], dict[str, float]]] = {
+        "ping": lambda: measure_ping(options.nodes, options.seconds * 1_000),
+        "gossip": lambda: measure_gossip(options.nodes),
+        "cores": lambda: measure_cores(options.cores),
+        "memory": lambda: {"memory_10000_nodes_mib": measure_memory(10_000)},
+    }
+    figures = {
+        name: round(value, 3)
+        for part in options.only or PARTS
+        for name, value in measures[part]().items()
+    }
     result = {
         "revision": describe_revision(),
         "machine": describe_machine(),
@@ -249,7 +334,7 @@ def main() -> None:
         return
     print(f"{options.nodes} nodes at {result['revision']} on {result['machine']}")
     for name, value in figures.items():
-        print(f"  {name:48}{value:14,.1f}")
+        print(f"  {name:56}{value:14,.{1 if value >= 10 else 3}f}")
 
 
 if __name__ == "__main__":
