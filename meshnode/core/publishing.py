@@ -1,8 +1,8 @@
 """What this node says: when it may speak, and in which order.
 
 A node that was restored from an old copy, or joined twice with one identity, could sign a second
-vertex for a slot. So after every start it first asks a peer for its own last vertices, and speaks
-only when all of them are here. Its first profile is signed before that, because it is what a
+vertex for a slot. So after every start it first asks its peers for its own last vertices, and speaks
+only when all of them are here. One peer may lie or have been away, so several are heard. Its first profile is signed before that, because it is what a
 guest shows at the door; it is kept and shown again after a restart, never signed twice.
 """
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from meshnode.core.settings import Settings
 
 FIRST_PROFILE_KEY: Final = "first-profile"
+WITNESSES_MIN: Final = 3
+"""Peers whose word on the own past is waited for, where there are so many members."""
+WITNESSES_MAX: Final = 8
+"""Peers that are asked at most."""
 KNOWLEDGE_MAX: Final = 6
 """So that the own previous vertex and the highest head fit beside it."""
 
@@ -42,7 +46,7 @@ class Speech(StrEnum):
     """Whether this node may speak."""
 
     WAITING = "waiting"
-    """Until a peer has said what it last heard of this node."""
+    """Until peers have said what they last heard of this node."""
     CATCHING_UP = "catching_up"
     """Own vertices are known of and not here yet."""
     OPEN = "open"
@@ -73,8 +77,12 @@ class Publishing:
         self._chain = Chain(network, settings.author, intake, outbox, self._on_sealed)
         self._waiting: deque[Publication] = deque()
         self._speech = Speech.WAITING
-        self._deadline_ms = 0
-        self._asked = ""
+        self._patience_ms = 0
+        self._settled_ms = 0
+        """When whoever is there can be taken to have been asked."""
+        self._asked: dict[str, None] = {}
+        self._witnesses: dict[str, None] = {}
+        """Asked peers whose whole answer has come."""
         self._lacking: dict[bytes, None] = {}
         self._first: VerifiedVertex | None = None
         self._profile = b""
@@ -99,7 +107,7 @@ class Publishing:
 
     def start(self, now_ms: int, first_profile: bytes) -> None:
         """Prepare the first profile, and wait for word of the own past."""
-        self._deadline_ms = now_ms + self._settings.timing.last_answer_ms
+        self._patience_ms = now_ms + self._settings.timing.last_answer_ms
         if self._intake.authors.is_forked(self._settings.author):
             self._speech = Speech.FORKED
         if self._first is None and first_profile:
@@ -206,16 +214,19 @@ class Publishing:
             self._outbox.emit(Published(publication.token, signed))
 
     def on_ready(self, now_ms: int, peer: str) -> None:
-        """Ask the first peer for the own last vertices."""
-        if self._speech is Speech.WAITING and not self._asked:
-            self._asked = peer
-            number = self._requests.next_number()
-            self._outbox.send((peer,), GetLast(number, self._settings.author))
-            self._requests.open(
-                now_ms, number, peer, (), on_answer=self._on_answer, on_end=self._on_end
-            )
+        """Ask a peer for the own last vertices."""
+        if self._speech is not Speech.WAITING or len(self._asked) >= WITNESSES_MAX:
+            return
+        if not self._asked:
+            self._settled_ms = now_ms + self._settings.timing.witness_ms
+        self._asked[peer] = None
+        number = self._requests.next_number()
+        self._outbox.send((peer,), GetLast(number, self._settings.author))
+        self._requests.open(
+            now_ms, number, peer, (), on_answer=self._on_answer, on_end=self._on_end
+        )
 
-    def _on_answer(self, now_ms: int, _request: Request, message: Vertices) -> None:
+    def _on_answer(self, now_ms: int, request: Request, message: Vertices) -> None:
         for candidate in message.candidates:
             signed = candidate.signed
             own = signed.vertex.author == self._settings.author
@@ -225,13 +236,25 @@ class Publishing:
                 and signed.id not in self._intake.index
             ):
                 self._lacking[signed.id] = None
-        if message.last and self._speech is Speech.WAITING:
-            self._asked = ""
+        if message.last:
+            self._witnesses[request.peer] = None
+            if self._is_heard(now_ms):
+                self._catch_up(now_ms)
+
+    def _on_end(self, _now_ms: int, request: Request) -> None:
+        """A peer that gave no answer leaves its place to another."""
+        if request.peer not in self._witnesses:
+            self._asked.pop(request.peer, None)
+
+    def _is_heard(self, now_ms: int) -> bool:
+        count, others = len(self._witnesses), len(self._intake.authors) - 1
+        enough = count >= min(WITNESSES_MIN, others) or now_ms >= self._settled_ms
+        return count > 0 and enough
+
+    def _catch_up(self, now_ms: int) -> None:
+        if self._speech is Speech.WAITING:
             self._speech = Speech.CATCHING_UP
             self._try_open(now_ms)
-
-    def _on_end(self, _now_ms: int, _request: Request) -> None:
-        self._asked = ""
 
     def _try_open(self, now_ms: int) -> None:
         if all(vertex_id in self._intake.index for vertex_id in self._lacking):
@@ -272,10 +295,14 @@ class Publishing:
         self._waiting.clear()
 
     def tick(self, now_ms: int) -> None:
-        """Speak when nobody could be asked in time."""
-        if self._speech is Speech.WAITING and now_ms >= self._deadline_ms:
-            self._open(now_ms)
+        """Speak when enough were heard, or nobody could be asked in time."""
+        if self._speech is Speech.WAITING and (
+            now_ms >= self._patience_ms or self._is_heard(now_ms)
+        ):
+            self._catch_up(now_ms)
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do."""
-        return self._deadline_ms if self._speech is Speech.WAITING else None
+        if self._speech is not Speech.WAITING:
+            return None
+        return min(self._patience_ms, self._settled_ms) if self._witnesses else self._patience_ms

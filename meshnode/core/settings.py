@@ -26,7 +26,9 @@ class Timing:
     get_ms: int = 2_000
     """An answer to GET makes progress within this, or the next holder is asked."""
     last_answer_ms: int = 5_000
-    """How long own publications wait at start for a peer to report the own last vertex."""
+    """How long own publications wait at start for anybody to ask about the own last vertex."""
+    witness_ms: int = 1_000
+    """How long more peers are waited for once one could be asked."""
     dial_first_ms: int = 1_000
     dial_most_ms: int = 60_000
     stable_ms: int = 60_000

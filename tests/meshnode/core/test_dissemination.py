@@ -145,10 +145,13 @@ def test_own_vertices_go_to_branches_and_to_everybody_where_there_are_none():
     branch, other = scene.join(0), scene.join(1)
     scene.node._tree.on_prune(scene.now_ms, other)
     scene.receive(branch, scene.vertices(request=1))
+    scene.receive(other, scene.vertices(request=2))
+    scene.tick(1_000)
     assert receivers(scene.publish(), Push) == [branch]
     bare = OverlayScene(outbound_min=0, eager_min=1)
     peer = bare.come(0)
     bare.receive(peer, bare.vertices(request=1))
+    bare.tick(1_000)
     assert receivers(bare.publish(), Push) == [peer]
 
 

@@ -27,6 +27,7 @@ def open_lone(builder):
     lone = LoneCore(genesis=builder.genesis)
     peer = lone.greet()
     lone.receive(peer, lone.vertices(request=1))
+    lone.tick(1_000)
     return lone, peer
 
 

@@ -286,6 +286,7 @@ def test_vertices_after_an_offence_in_one_message_are_not_looked_at():
     lone = LoneCore(genesis=builder.genesis)
     peer = lone.greet()
     lone.receive(peer, lone.vertices(request=1))
+    lone.tick(1_000)
     lone.receive(peer, lone.vertices(bad, builder.vertices[1]))
     assert lone.node.view().offences == {"bad_vertex": 1}
     assert not lone.node.is_stored(builder.vertices[1].id)

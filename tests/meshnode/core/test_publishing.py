@@ -91,6 +91,7 @@ def test_parents_leave_out_what_drafts_cover_and_forked_authors():
     lone = LoneCore(genesis=builder.genesis)
     peer = lone.greet()
     lone.receive(peer, lone.vertices(request=1))
+    lone.tick(1_000)
     lone.receive(peer, lone.vertices(*builder.vertices[1:]))
     for number in range(2):
         lone.handle(lone.command(Publish(3, b"x"), number), finish=False)
@@ -172,6 +173,71 @@ def test_own_past_is_taken_back_before_anything_new_is_said():
     assert [signed.vertex.seq for signed in own_chain(lone)] == [0, 1, 2, 3, 4]
     assert own_chain(lone)[-1].vertex.body == b"new"
     assert not lone.node.view().forks
+
+
+def greet_members(lone, builder, *places):
+    return [lone.greet(builder.people[place]) for place in places]
+
+
+def test_first_peer_that_knows_nothing_is_not_taken_at_its_word():
+    """A restored copy asked one peer that had been away, and signed a slot twice (seed 177)."""
+    builder = DagBuilder(authors=4).profiles()
+    old = [builder.vertex(0, body=b"old %d" % n, parents=()) for n in range(2)]
+    lone = LoneCore(genesis=builder.genesis)
+    lone.publish(b"new")
+    first, second, third = greet_members(lone, builder, 1, 2, 3)
+    lone.receive(first, lone.vertices(request=1))
+    lone.receive(second, lone.vertices(request=2))
+    assert lone.node.view().speech == "waiting"
+    lone.receive(third, lone.vertices(old[-1], request=3))
+    assert lone.node.view().speech == "catching_up"
+    lone.receive(third, lone.vertices(builder.vertices[0], old[0]))
+    assert [signed.vertex.seq for signed in own_chain(lone)] == [0, 1, 2, 3]
+    assert not lone.node.view().forks
+
+
+def test_more_witnesses_are_waited_for_a_second():
+    builder = DagBuilder(authors=4).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    (only,) = greet_members(lone, builder, 1)
+    lone.tick(400)
+    lone.receive(only, lone.vertices(request=1))
+    lone.tick(599)
+    assert lone.node.view().speech == "waiting"
+    lone.tick(1)
+    assert lone.node.view().speech == "open"
+
+
+def test_late_first_answer_is_enough():
+    builder = DagBuilder(authors=4).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    (only,) = greet_members(lone, builder, 1)
+    lone.tick(1_500)
+    assert lone.node.view().speech == "waiting"
+    lone.receive(only, lone.vertices(request=1))
+    assert lone.node.view().speech == "open"
+
+
+def test_answer_after_the_opening_changes_nothing():
+    builder = DagBuilder(authors=4).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    first, second = greet_members(lone, builder, 1, 2)
+    lone.receive(first, lone.vertices(request=1))
+    lone.tick(1_000)
+    assert lone.node.view().speech == "open"
+    lone.receive(second, lone.vertices(request=2))
+    assert lone.node.view().speech == "open"
+
+
+def test_no_more_than_eight_peers_are_asked():
+    builder = DagBuilder(authors=12).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    asked = 0
+    for place in range(1, 11):
+        peer = lone.connect(builder.people[place])
+        lone.receive(peer, lone.hello(peer))
+        asked += len(lone.sent(lone.prove(peer), GetLast))
+    assert asked == 8
 
 
 def test_drafts_are_made_anew_when_a_peer_hands_back_an_own_vertex():
