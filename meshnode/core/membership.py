@@ -18,6 +18,7 @@ from meshnode.core.events import Alone
 from meshnode.core.inputs import DialEnded, Outcome
 from meshnode.core.messages import ADDRESSES_MAX
 from meshnode.core.transport_id import compute_transport_id
+from meshnode.errors import CommandRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +135,11 @@ class Membership:
         self._is_due_known = False
 
     def connect(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> None:
-        """Keep a connection to a peer, from now on."""
+        """Keep a connection to a peer, from now on. Raises `CommandRejected`."""
+        if peer == self._settings.transport:
+            raise CommandRejected("these are this node's own addresses")
+        if not 1 <= len(addresses) <= ADDRESSES_MAX:
+            raise CommandRejected(f"a peer is connected to at 1 to {ADDRESSES_MAX} addresses")
         contact = self._learn(now_ms, peer, addresses, proved=True)
         contact.asked_for = True
         self._asked_for[peer] = contact

@@ -43,7 +43,7 @@ from meshnode.core.inputs import (
 )
 from meshnode.core.link import Link
 from meshnode.core.membership import BOOK_KEY, Membership
-from meshnode.core.messages import ADDRESSES_MAX, Digest
+from meshnode.core.messages import Digest
 from meshnode.core.outbox import Outbox
 from meshnode.core.overlay import ANCHORS_KEY, Overlay
 from meshnode.core.peers import Peers
@@ -58,7 +58,6 @@ from meshnode.core.showing import Showing
 from meshnode.core.store import Store
 from meshnode.core.views import NodeSummary, NodeView
 from meshnode.core.wants import Wants
-from meshnode.errors import CommandRejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -317,7 +316,7 @@ class Node:
             case Serve():
                 self._adverts.serve(command)
             case Connect():
-                self._connect(now_ms, command)
+                self._membership.connect(now_ms, command.peer, command.addresses)
             case Leave():
                 self._membership.leave()
                 self._peers.say_goodbye(command.reason)
@@ -384,15 +383,6 @@ class Node:
         self._fetching.tick(now_ms)
         self._proposing.tick(now_ms)
         return self._outbox.take()
-
-    # --- commands -------------------------------------------------------------------------------
-
-    def _connect(self, now_ms: int, command: Connect) -> None:
-        if command.peer == self._settings.transport:
-            raise CommandRejected("these are this node's own addresses")
-        if not 1 <= len(command.addresses) <= ADDRESSES_MAX:
-            raise CommandRejected(f"a peer is connected to at 1 to {ADDRESSES_MAX} addresses")
-        self._membership.connect(now_ms, command.peer, command.addresses)
 
     # --- what the collaborators ask for and report ----------------------------------------------
 
