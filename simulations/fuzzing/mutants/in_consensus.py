@@ -166,7 +166,7 @@ SEEDED: Final = (
     ),
     _seed(
         "anchor-early",
-        "an anchor comes one round early",
+        "an anchor comes a round early",
         (Committer, "_resolve", _resolve_wrongly(early=1, leaps=False)),
     ),
     _seed(
@@ -195,7 +195,7 @@ SEEDED: Final = (
     ),
     _seed(
         "horizon-of-highest",
-        "the horizon follows what is held",
+        "what is held moves the horizon",
         (Linearizer, "horizon", _look_highest),
     ),
     _seed("rounds-jumped", "open rounds are left out", (Pacemaker, "round", _jump)),
