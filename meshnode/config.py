@@ -50,6 +50,8 @@ class NodeConfig:
     """Signatures of a network founded here."""
     kind: Literal["mesh", "demo"] = "mesh"
     """Kind of a network founded here."""
+    validates: bool = True
+    """Whether to take part in agreeing on the order, where the network's committee names the node."""
     record: Path | None = None
     """File that every input of the core is recorded to, for `meshnode replay`."""
     passphrase_file: Path | None = None

@@ -66,6 +66,42 @@ class EngineView(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorInfo(View):
+    """A member of the committee that agrees on the order."""
+
+    author: str
+    name: str
+    stake: int
+    last_round: int
+    """Of its last block; 0 if none was seen lately."""
+    silent: bool
+    """Whether it makes no blocks while the others go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsensusInfo(View):
+    """The agreed order, as far as this node knows it."""
+
+    schema: ClassVar[str] = "meshnode.consensus/1"
+
+    epoch: int
+    round: int
+    lag: int
+    """Rounds that have begun and are not decided."""
+    commit_index: int
+    commit_digest: str
+    """Equal on two nodes at equal index: they agree on everything so far."""
+    commit_time_ms: int
+    waiting: int
+    """Vertices that are not final yet."""
+    standing: str
+    """Own part: follower, recovering, no_quorum, active, stopped."""
+    halted: str = ""
+    """Why nothing is put in order any more."""
+    validators: tuple[ValidatorInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus(View):
     """A node at a glance."""
 
@@ -104,6 +140,7 @@ class NodeStatus(View):
     """How the node's key is kept, where it is kept."""
     api: str | None = None
     """Address of the local HTTP interface, where there is one."""
+    consensus: ConsensusInfo | None = None
     problems: tuple[str, ...] = ()
     """One line each: what keeps the node from doing its work."""
 
@@ -332,6 +369,19 @@ class NoPeers(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerticesOrdered(View):
+    """The mesh has agreed on the next step of the order: these vertices are final."""
+
+    type: Literal["vertices_ordered"] = "vertices_ordered"
+    commit_index: int
+    commit_digest: str
+    time_ms: int
+    """On which the validators agree."""
+    vertices: tuple[str, ...]
+    """Ids of what was said, in order; empty where a step holds blocks only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventsLost(View):
     """The reader of events fell behind and some were dropped; what is stored is complete."""
 
@@ -346,6 +396,7 @@ NodeEvent = (
     | ForkFound
     | OffenceCounted
     | NoPeers
+    | VerticesOrdered
     | EventsLost
 )
 """What a node tells its application while it runs."""
@@ -363,6 +414,7 @@ _EVENTS: dict[str, type[NodeEvent]] = {
     "fork_found": ForkFound,
     "offence_counted": OffenceCounted,
     "no_peers": NoPeers,
+    "vertices_ordered": VerticesOrdered,
     "events_lost": EventsLost,
 }
 

@@ -151,6 +151,14 @@ _DAG: Final = (
         ("meshnode dag export --output mesh.svg", "meshnode dag export --format dot"),
     ),
 )
+_CONSENSUS: Final = (
+    Command(
+        "status",
+        "consensus:status",
+        "Show the agreed order: how far it is, who makes it, who is silent.",
+        ("meshnode consensus status", "meshnode consensus status --json"),
+    ),
+)
 _IDENTITY: Final = (
     Command("show", "identity:show", "Show who this node is.", ("meshnode identity show --json",)),
     Command(
@@ -186,6 +194,7 @@ def make_app() -> App:
     _register(app, _INSPECT, inspect)
     for name, summary, commands in (
         ("dag", "Look into the store of signed results.", _DAG),
+        ("consensus", "Look at the order the mesh agrees on.", _CONSENSUS),
         ("identity", "Look at or replace this node's keys.", _IDENTITY),
     ):
         sub = _make_group(name, summary, f"Examples:\n  {commands[0].examples[0]}")
@@ -277,8 +286,12 @@ def _explain_usage(error: CycloptsError) -> tuple[str, str]:
         return str(error).rstrip(". \n"), hint
     # Its own text would load every command, to suggest one.
     word = (error.unused_tokens or [""])[0]
-    commands = {"meshnode dag": _DAG, "meshnode identity": _IDENTITY}.get(chain)
+    commands = {
+        "meshnode dag": _DAG,
+        "meshnode consensus": _CONSENSUS,
+        "meshnode identity": _IDENTITY,
+    }.get(chain)
     names = [command.name for command in commands or (*_START, *_USE, *_INSPECT)]
-    names += [] if commands else ["dag", "identity"]
+    names += [] if commands else ["dag", "consensus", "identity"]
     close = difflib.get_close_matches(word, names, n=1)
     return f"there is no command '{word}'", f"did you mean '{close[0]}'?" if close else hint

@@ -1,4 +1,4 @@
-"""`meshnode status`: eight lines, of which the last ones are what is wrong and how to repair it."""
+"""`meshnode status`: nine lines, of which the last ones are what is wrong and how to repair it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from meshnode.client import RemoteNode
-    from meshnode.views import ModelView, NodeStatus, PeerInfo
+    from meshnode.views import ConsensusInfo, ModelView, NodeStatus, PeerInfo
 
 _LABEL = 10
 
@@ -75,7 +75,7 @@ def _show_phase(
 
 
 def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
-    """A node's state in eight lines, and one more for each problem after the first."""
+    """A node's state in nine lines, and one more for each problem after the first."""
     lines = [
         _describe_verdict(status),
         _line("node", _describe_node(status)),
@@ -83,6 +83,7 @@ def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
         _line("models", describe_models(status, peers)),
         _line("load", _describe_load(status)),
         _line("store", _describe_store(status)),
+        *([_line("order", _describe_order(status.consensus))] if status.consensus else []),
         _line("api", f"http://{status.api}" if status.api else UNKNOWN),
     ]
     problems = [clean_line(problem) for problem in status.problems] or ["none"]
@@ -157,6 +158,15 @@ def _describe_store(status: NodeStatus) -> str:
     if status.forks:
         parts.append(format_count(status.forks, "forked author"))
     return ", ".join(parts)
+
+
+def _describe_order(found: ConsensusInfo) -> str:
+    silent = sum(validator.silent for validator in found.validators)
+    return (
+        f"{format_count(found.commit_index, 'commit')} ({format_id(found.commit_digest)}), "
+        f"{found.waiting} not final yet, {silent} of "
+        f"{format_count(len(found.validators), 'validator')} silent"
+    )
 
 
 def _name_model(model: ModelView) -> str:

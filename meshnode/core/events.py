@@ -89,6 +89,8 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     """The mesh has agreed on the next step of the order. Commits come in order, each once."""
 
     commit: Commit
+    said: int = 0
+    """So many of its vertices are lane 0, and come first; blocks follow."""
 
 
 class OrderHalted(msgspec.Struct, frozen=True, tag=True):

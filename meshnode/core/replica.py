@@ -86,7 +86,7 @@ class Replica:
         self._committee = make_first_committee(genesis)
         seed = self._committee.compute_seed(network, GENESIS_COMMIT_DIGEST)
         self._schedule = make_schedule(self._committee, seed)
-        index = intake.index
+        self._index = index = intake.index
         self._payload = PayloadOrder(index, gc_commits=genesis.parameters.gc_commits)
         self._ordering = Ordering(
             network, self._committee, self._schedule, index=index, payload=self._payload
@@ -209,7 +209,11 @@ class Replica:
         for commit in commits:
             # An application that remembers more than an old copy of the store is told nothing twice.
             if commit.index > self._delivered:
-                self._outbox.emit(Committed(commit))
+                self._outbox.emit(Committed(commit, self._count_said(commit)))
+
+    def _count_said(self, commit: Commit) -> int:
+        entries = [self._index.get(ref.id) for ref in commit.vertices]
+        return sum(entry is not None and entry.lane != LANE_BLOCKS for entry in entries)
 
     def find_deadline(self) -> int | None:
         """The first commit time at which a state machine has something to do."""

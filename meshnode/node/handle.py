@@ -14,6 +14,7 @@ from dag.types import Kind
 from meshnode.errors import CommandRejected, DeadlineExceeded, NodeClosed
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
+from meshnode.node.order_presenting import show_consensus
 from meshnode.node.port import RuntimePort
 from meshnode.node.presenting import (
     describe_problems,
@@ -142,6 +143,7 @@ class NodeHandle:
             engine=None if self._desk is None else show_engine(self._desk),
             home=None if setup.home is None else str(setup.home.path),
             key_mode=setup.key_mode,
+            consensus=show_consensus(view.consensus, self._lookup.list_names()),
             problems=tuple(describe_problems(view)),
         )
 

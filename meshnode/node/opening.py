@@ -250,6 +250,7 @@ async def _open_runtime(
                 inviter=setup.membership.inviter,
                 invitation=setup.membership.invitation,
                 credentials=setup.membership.credentials,
+                validates=config.validates,
                 record_path=config.record,
                 agent=f"meshnode/{get_version()}",
                 version=get_version(),

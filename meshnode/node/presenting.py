@@ -19,6 +19,7 @@ from dag.bodies import (
 from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
 from meshnode.core.events import (
     Alone,
+    Committed,
     Event,
     ForkSeen,
     OffenceSeen,
@@ -45,6 +46,7 @@ from meshnode.views import (
     VertexDetail,
     VertexInfo,
     VertexSeen,
+    VerticesOrdered,
 )
 
 if TYPE_CHECKING:
@@ -200,6 +202,13 @@ def describe_problems(view: NodeView) -> list[str]:
             f"no member answers; tried {_describe_attempts(view.alone)}: start one of them, or "
             "join again with a fresh ticket"
         )
+    if view.consensus.halted:
+        problems.append(f"the order has halted: {view.consensus.halted}")
+    if view.consensus.standing == "no_quorum" and view.consensus.waiting:
+        problems.append(
+            "too few validators are connected to agree on an order: start the others, "
+            "`meshnode consensus status` names them"
+        )
     return problems
 
 
@@ -271,6 +280,13 @@ def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
             return OffenceCounted(peer=event.peer, offence=event.offence, detail=event.detail)
         case Alone():
             return NoPeers(tried=event.tried)
+        case Committed(commit=commit, said=said):
+            return VerticesOrdered(
+                commit_index=commit.index,
+                commit_digest=commit.digest.hex(),
+                time_ms=commit.time_ms,
+                vertices=tuple(ref.id.hex() for ref in commit.vertices[:said]),
+            )
         case _:
             return None
 

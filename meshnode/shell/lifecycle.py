@@ -77,6 +77,8 @@ class RuntimeOptions:
     invitation: bytes = b""
     """Canonical `SignedInvitation` with the bearer's proof; empty for founders."""
     credentials: tuple[bytes, ...] = ()
+    validates: bool = False
+    """Whether to make blocks, where the network's committee names this node."""
     record_path: Path | None = None
     agent: str = "meshnode"
     version: str = "0"
@@ -159,6 +161,7 @@ def make_settings(options: RuntimeOptions, keys: PublicKeys) -> Settings:
         inviter=options.inviter,
         agent=options.agent,
         credentials=options.credentials,
+        validates=options.validates,
         timing=options.timing,
         limits=options.limits,
     )

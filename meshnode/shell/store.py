@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from dag.types import Kind
 from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.effects import StoreValue, StoreVertex
 from meshnode.core.recovered import Recovered
@@ -193,7 +194,10 @@ class Store:
     def scan(
         self, *, limit: int, kind: int | None, author: bytes | None, before: int | None
     ) -> list[StoredVertex]:
-        """The newest vertices first, at most `limit`, optionally of one kind or author."""
+        """The newest vertices first, at most `limit`, optionally of one author.
+
+        Of one kind, or without one everything that was said: blocks only put that in order.
+        """
         found: list[StoredVertex] = []
         below = before if before is not None else 1 << 62
         with (
@@ -202,7 +206,7 @@ class Store:
         ):
             for stored in self._stored(rows):
                 vertex = stored.signed.vertex
-                if kind is not None and vertex.kind != kind:
+                if vertex.kind == Kind.BLOCK if kind is None else vertex.kind != kind:
                     continue
                 if author is not None and vertex.author != author:
                     continue

@@ -76,7 +76,7 @@ def test_digest_keeps_the_answer_out_of_the_store(pair):
 
 def test_status_follows_whatever_port_there_is(pair):
     ada, _ = pair
-    assert len(ada.succeed("status").splitlines()) == 8
+    assert len(ada.succeed("status").splitlines()) == 9
     assert read_json(ada, "status")["schema"] == "meshnode.status/1"
     assert "nothing is broken" in ada.succeed("doctor")
 

@@ -34,6 +34,7 @@ EVENTS = [
     views.ForkFound(author="00", lane=0, seq=1, first="1", second="2"),
     views.OffenceCounted(peer="p", offence="malformed", detail="d"),
     views.NoPeers(tried=(("/ip4/1.2.3.4", "refused"),)),
+    views.VerticesOrdered(commit_index=1, commit_digest="11", time_ms=2, vertices=("22",)),
     views.EventsLost(),
 ]
 

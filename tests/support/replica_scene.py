@@ -75,7 +75,9 @@ class ReplicaScene:
                 case Persist(record=StoreValue(key=key, value=value)):
                     assert key == HEAD_KEY
                     self.record = value
-                case Emit(event=Committed(commit=commit)):
+                case Emit(event=Committed(commit=commit, said=said)):
+                    lanes = [self.intake.index.get(ref.id).lane for ref in commit.vertices]
+                    assert lanes == [0] * said + [1] * (len(lanes) - said)
                     self.told.append(commit)
                 case Emit(event=OrderHalted(reason=reason)):
                     self.halted.append(reason)

@@ -6,12 +6,14 @@ import hashlib
 
 from meshnode.views import (
     Answer,
+    ConsensusInfo,
     EngineView,
     ModelView,
     NodeStatus,
     PeerInfo,
     RefView,
     Usage,
+    ValidatorInfo,
     VertexInfo,
 )
 
@@ -46,6 +48,25 @@ def make_small_dag() -> list[VertexInfo]:
     second = make_vertex("b1", "bob", 1, bob, first)
     note = make_vertex("c1", "carol", 1, carol, second, kind="note")
     return [alice, bob, carol, first, second, note]
+
+
+def make_consensus(**changes) -> ConsensusInfo:
+    validators = tuple(
+        ValidatorInfo(author=make_id(name), name=name, stake=1, last_round=last, silent=not last)
+        for name, last in (("alice", 14), ("bob", 0))
+    )
+    fields = {
+        "epoch": 0,
+        "round": 14,
+        "lag": 2,
+        "commit_index": 12,
+        "commit_digest": make_id("commit"),
+        "commit_time_ms": 1_700_000_000_000,
+        "waiting": 1,
+        "standing": "active",
+        "validators": validators,
+    }
+    return ConsensusInfo(**{**fields, **changes})
 
 
 def make_status(**changes) -> NodeStatus:

@@ -15,15 +15,22 @@ from meshnode.errors import AnswerInterrupted, NoDaemon, NoPeerServes, StorageEr
 from meshnode.gateway.port import NotReady
 from meshnode.views import EngineView, ModelView
 from tests.support.cli import FakeRemote, run_command
-from tests.support.views import make_answer, make_peer, make_status
+from tests.support.views import make_answer, make_consensus, make_peer, make_status
 
-CLIENT_COMMANDS = (["status"], ["peers"], ["ask", "hi"], ["invite"], ["down"])
+CLIENT_COMMANDS = (
+    ["status"],
+    ["consensus", "status"],
+    ["peers"],
+    ["ask", "hi"],
+    ["invite"],
+    ["down"],
+)
 
 
 @pytest.fixture
 def remote(monkeypatch):
     node = FakeRemote()
-    for name in ("status", "peers", "ask", "invite", "down"):
+    for name in ("status", "consensus", "peers", "ask", "invite", "down"):
         monkeypatch.setattr(f"meshnode.cli.{name}.connect", lambda home, node=node: node)
     return node
 
@@ -40,8 +47,15 @@ def test_command_without_a_node_is_exit_3(capsys, arguments):
 # --- status ----------------------------------------------------------------------------------
 
 
-def test_status_has_eight_lines(capsys, remote):
+def test_status_has_eight_lines_and_one_more_for_the_order(capsys, remote):
     remote.members = [make_peer()]
+    remote.state = make_status(consensus=make_consensus())
+    lines = run_command(capsys, "status").out.splitlines()
+    assert len(lines) == 9
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[6].startswith("order     12 commits (")
+    assert "1 not final yet, 1 of 2 validators silent" in lines[6]
+    remote.state = make_status()
     outcome = run_command(capsys, "status")
     lines = outcome.out.splitlines()
     assert outcome.code == 0
@@ -71,6 +85,43 @@ def test_status_puts_problems_last_and_exits_1(capsys, remote):
     assert "key stored unencrypted" in outcome.out
     assert "2 waiting for ancestors, 1 forked author" in outcome.out
     assert "api       ?" in outcome.out
+
+
+# --- consensus status ------------------------------------------------------------------------
+
+
+def test_consensus_status_shows_the_order_and_who_is_silent(capsys, remote):
+    remote.state = make_status(consensus=make_consensus())
+    outcome = run_command(capsys, "consensus", "status")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].startswith("12 commits (")
+    assert "round 14, 2 rounds undecided, 1 vertex not final yet" in lines[0]
+    assert lines[1] == "this node makes blocks"
+    assert "silent" in lines[-1]
+    assert "-" in lines[-1]
+
+
+def test_consensus_status_as_json_names_its_form(capsys, remote):
+    remote.state = make_status(consensus=make_consensus())
+    found = json.loads(run_command(capsys, "consensus", "status", "--json").out)
+    assert found["schema"] == "meshnode.consensus/1"
+    assert found["commit_index"] == 12
+
+
+def test_consensus_status_says_when_the_order_has_halted(capsys, remote):
+    remote.state = make_status(consensus=make_consensus(halted="two ways", standing="stopped"))
+    outcome = run_command(capsys, "consensus", "status")
+    assert outcome.code == 1
+    assert "halted: two ways" in outcome.out
+
+
+def test_consensus_status_of_a_node_without_an_order(capsys, remote):
+    remote.state = make_status()
+    outcome = run_command(capsys, "consensus", "status")
+    assert outcome.code == 1
+    assert "agrees on no order" in outcome.out
 
 
 def test_status_survives_a_broken_part(capsys, remote):

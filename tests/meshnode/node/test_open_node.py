@@ -46,13 +46,15 @@ async def test_node_without_a_home_keeps_nothing(tmp_path, monkeypatch):
 async def test_node_with_a_home_is_the_same_after_a_restart(tmp_path):
     hub = MemoryNetwork()
     seen = []
+    said = []
     for question in ("one", "two"):
         async with open_memory(hub, home=tmp_path / "home", name="keeper") as node:
             await node.ask(question)
             seen.append(await node.status())
+            said.append(len(await node.vertices()))
     assert seen[0].author == seen[1].author
     assert seen[0].network == seen[1].network
-    assert (seen[0].vertices, seen[1].vertices) == (2, 3)
+    assert said == [2, 3]
     assert seen[1].home == str(tmp_path / "home")
     assert seen[1].key_mode == "unencrypted-demo"
     assert (seen[0].problems, seen[1].problems) == ((), ())  # the mode says it, every time
@@ -98,7 +100,7 @@ async def test_node_keeps_the_name_it_was_given(tmp_path):
         assert node.name == "kitchen"
     async with open_memory(home=tmp_path) as node:
         assert node.name == "kitchen"
-        assert (await node.status()).vertices == 1  # no new profile says the same again
+        assert len(await node.vertices()) == 1  # no new profile says the same again
 
 
 async def test_node_that_took_another_name_is_asked_by_it(tmp_path):

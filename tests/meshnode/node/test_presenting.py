@@ -11,7 +11,8 @@ from dag import bodies
 from dag.bodies import Evidence, Note, Result
 from dag.canonical import encode
 from dag.errors import Offence
-from dag.types import Kind
+from dag.order import Commit
+from dag.types import Kind, Ref
 from meshnode.core import events
 from meshnode.core.messages import ModelAdvert
 from meshnode.node.presenting import (
@@ -25,6 +26,7 @@ from meshnode.node.presenting import (
 from tests.support.serving_net import make_vertex
 
 AUTHOR = b"\xaa" * 32
+COMMIT = Commit(7, b"\x01" * 32, bytes(32), b"b", (Ref(1, AUTHOR), Ref(2, b"b")), 5)
 ADVERT = ModelAdvert("m", "r", 0, tools=False, engine="e", label="l")
 
 
@@ -41,6 +43,7 @@ def make_result(answer: str) -> bytes:
         (events.ForkSeen(AUTHOR, 0, 1, b"1", b"2"), "fork_found"),
         (events.OffenceSeen("p", Offence.MALFORMED, "d"), "offence_counted"),
         (events.Alone((("a", "refused"),)), "no_peers"),
+        (events.Committed(COMMIT, 1), "vertices_ordered"),
         (events.VertexAdmitted(make_vertex(AUTHOR), ""), "vertex_seen"),
     ],
 )
@@ -92,6 +95,34 @@ def test_kind_is_read_by_name():
 
 
 @pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"halted": "two ways"}, ["two ways"]),
+        ({"standing": "no_quorum"}, ["too few validators"]),
+        ({"standing": "no_quorum", "waiting": 0}, []),
+    ],
+)
+def test_problems_name_what_keeps_the_order_from_going_on(order, words):
+    consensus = SimpleNamespace(**{"halted": "", "standing": "active", "waiting": 1, **order})
+    view = SimpleNamespace(speech="open", alone=None, consensus=consensus)
+    problems = describe_problems(cast("Any", view))
+    assert len(problems) == len(words)
+    assert all(word in problem for word, problem in zip(words, problems, strict=True))
+
+
+def test_a_commit_shows_what_was_said_and_leaves_blocks_out():
+    shown = show_event(events.Committed(COMMIT, 1), {})
+    assert shown is not None
+    assert shown.to_json() == {
+        "type": "vertices_ordered",
+        "commit_index": 7,
+        "commit_digest": "01" * 32,
+        "time_ms": 5,
+        "vertices": ("aa" * 32,),
+    }
+
+
+@pytest.mark.parametrize(
     ("speech", "alone", "words"),
     [
         ("open", None, ()),
@@ -115,7 +146,8 @@ def test_kind_is_read_by_name():
     ],
 )
 def test_problems_name_what_was_tried_and_what_to_do(speech, alone, words):
-    view = SimpleNamespace(speech=speech, alone=alone)
+    order = SimpleNamespace(halted="", standing="active", waiting=1)
+    view = SimpleNamespace(speech=speech, alone=alone, consensus=order)
     problems = describe_problems(cast("Any", view))
     assert len(problems) == len(words)
     for problem, word in zip(problems, words, strict=True):
