@@ -11,8 +11,8 @@ much is, no node prunes its last three, because the gaps of a tree cost everybod
 pull. Two sides that disagree about a link cost copies or pulls, and are corrected by them.
 
 Members that pass nothing on look like branches and are none. So where much is said, a node counts
-which branches have brought something lately: it keeps its last two of those, and where fewer are
-left makes branches of neighbours that announce, one a second, until two bring something again.
+which branches have brought something lately: it keeps its last two of those, and where others bring
+nothing makes branches of neighbours that announce, one a second, until two bring something again.
 """
 
 from __future__ import annotations
@@ -168,11 +168,13 @@ class Plumtree:
         if now_ms - self._window_ms >= WINDOW_MS:
             self._is_busy = self._count * WINDOW_MS >= BUSY * (now_ms - self._window_ms)
             self._window_ms, self._count = now_ms, 0
-            if self._is_busy and self._count_alive(now_ms) < ALIVE_MIN:
-                self._revive(now_ms)
+            if self._is_busy:
+                self._replace_mute(now_ms)
 
-    def _revive(self, now_ms: int) -> None:
-        """Make one of those a branch that show that they hear what is said."""
+    def _replace_mute(self, now_ms: int) -> None:
+        """Where branches bring nothing, add one that shows that it hears what is said."""
+        if self._count_alive(now_ms) >= min(ALIVE_MIN, max(1, len(self._eager))):
+            return
         found = [
             peer
             for peer, branch in self._branches.items()

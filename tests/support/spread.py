@@ -68,6 +68,8 @@ class _Watch(Observer):
         self.copies: Counter[bytes] = Counter()
         self.control_bytes = 0
         self.is_on = False
+        self.planned = 0
+        """Vertices of the loads that are measured."""
 
     def on_fact(self, host: Host, event: Event) -> None:
         if not self.is_on or not isinstance(event, Published | VertexAdmitted):
@@ -149,7 +151,9 @@ class Spread:
         """Let honest nodes publish at this rate; `measured` or only to let the tree settle."""
         self.watch.is_on = measured
         start_ms = self.world.now_ms
-        for number in range(round(per_second * seconds)):
+        count = round(per_second * seconds)
+        self.watch.planned += count * measured
+        for number in range(count):
             host = self.honest[self.stream.randrange(len(self.honest))]
             at_ms = start_ms + (number + self.stream.random()) * 1_000 / per_second
             self.world.at(at_ms, host.publish, self.stream.randbytes(BODY_BYTES))
@@ -157,7 +161,7 @@ class Spread:
 
     def settle(self, limit_ms: int = SETTLE_MS) -> int:
         """Wait until every honest node has everything; answers how long it took."""
-        expected = len(self.watch.published) * (len(self.honest) - 1)
+        expected = self.watch.planned * (len(self.honest) - 1)
         return self.world.run_until(lambda: len(self.watch.delays) >= expected, limit_ms)
 
     def report(self) -> Report:

@@ -113,6 +113,17 @@ def test_neighbours_that_announce_become_branches_where_branches_bring_nothing()
     assert scene.said(Graft) == []
 
 
+def test_single_branch_that_brings_something_is_enough():
+    scene = Tree("a", "b", eager=1)
+    scene.tree.note_fresh(5_500, "a")
+    scene.tree.note_announced(5_500, "b")
+    scene.hear_much(6_000)
+    assert scene.said(Graft) == []
+    scene.tree.note_announced(8_500, "b")
+    scene.hear_much(9_000)
+    assert scene.said(Graft) == ["b"]
+
+
 def test_tree_without_branches_is_not_enough():
     assert not Tree("a").tree.is_enough
 
@@ -160,6 +171,8 @@ def test_peer_that_changes_a_link_all_the_time_is_not_listened_to():
     scene.tree.on_prune(5_400, "a")
     assert scene.tree.eager == ("a",)
     scene.tree.on_prune(5_500, "a")
+    scene.tree.on_graft(5_900, "a")
+    assert "a" not in scene.tree.eager[:-1]
     scene.tree.on_prune(6_000, "a")
     assert "a" not in scene.tree.eager[:-1]
 
