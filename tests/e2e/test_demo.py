@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_demo_answers_agrees_and_ends_by_itself(tmp_path):
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     assert out.count("-- ada, echo: ") == 3
-    assert "equal on all 3 nodes: 6 vertices" in out
+    assert re.search(r"equal on all 3 nodes: \d+ vertices", out)
     assert "every result was on all nodes within" in out
     assert drawing.read_text().startswith("<svg")
     assert all(len(line) <= 100 for line in out.splitlines())
