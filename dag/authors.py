@@ -191,9 +191,19 @@ class AuthorRegistry:
         profile = checked.profile
         record = self._authors.get(vertex.author)
         if record is None:
-            record = Author(
-                vertex.author, checked.keys, profile.name, profile.addresses, founder=False
+            assert vertex.seq == 0, "an author's first profile is admitted before any other"
+            self._authors[vertex.author] = Author(
+                vertex.author,
+                checked.keys,
+                profile.name,
+                profile.addresses,
+                founder=False,
+                invited_by=checked.invited_by,
+                profiles=(ref,),
+                current_seq=0,
+                current=ref.id,
             )
+            return
         if vertex.seq == 0:
             profiles = tuple(sorted((*record.profiles, ref)))
             record = msgspec.structs.replace(record, profiles=profiles)

@@ -129,8 +129,9 @@ class World:
                 host.connect_at_start = (Connect(founder.transport, founder.addresses),)
             hosts.append(host)
         if start:
-            for host in hosts:
-                host.start()
+            with collect_rarely():
+                for host in hosts:
+                    host.start()
         return Mesh(self, hosts)
 
     def add_host(
