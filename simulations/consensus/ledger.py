@@ -139,7 +139,13 @@ class Ledger:
             raise CheckFailed("I1 slot", f"{tuple(decision.slot)} is decided two ways")
 
     def _check_anchor(self, decision: Decision) -> None:
-        """The anchor of a slot is the first committed one a wave above it."""
+        """The anchor of a slot is the first committed one a wave above it.
+
+        With reputation, a slot between them may be led by another once leaders were chosen anew,
+        so it may have been skipped when the anchor was found and be committed afterwards.
+        """
+        if self._mesh.options.reputation_window:
+            return
         slot = decision.slot
         if decision.anchor is not None:
             self._anchored[slot] = decision.anchor.round
