@@ -50,7 +50,8 @@ class Ledger:
         """When a vertex was output at its author's, or a batch at whoever brought it."""
         self.twins: dict[int, dict[tuple[int, int], None]] = {}
         """Slots in which a node saw two blocks."""
-        self._anchored: dict[Slot, int] = {}
+        self._anchored: dict[Slot, dict[int, tuple[int, ...]]] = {}
+        """Leaders of the rounds between a slot and its anchor, when it was decided."""
         self._heights: dict[tuple[int, int], int] = {}
         self._output: dict[tuple[int, int], dict[bytes, None]] = {}
         self._slots: dict[tuple[int, int], dict[tuple[int, int], None]] = {}
@@ -116,7 +117,7 @@ class Ledger:
         self._check_slot(decision)
         if not one.is_replaying:
             self._grounds.check(one.ordering.store, decision)
-            self._check_anchor(decision)
+            self._check_anchor(one, decision)
         if commit is None:
             return
         key = (self._get_node(one), one.life)
@@ -138,22 +139,21 @@ class Ledger:
         if self.decided.setdefault(decision.slot, found) != found:
             raise CheckFailed("I1 slot", f"{tuple(decision.slot)} is decided two ways")
 
-    def _check_anchor(self, decision: Decision) -> None:
+    def _check_anchor(self, one: Validator, decision: Decision) -> None:
         """The anchor of a slot is the first committed one a wave above it.
 
-        With reputation, a slot between them may be led by another once leaders were chosen anew,
-        so it may have been skipped when the anchor was found and be committed afterwards.
+        With reputation, rounds between them may be led by others once leaders were chosen anew, so
+        a slot may have been skipped when the anchor was found and be committed afterwards.
         """
-        if self._mesh.options.reputation_window:
-            return
-        slot = decision.slot
+        slot, get_leaders = decision.slot, one.schedule.get_leaders
         if decision.anchor is not None:
-            self._anchored[slot] = decision.anchor.round
+            first = slot.round + self._mesh.committee.thresholds.wave
+            between = range(first, decision.anchor.round)
+            self._anchored[slot] = {round_: get_leaders(round_) for round_ in between}
         if decision.status != Status.COMMIT:
             return
-        wave = self._mesh.committee.thresholds.wave
-        for below, anchor_round in self._anchored.items():
-            if below.round + wave <= slot.round < anchor_round:
+        for below, leaders in self._anchored.items():
+            if leaders.get(slot.round) == get_leaders(slot.round):
                 raise CheckFailed(PROMISE, f"{tuple(below)} was decided past {tuple(slot)}")
 
     def _check_output(self, one: Validator, key: tuple[int, int], commit: Commit) -> None:
