@@ -91,8 +91,8 @@ class Run:
             network=NetworkSettings(latency=Lognormal(spec.median_ms, spec.sigma), loss=spec.loss),
         )
         dishonest = find_dishonest(spec.faults)
-        self.is_ordered = 3 * len(dishonest) < spec.nodes
-        """Whether there are few enough liars for the mesh to agree on an order."""
+        self.is_ordered = spec.order and 3 * len(dishonest) < spec.nodes
+        """Whether the mesh is to agree on an order, and its liars are few enough for that."""
         self.mesh = self.world.add_mesh(
             spec.nodes,
             suite=spec.suite,

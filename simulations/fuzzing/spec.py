@@ -23,6 +23,8 @@ VERTICES_MIN: Final = 200
 FORMAT: Final = 1
 OVERLAY_SHARE: Final = 4
 """One run in so many goes without a full mesh."""
+ORDER_SHARE: Final = 16
+"""One run in so many agrees on an order as well, which multiplies what happens in it."""
 
 
 class BadPlan(SimulationError):
@@ -50,6 +52,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     loss: float = 0.0
     overlay: bool = False
     """Whether more than three members count as too many for a full mesh."""
+    order: bool = False
+    """Whether validators make blocks, where there are few enough liars for that."""
     mutant: str = ""
     """A seeded bug that is switched on; see `simulations.fuzzing.mutants`."""
     faults: tuple[Fault, ...] = ()
@@ -76,6 +80,7 @@ def draw_spec(seed: int, *, fidelity: Fidelity = "objects", mutant: str = "") ->
         mutant=mutant,
         faults=draw_plan(stream, nodes, safety_ms),
         overlay=not mutant and stream.randrange(OVERLAY_SHARE) == 0,
+        order=not mutant and stream.randrange(ORDER_SHARE) == 0,
     )
 
 
