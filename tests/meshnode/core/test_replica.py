@@ -109,6 +109,9 @@ def test_an_old_copy_of_the_store_tells_nothing_twice(dag):
     assert scene.told == []
     scene.admit(dag.all[-8:])
     assert [commit.index for commit in scene.told] == [5, 6]
+    scene = ReplicaScene(dag, delivered=4)
+    scene.admit(dag.all)
+    assert [commit.index for commit in scene.told] == [5, 6]
 
 
 def test_a_store_that_gives_another_order_is_refused(dag):
