@@ -21,9 +21,9 @@ from simulations.commands.console import (
     write_json,
 )
 from simulations.commands.options import add_command, add_first_seed, add_workers, positive
-from simulations.consensus.campaign import ResultFile, Summary, run_all
 from simulations.consensus.spec import draw_spec
 from simulations.fuzzing.mutants import MUTANTS
+from simulations.fuzzing.order_campaign import ResultFile, Summary, run_all
 from simulations.sweeps.choice import default_workers
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 
 from simulations.consensus import spec as committees
-from simulations.consensus.run import run as run_committee
 from simulations.errors import SimulationError
 from simulations.fidelity import Fidelity
 from simulations.fuzzing.mutants import MUTANTS, Mutant
+from simulations.fuzzing.order import run as run_committee
 from simulations.fuzzing.repetition import find_difference
 from simulations.fuzzing.run import run
 from simulations.fuzzing.spec import Spec, draw_spec

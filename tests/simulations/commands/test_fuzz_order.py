@@ -10,8 +10,8 @@ import pytest
 
 from simulations.commands import fuzz_order
 from simulations.commands.program import main
-from simulations.consensus.run import Result
 from simulations.consensus.spec import Spec
+from simulations.fuzzing.order import Result
 
 
 def make_result(spec: Spec, check: str = "") -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.block import Block
 from consensus.decision import Decision, Slot, Status
 from simulations.consensus.grounds import Grounds, compute_quorum
 from simulations.errors import CheckFailed
@@ -14,7 +15,8 @@ GROUNDS = Grounds("bft3", (1, 1, 1, 1))
 
 def make_rounds(rounds, *, without=None):
     """Full rounds of four; nobody builds on the block of `without` = (author, round)."""
-    below, blocks = [], []
+    below: list[Block] = []
+    blocks = []
     for round_ in range(1, rounds + 1):
         parents = [one for one in below if (one.author, one.round) != without]
         below = [

@@ -95,6 +95,7 @@ def test_full_inbox_is_found(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ledgers, "INBOX_MAX", -1)
     signed = next(iter(mesh.validators[0].signed.values()))
     block = mesh.validators[0].ordering.store.get(signed.id)
+    assert block is not None
     with pytest.raises(CheckFailed, match="I13 bounded"):
         mesh.ledger.on_accepted(mesh.validators[0], signed, block)
 
@@ -137,6 +138,7 @@ def told():
     one.life += 1
     commit = mesh.ledger.commits[0]
     block = one.ordering.store.get(commit.leader)
+    assert block is not None
     return mesh.ledger, one, Decision(Slot(block.round, 0), block.author, Status.COMMIT, block)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from consensus.pacemaker import PacemakerSettings
 from simulations.consensus.mesh import MeshOptions, ValidatorMesh
-from simulations.consensus.run import run
 from simulations.consensus.spec import Fault, Spec
+from simulations.fuzzing.order import run
 from simulations.latency import Constant, Latency, Uniform, load_latency
 from simulations.network import NetworkSettings
 from simulations.world import World

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from simulations.consensus.run import run
 from simulations.consensus.spec import ROUNDS_MIN, Fault, Spec, draw_spec
+from simulations.fuzzing.order import run
 
 QUICK = (1, 4, 9, 11, 12, 14, 18, 19, 20, 22, 23, 25, 27, 30, 32, 33)
 """Small committees."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from simulations.consensus.run import Result, run
 from simulations.consensus.spec import Spec, draw_spec
 from simulations.errors import SimulationError
 from simulations.fuzzing import mutation
 from simulations.fuzzing.mutation import hunt
+from simulations.fuzzing.order import Result, run
 
 QUICK = {
     "quorum-less": "grounds",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from simulations.consensus.run import Result, run
 from simulations.consensus.spec import KINDS_MIN, ROUNDS_MIN, Spec
+from simulations.fuzzing.order import Result, run
 from simulations.sweeps.choice import make_local_engine
 from simulations.sweeps.engines import Failure
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from simulations.consensus import campaign
-from simulations.consensus.campaign import ResultFile, Summary, run_all
-from simulations.consensus.run import Result
 from simulations.consensus.spec import draw_spec
+from simulations.fuzzing import order_campaign as campaign
+from simulations.fuzzing.order import Result
+from simulations.fuzzing.order_campaign import ResultFile, Summary, run_all
 from simulations.sweeps.engines import Attempt, Failure
 
 RESULT = Result(
