@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.block import Block
 from consensus.leader import RoundRobin
 from consensus.pacemaker import Pacemaker, PacemakerSettings
+from consensus.proposal import Proposal
 from dag.types import Ref
 from tests.support.lattice import make_block, make_committee, make_ordering
 
@@ -42,6 +44,12 @@ class Scene:
             self.ordering.insert(block)
             self.pacemaker.on_block(self.now_ms, block)
             self._advance()
+
+    def propose(self) -> Proposal:
+        """The block that is due, which is not made."""
+        proposal = self.pacemaker.propose(self.now_ms)
+        assert proposal is not None
+        return proposal
 
     def make(self, *, payload=()):
         """Make the block that is due; answers it, or None."""
@@ -97,7 +105,7 @@ class Scene:
 def test_first_block_is_made_at_once():
     scene = Scene()
     assert scene.pacemaker.next_deadline(NOW_MS) == NOW_MS
-    proposal = scene.pacemaker.propose(NOW_MS)
+    proposal = scene.propose()
     assert (proposal.round, proposal.previous_round, proposal.parents) == (1, 0, ())
 
 
@@ -208,7 +216,7 @@ def test_one_proposal_stands_until_it_is_made_or_abandoned():
     assert scene.pacemaker.propose(NOW_MS) is None
     assert scene.pacemaker.next_deadline(NOW_MS) is None
     scene.pacemaker.on_abandoned()
-    assert scene.pacemaker.propose(NOW_MS).round == 1
+    assert scene.propose().round == 1
 
 
 # --- quiet meshes ---------------------------------------------------------------------------------
@@ -248,17 +256,17 @@ def test_sleeper_is_woken_by_a_block_of_a_higher_round():
 
 def test_waking_mesh_refers_to_payload_once_blocks_show_fresh_times():
     scene = Scene()
-    assert not scene.pacemaker.propose(NOW_MS).references_payload, "genesis has no time"
+    assert not scene.propose().references_payload, "genesis has no time"
     scene.pacemaker.on_abandoned()
     below = scene.play(4)
     scene.pacemaker.on_payload(is_waiting=False)
     scene.now_ms += 60_000
     scene.pacemaker.on_payload(is_waiting=True)
-    stale = scene.pacemaker.propose(scene.now_ms)
+    stale = scene.propose()
     assert not stale.references_payload
     scene.pacemaker.on_abandoned()
     scene.play(1, start=below)
-    fresh = scene.pacemaker.propose(scene.now_ms)
+    fresh = scene.propose()
     assert (fresh.round, fresh.references_payload) == (stale.round + 1, True)
 
 
@@ -271,14 +279,14 @@ def test_median_decides_what_is_fresh(behind_ms, refers):
     scene.now_ms += 50
     others = [make_block(one, 1, time_ms=scene.now_ms - behind_ms) for one in (1, 2, 3)]
     scene.take(*others)
-    assert scene.pacemaker.propose(scene.now_ms).references_payload is refers
+    assert scene.propose().references_payload is refers
 
 
 def test_block_without_waiting_payload_refers_to_none():
     scene = Scene(payload=False)
     scene.pacemaker.on_deadline(NOW_MS)
     scene.play(1)
-    assert not scene.pacemaker.propose(scene.now_ms).references_payload
+    assert not scene.propose().references_payload
 
 
 def test_deadline_wakes_the_mesh_until_a_commit_reaches_its_time():
@@ -288,7 +296,7 @@ def test_deadline_wakes_the_mesh_until_a_commit_reaches_its_time():
     assert scene.make() is None
     assert scene.pacemaker.next_deadline(NOW_MS) == due_ms
     scene.now_ms = due_ms
-    below = []
+    below: list[Block] = []
     while (mine := scene.make()) is not None:
         made = scene.build_round(mine.round, (1, 2, 3), below)
         scene.take(*made)

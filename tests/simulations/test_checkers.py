@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,6 +31,9 @@ from simulations.checkers import (
 from simulations.errors import CheckFailed, SimulationFailed
 from simulations.host import Host
 from simulations.mesh import Mesh
+
+INPUT: Any = None
+"""What came in, for checkers that do not read it."""
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,11 @@ def open_books(mesh: Mesh) -> Books:
     return books
 
 
+def make_fake(**parts: Any) -> Any:
+    """What a checker reads of a host."""
+    return SimpleNamespace(**parts)
+
+
 def expect(check: str):
     return pytest.raises(CheckFailed, match=f"^{check}: ")
 
@@ -89,7 +98,7 @@ def test_books_hold_what_disks_hold(mesh: Mesh):
 def test_books_find_a_core_that_holds_what_it_has_not_kept(mesh: Mesh):
     books = Books(mesh)
     books.stores[0] = {}
-    host = SimpleNamespace(
+    host = make_fake(
         index=0, identity=mesh[0].identity, disk=mesh[0].disk, summarise=lambda: COUNTS
     )
     with expect("persisted"):
@@ -318,7 +327,7 @@ def make_view(mesh: Mesh, **changes: int) -> SimpleNamespace:
 )
 def test_nothing_grows_beyond_its_bound(mesh: Mesh, what: str, count_max: int):
     bounds = Bounds(open_books(mesh), 1)
-    host = SimpleNamespace(
+    host = make_fake(
         identity=mesh[0].identity,
         settings=mesh[0].settings,
         pool=SimpleNamespace(flow=SimpleNamespace(balanced=True)),
@@ -333,8 +342,8 @@ def test_nothing_grows_beyond_its_bound(mesh: Mesh, what: str, count_max: int):
 def test_littles_law_holds_in_every_host(mesh: Mesh):
     bounds = Bounds(open_books(mesh), 0)
     for _ in range(module.LOOK_EVERY):
-        bounds.on_input(mesh[0], None)
-    host = SimpleNamespace(
+        bounds.on_input(mesh[0], INPUT)
+    host = make_fake(
         identity=mesh[0].identity,
         settings=mesh[0].settings,
         pool=SimpleNamespace(flow=SimpleNamespace(balanced=False)),
@@ -353,8 +362,8 @@ def test_a_fork_is_proved_by_true_evidence_only(mesh: Mesh):
     proofs.on_started(mesh[0])
     first = find_last(mesh[1])
     second = change(first, body=b"other")
-    host = SimpleNamespace(index=0, summarise=lambda: view, view=lambda: view, disk=mesh[0].disk)
     view = SimpleNamespace(forks=(SimpleNamespace(author=mesh[1].identity.author),))
+    host = make_fake(index=0, summarise=lambda: view, view=lambda: view, disk=mesh[0].disk)
     own = find_last(mesh[0])
     evidence = encode(make_evidence(*sorted((first, second), key=lambda one: one.id)))
     for body in (b"nothing", evidence):
@@ -372,8 +381,8 @@ def test_equal_heads_mean_equal_stores(mesh: Mesh):
     agreement.check()
     del books.stores[1][find_last(mesh[0]).id]
     with expect("heads-determine-stores"):
-        agreement.on_input(mesh[0], None)
-    agreement.on_input(mesh[0], None)  # not again before its time
+        agreement.on_input(mesh[0], INPUT)
+    agreement.on_input(mesh[0], INPUT)  # not again before its time
     with expect("heads-determine-stores"):
         agreement.on_end(mesh[0].world)
     Agreement([mesh[0], mesh[2]], books).check()

@@ -45,7 +45,7 @@ def compute_surplus(bids: list[LimitOrder], asks: list[LimitOrder], clearing: Cl
 
 
 def draw_orders(stream: random.Random, units_max: int, price_max: int) -> list[LimitOrder]:
-    orders = []
+    orders: list[LimitOrder] = []
     left = stream.randint(1, units_max)
     while left:
         quantity = stream.randint(1, min(3, left))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from meshnode.core.settings import Limits
 from tests.support.spread import Spread
 
@@ -35,7 +37,8 @@ def test_much_is_spread_fast_and_in_few_copies():
 
 
 def test_silent_and_lying_members_keep_nothing_from_anybody():
-    for share in ({"silent": 0.2}, {"lying": 0.2}):
+    shares: list[dict[str, Any]] = [{"silent": 0.2}, {"lying": 0.2}]
+    for share in shares:
         report = run(Spread(NODES, **share), per_second=10, warm_s=12).report()
         assert report.coverage == 1.0
         assert report.p99_ms <= 600

@@ -196,7 +196,7 @@ class LoneCore:
         return str(caught.value)
 
     def shown(self) -> dict[str, Any]:
-        view = self.node.view()
+        view: Any = self.node.view()
         return {name: getattr(view, name) for name in view.__slots__ if name != "members"}
 
     def ticked(self) -> Ticked:

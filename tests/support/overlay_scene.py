@@ -26,7 +26,8 @@ class OverlayScene(LoneCore):
     """A core that knows eleven others and may be meshed with three."""
 
     def __init__(self, **limits: int) -> None:
-        super().__init__(genesis=make_addressed_genesis(PEOPLE), **{"full_mesh_max": 4, **limits})
+        given: dict[str, Any] = {"full_mesh_max": 4, **limits}
+        super().__init__(genesis=make_addressed_genesis(PEOPLE), **given)
         self.others = [person for person in PEOPLE if person.author != self.person.author]
 
     @property

@@ -76,8 +76,9 @@ class ReplicaScene:
                     assert key == HEAD_KEY
                     self.record = value
                 case Emit(event=Committed(commit=commit, said=said)):
-                    lanes = [self.intake.index.get(ref.id).lane for ref in commit.vertices]
-                    assert lanes == [0] * said + [1] * (len(lanes) - said)
+                    entries = [self.intake.index.get(ref.id) for ref in commit.vertices]
+                    lanes = [entry.lane for entry in entries if entry is not None]
+                    assert lanes == [0] * said + [1] * (len(entries) - said)
                     self.told.append(commit)
                 case Emit(event=OrderHalted(reason=reason)):
                     self.halted.append(reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consensus.block import PAYLOAD_PARENTS_MAX
@@ -33,7 +35,8 @@ def make_chains(authors: int, length: int, size_bytes: int = 10) -> tuple[Index,
     for author in range(authors):
         last: tuple[Ref, ...] = ()
         for seq in range(length):
-            entry = index.add(FakeSigned(author, seq, last, size_bytes))
+            fake: Any = FakeSigned(author, seq, last, size_bytes)
+            entry = index.add(fake)
             last = (entry.ref,)
             refs.append(entry.ref)
     return index, refs

@@ -32,7 +32,9 @@ def test_adverts_are_kept():
     lone = LoneCore()
     peer = lone.greet()
     lone.receive(peer, Advert(1, (), 3, 0, 0, draining=False))
-    assert lone.node.view().peers[0].advert.slots == 3
+    advert = lone.node.view().peers[0].advert
+    assert advert is not None
+    assert advert.slots == 3
 
 
 def test_announced_vertices_are_fetched():

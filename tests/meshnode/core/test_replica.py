@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from consensus.commits import CommitHead
 from dag.canonical import encode
 from dag.errors import MalformedMessage
 from dag.genesis import Parameters
+from dag.identity import VerifiedVertex
+from dag.types import Ref
 from tests.support.block_dag import BlockDag, own_first
 from tests.support.dag_builder import DagBuilder
 from tests.support.replica_scene import Ledger, ReplicaScene
@@ -15,14 +19,21 @@ from tests.support.replica_scene import Ledger, ReplicaScene
 ROUNDS = 8
 
 
-def make_dag(rounds: int = ROUNDS) -> BlockDag:
+class FilledDag(BlockDag):
+    """A dag that knows its blocks, and all it holds in the order of admission."""
+
+    blocks: list[VerifiedVertex]
+    all: list[VerifiedVertex]
+
+
+def make_dag(rounds: int = ROUNDS) -> FilledDag:
     """Full rounds; the first carry the profiles, the third a note."""
-    dag = BlockDag()
+    dag = FilledDag()
     heads = tuple(signed.ref for signed in dag.builder.vertices)
     below = dag.row(1, payload={0: heads})
     made = list(below)
     for round_ in range(2, rounds + 1):
-        payload = {1: (dag.note(2).ref,)} if round_ == 3 else None
+        payload: dict[int, Sequence[Ref]] = {1: (dag.note(2).ref,)} if round_ == 3 else {}
         below = dag.row(round_, below, payload=payload)
         made += below
     dag.blocks = made
@@ -31,7 +42,7 @@ def make_dag(rounds: int = ROUNDS) -> BlockDag:
 
 
 @pytest.fixture(scope="module")
-def dag() -> BlockDag:
+def dag() -> FilledDag:
     return make_dag()
 
 

@@ -52,7 +52,7 @@ async def stop(followers) -> None:
 
 @pytest.mark.parametrize("suite", ["ed25519", "hybrid"])
 async def test_four_nodes_tell_one_order_and_three_go_on(suite):
-    async with mesh(4, engine=lambda _: None, suite=suite) as nodes:
+    async with mesh(4, engine=lambda _: None, suite=suite, validates=True) as nodes:
         followers = await follow(nodes)
         ids = [(await nodes[n % 4].publish(f"note {n}")).id for n in range(12)]
         for follower in followers:
@@ -76,6 +76,7 @@ async def test_four_nodes_tell_one_order_and_three_go_on(suite):
         await stop(followers)
         for node in nodes[:3]:
             order = (await node.status()).consensus
+            assert order is not None
             assert order.standing == "active"
             assert order.commit_index >= 3
             assert not order.halted
@@ -88,4 +89,5 @@ async def test_a_node_alone_agrees_with_itself():
         await follower.until_final([note.id])
         await stop([follower])
         order = (await node.status()).consensus
+        assert order is not None
         assert [validator.name for validator in order.validators] == ["node-1"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from simulations.scenarios.measures.finality import Parameters, run
@@ -20,7 +22,7 @@ def test_constant_delays_give_what_is_counted(members: int, leaders: int, delays
 
 def test_places_of_a_network_and_crashed_members_slow_it_down():
     near = run(Parameters(one_way_ms=0, interval_ms=50, minimum_delay_ms=50), 1).metrics
-    options = {"crashed": 1, "leader_timeout_ms": 400, "drained": False}
+    options: dict[str, Any] = {"crashed": 1, "leader_timeout_ms": 400, "drained": False}
     far = run(Parameters(one_way_ms=0, network="cloud", interval_ms=50, **options), 1).metrics
     assert "mean_delays" not in near
     assert near["p50_ms"] < far["p50_ms"]
