@@ -63,6 +63,7 @@ class _Layer(BaseModel):
     share: Literal["full", "digest"] | None = None
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None
+    validates: bool | None = None
     record: _Path | None = None
     passphrase_file: _Path | None = None
     host_binding: bool | None = None

@@ -53,6 +53,7 @@ async def mesh(
     transport: Literal["memory", "libp2p"] | MemoryNetwork = "memory",
     share: Share = "full",
     suite: Suite = "hybrid",
+    validates: bool = False,
     ready_ms: int = READY_MS,
 ) -> AsyncIterator[list[NodeHandle]]:
     """Run nodes `node-1`, `node-2` and so on, every one a founder connected to every other.
@@ -65,6 +66,7 @@ async def mesh(
         transport: `memory`, `libp2p` on loopback, or a `MemoryNetwork` of your own.
         share: The network's rule on what results show.
         suite: The network's signatures; `ed25519` is faster.
+        validates: Whether they make blocks, and so agree on one order.
         ready_ms: Raises `DeadlineExceeded` when not all are connected by then.
     """
     if not 1 <= nodes <= NODES_MAX:
@@ -89,7 +91,8 @@ async def mesh(
                     )
                 ),
             )
-            handles.append(await _start(setup, stack, hub, _choose_engine(engine, index)))
+            chosen = _choose_engine(engine, index)
+            handles.append(await _start(setup, stack, hub, chosen, validates=validates))
         await _wait_until_ready(handles, ready_ms)
         yield handles
 
@@ -120,12 +123,15 @@ async def _start(
     stack: AsyncExitStack,
     hub: MemoryNetwork | None,
     engine: str | Engine | None,
+    *,
+    validates: bool,
 ) -> NodeHandle:
     setup.directory.mkdir()
     config = NodeConfig(
         name=setup.name,
         listen=("/ip4/127.0.0.1/tcp/0",),
         engine=engine if isinstance(engine, str) else "none",
+        validates=validates,
     )
     return await start_node(
         setup,

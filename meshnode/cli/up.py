@@ -77,6 +77,14 @@ class NodeOptions:
         ),
     ] = ()
     share: ShareOption = None
+    validates: Annotated[
+        bool,
+        Parameter(
+            help="Make blocks, so that the mesh agrees on one order (a preview).",
+            negative="",
+            show_default=False,
+        ),
+    ] = False
     record: Annotated[
         Path | None, Parameter(help="Record every input to this file, for `meshnode replay`.")
     ] = None
@@ -93,6 +101,7 @@ class NodeOptions:
             "listen": self.listen or None,
             "advertise": self.advertise or None,
             "share": self.share,
+            "validates": self.validates or None,
             "record": self.record,
             "passphrase_file": self.passphrase_file,
         }

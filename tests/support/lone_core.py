@@ -197,7 +197,7 @@ class LoneCore:
 
     def shown(self) -> dict[str, Any]:
         view: Any = self.node.view()
-        return {name: getattr(view, name) for name in view.__slots__ if name != "members"}
+        return {name: getattr(view, name) for name in view.__struct_fields__ if name != "members"}
 
     def ticked(self) -> Ticked:
         return Ticked(self.now_ms)

@@ -83,7 +83,7 @@ async def test_four_nodes_tell_one_order_and_three_go_on(suite):
 
 
 async def test_a_node_alone_agrees_with_itself():
-    async with mesh(1, engine=lambda _: None, suite="ed25519") as (node,):
+    async with mesh(1, engine=lambda _: None, suite="ed25519", validates=True) as (node,):
         (follower,) = await follow([node])
         note = await node.publish("alone")
         await follower.until_final([note.id])
