@@ -116,7 +116,7 @@ def test_d10_the_gate_bounds_each_address_and_all_together():
 
 
 async def test_d10_a_stranger_that_says_nothing_is_dropped(scene):
-    await scene.open(TransportLimits(handshake_ms=100))
+    await scene.open(TransportLimits(handshake_ms=1_000))
 
     async def attack():
         stream = await tcp(scene.addresses)
@@ -135,7 +135,7 @@ async def test_d10_a_stranger_that_says_nothing_is_dropped(scene):
     ids=["http", "zeros", "random"],
 )
 async def test_d10_a_stranger_that_speaks_anything_else_is_dropped(scene, noise):
-    await scene.open(TransportLimits(handshake_ms=300))
+    await scene.open(TransportLimits(handshake_ms=1_500))
 
     async def attack():
         stream = await tcp(scene.addresses)
@@ -171,7 +171,7 @@ async def failed_handshakes(scene, count):
 
 
 async def test_a_peer_that_brings_up_no_channels_is_dropped(scene):
-    await scene.open(TransportLimits(handshake_ms=300))
+    await scene.open(TransportLimits(handshake_ms=1_500))
 
     async def attack():
         async with attacker(scene.addresses) as muxer:

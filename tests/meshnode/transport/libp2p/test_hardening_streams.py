@@ -41,7 +41,7 @@ MALFORMED_HEADERS = {
 
 @pytest.mark.parametrize("closing", ["close", "reset", "leave open"])
 async def test_d1_malformed_streams_do_not_reach_other_connections(scene, closing):
-    await scene.open(TransportLimits(handshake_ms=300))
+    await scene.open(TransportLimits(handshake_ms=1_500))
 
     async def attack():
         async with attacker(scene.addresses) as muxer:
@@ -292,7 +292,7 @@ async def test_garbage_on_a_stream_ends_the_connection(scene):
 
 
 async def test_random_muxer_bytes_end_the_connection_only(scene):
-    await scene.open(TransportLimits(handshake_ms=300))
+    await scene.open(TransportLimits(handshake_ms=1_500))
 
     async def attack(seed):
         async with attacker(scene.addresses, f"fuzz {seed}") as muxer:

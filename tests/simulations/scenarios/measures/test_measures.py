@@ -15,6 +15,7 @@ from simulations.scenarios.summary import SAMPLES_MAX, SERIES_MAX
 SMALL: dict[str, dict[str, Any]] = {
     "byzantine": {"nodes": 4, "vertices": 6, "liars_percent": 25, "settle_ms": 5_000},
     "churn": {"nodes": 4, "duration_ms": 20_000, "hour_ms": 500, "interval_ms": 500},
+    "finality": {"one_way_ms": 0, "duration_ms": 1_500, "network": "cloud"},
     "flood": {"nodes": 40, "degree": 4, "network": "cloud"},
     "gossip": {"nodes": 5, "vertices": 5, "network": "cloud"},
     "partition": {"nodes": 4, "partition_ms": 3_000, "network": "home"},
@@ -50,7 +51,7 @@ def test_outcome_is_bounded_and_ordered(name: str):
 @pytest.mark.parametrize("name", MEASURES)
 def test_row_says_how_truly_it_was_simulated(name: str):
     world: dict = measure(name, 6).world
-    core = name not in {"flood", "push"}
+    core = name not in {"finality", "flood", "push"}
     assert world["crypto"] == ("cached" if core else "none")
     assert world["processor"] is core
     assert world["network"] == SMALL[name].get("network", "ideal")
