@@ -25,7 +25,7 @@ class Timing:
     pull_after_ms: int = 400
     get_ms: int = 2_000
     """An answer to GET makes progress within this, or the next holder is asked."""
-    last_answer_ms: int = 5_000
+    last_answer_ms: int = 15_000
     """How long own publications wait at start for anybody to ask about the own last vertex."""
     witness_ms: int = 1_000
     """How long more peers are waited for once one could be asked."""

@@ -188,6 +188,7 @@ def test_silent_peer_is_pinged_and_then_ended():
 def test_silent_peer_that_speaks_at_last_is_kept():
     lone = LoneCore()
     peer = lone.greet()
+    lone.receive(peer, lone.vertices(request=1))
     lone.tick(5_000)
     lone.tick(5_001)
     last_ms = lone.node.next_wakeup
