@@ -68,10 +68,14 @@ async def wait_until(condition, *, timeout_s: float = 20) -> None:
 
 
 async def wait_equal(nodes: list[Runtime], vertices: int) -> None:
-    """Until every node holds so many vertices and all have the same heads."""
+    """Until every node holds so many vertices, on disk too, and all have the same heads."""
     await wait_until(
         lambda: (
             all(node.view().vertices >= vertices for node in nodes)
             and len({node.view().heads_digest for node in nodes}) == 1
         )
     )
+    for node in nodes:  # a view shows what the journal may still be writing
+        async with asyncio.timeout(20):
+            while len(await node.scan(limit=vertices)) < vertices:
+                await asyncio.sleep(0.005)
