@@ -23,8 +23,9 @@ VERTICES_MIN: Final = 200
 FORMAT: Final = 1
 OVERLAY_SHARE: Final = 4
 """One run in so many goes without a full mesh."""
-ORDER_SHARE: Final = 16
-"""One run in so many agrees on an order as well, which multiplies what happens in it."""
+ORDER_SHARE: Final = 100
+"""One run in so many agrees on an order as well, which multiplies what happens in it; committees
+by themselves have a campaign of their own (`fuzz-order`)."""
 
 
 class BadPlan(SimulationError):
