@@ -43,6 +43,8 @@ BODY_BYTES_MAX = 300
 OVERLAY_LIMITS = Limits(full_mesh_max=3, outbound_min=2, inbound_max=2, passive_max=8, eager_min=2)
 """So that a handful of hosts has to choose its neighbours; equal heads show that they are joined."""
 OVERLAY_TIMING = Timing(refused_ms=5_000, shuffle_ms=5_000, cross_check_ms=10_000)
+TOLD_MS = 1_000
+"""A commit is decided before its record is on disk; within this it is told."""
 PROGRESS_MS = 2_000
 """New publications after agreement are spread over this."""
 
@@ -231,6 +233,7 @@ class Run:
     def _check_ordered(self) -> None:
         if self.spec.overlay or not self.is_ordered:
             return
+        self.world.run_for(TOLD_MS)
         for owner in self.honest:
             for vertex_id in self.order.find_missing(
                 self.durability.acknowledged.get(owner.index, ())
