@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from simulations.commands.options import Commands
+    from simulations.fuzzing.spec import Spec
 
 FAILURES_SAVED_MAX: Final = 20
 
@@ -54,6 +55,9 @@ def add(commands: Commands) -> None:
         "--mutant", choices=MUTANTS, default="", metavar="NAME", help="switch a seeded bug on"
     )
     parser.add_argument(
+        "--order", action="store_true", help="let validators make blocks (a preview, slow)"
+    )
+    parser.add_argument(
         "--results", type=Path, metavar="FILE", help="append results, and skip what is there"
     )
     parser.add_argument(
@@ -67,6 +71,10 @@ def add(commands: Commands) -> None:
     parser.set_defaults(command=fuzz)
 
 
+def _draw(options: Namespace, seed: int) -> Spec:
+    return draw_spec(seed, fidelity=options.fidelity, mutant=options.mutant, order=options.order)
+
+
 def fuzz(options: Namespace) -> int:
     """Run a campaign; answers the exit code."""
     seeds = range(options.first_seed, options.first_seed + options.seeds)
@@ -77,7 +85,7 @@ def fuzz(options: Namespace) -> int:
     for seed in seeds:
         if seed in results.known:
             summary.add(results.known[seed])
-    specs = [draw_spec(seed, fidelity=options.fidelity, mutant=options.mutant) for seed in seeds]
+    specs = [_draw(options, seed) for seed in seeds]
     todo = select(specs, results.known)
     begun_s = time.monotonic()
     interrupted = False
@@ -104,7 +112,7 @@ def _keep_failure(options: Namespace, result: Result, summary: Summary, progress
         return
     options.failures.mkdir(parents=True, exist_ok=True)
     path = options.failures / f"failure-{result.seed}.jsonl"
-    spec = draw_spec(result.seed, fidelity=options.fidelity, mutant=options.mutant)
+    spec = _draw(options, result.seed)
     save_spec(spec, path)
     note(progress, f"  its plan: {path}")
 

@@ -23,9 +23,6 @@ VERTICES_MIN: Final = 200
 FORMAT: Final = 1
 OVERLAY_SHARE: Final = 4
 """One run in so many goes without a full mesh."""
-ORDER_SHARE: Final = 100
-"""One run in so many agrees on an order as well, which multiplies what happens in it; committees
-by themselves have a campaign of their own (`fuzz-order`)."""
 
 
 class BadPlan(SimulationError):
@@ -64,8 +61,10 @@ class _Header(Spec, frozen=True, kw_only=True):
     format: int = FORMAT
 
 
-def draw_spec(seed: int, *, fidelity: Fidelity = "objects", mutant: str = "") -> Spec:
-    """The run that a seed stands for."""
+def draw_spec(
+    seed: int, *, fidelity: Fidelity = "objects", mutant: str = "", order: bool = False
+) -> Spec:
+    """The run that a seed stands for; with `order` validators make blocks in it."""
     stream = Streams(seed).get("spec")
     nodes = stream.randint(NODES_MIN, NODES_MAX)
     safety_ms = stream.randrange(12_000, 24_000)
@@ -81,7 +80,7 @@ def draw_spec(seed: int, *, fidelity: Fidelity = "objects", mutant: str = "") ->
         mutant=mutant,
         faults=draw_plan(stream, nodes, safety_ms),
         overlay=not mutant and stream.randrange(OVERLAY_SHARE) == 0,
-        order=not mutant and stream.randrange(ORDER_SHARE) == 0,
+        order=order,
     )
 
 

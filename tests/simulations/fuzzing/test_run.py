@@ -64,3 +64,11 @@ def test_what_was_acknowledged_and_is_missing_somewhere_is_found(monkeypatch: py
     result = once.carry_out()
     assert (result.check, result.is_clean) == ("survives", False)
     assert "lacks 000000000000 of node-0" in result.message
+
+
+def test_mesh_agrees_on_an_order_where_that_is_asked_for():
+    spec = msgspec.structs.replace(
+        draw_spec(SEEDS[0], order=True), nodes=4, safety_ms=1_500, publications=8, faults=()
+    )
+    assert run(spec).is_clean
+    assert run(spec).events > run(msgspec.structs.replace(spec, order=False)).events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from simulations.fuzzing.spec import (
@@ -58,3 +59,8 @@ def test_other_formats_and_missing_files_are_refused(tmp_path: Path):
         load_spec(path)
     with pytest.raises(BadPlan):
         load_spec(tmp_path / "nothing")
+
+
+def test_blocks_are_made_only_where_that_is_asked_for():
+    assert not draw_spec(5).order
+    assert draw_spec(5, order=True) == msgspec.structs.replace(draw_spec(5), order=True)
