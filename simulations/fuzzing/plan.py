@@ -28,6 +28,7 @@ from simulations.faults import (
     SlowHost,
     SlowLink,
     Twins,
+    find_kinds,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def draw_plan(stream: random.Random, nodes: int, safety_ms: int) -> tuple[Fault,
     for kind in kinds:
         for _ in range(stream.randint(1, COUNTS_MAX.get(kind, COUNT_MAX))):
             faults.extend(_KINDS[kind](draw, len(faults) + 1))
+    while len(find_kinds(tuple(faults))) < KINDS_MIN:  # liars or twins found nobody left to be
+        faults.extend(_KINDS[stream.choice(draw.kinds)](draw, len(faults) + 1))
     return tuple(faults)
 
 
