@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from simulations.commands.console import (
-    BROKEN,
-    CLEAN,
-    INTERRUPTED,
-    make_progress,
-    note,
-    say,
-    write,
-    write_json,
-)
+from simulations.commands.campaigns import list_seeds, run_campaign
+from simulations.commands.console import note, write, write_json
 from simulations.commands.options import add_command, add_first_seed, add_workers, positive
 from simulations.fidelity import FIDELITIES
-from simulations.fuzzing.campaign import Results, Summary, run_all, select
+from simulations.fuzzing.campaign import Summary, run_all, select
 from simulations.fuzzing.mutants import MUTANTS
+from simulations.fuzzing.result_file import ResultFile
 from simulations.fuzzing.run import Result
 from simulations.fuzzing.spec import draw_spec, save_spec
-from simulations.sweeps.choice import default_workers
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -77,33 +67,19 @@ def _draw(options: Namespace, seed: int) -> Spec:
 
 def fuzz(options: Namespace) -> int:
     """Run a campaign; answers the exit code."""
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    workers = options.workers or default_workers()
-    say(options, f"seeds {seeds.start} to {seeds.stop - 1}, {workers} workers")
-    results = Results(options.results)
+    results = ResultFile(options.results, Result)
     summary = Summary()
-    for seed in seeds:
-        if seed in results.known:
-            summary.add(results.known[seed])
-    specs = [_draw(options, seed) for seed in seeds]
+    specs = [_draw(options, seed) for seed in list_seeds(options)]
     todo = select(specs, results.known)
-    begun_s = time.monotonic()
-    interrupted = False
-    with make_progress(options) as progress, closing(run_all(todo, workers)) as found:
-        bar = progress.add_task("fuzz", total=len(seeds), completed=summary.runs)
-        try:
-            for result in found:
-                results.add(result)
-                summary.add(result)
-                progress.update(bar, advance=1)
-                if result.check:
-                    _keep_failure(options, result, summary, progress)
-        except KeyboardInterrupt:
-            interrupted = True
-    _close(options, summary, time.monotonic() - begun_s, interrupted=interrupted)
-    if interrupted:
-        return INTERRUPTED
-    return CLEAN if summary.is_clean else BROKEN
+    return run_campaign(
+        options,
+        "fuzz",
+        results=results,
+        summary=summary,
+        run=lambda workers: run_all(todo, workers),
+        on_broken=lambda progress, result: _keep_failure(options, result, summary, progress),
+        close=lambda how, took_s: _close(options, summary, how, took_s),
+    )
 
 
 def _keep_failure(options: Namespace, result: Result, summary: Summary, progress: Progress) -> None:
@@ -117,18 +93,17 @@ def _keep_failure(options: Namespace, result: Result, summary: Summary, progress
     note(progress, f"  its plan: {path}")
 
 
-def _close(options: Namespace, summary: Summary, took_s: float, *, interrupted: bool) -> None:
+def _close(options: Namespace, summary: Summary, how: str, took_s: float) -> None:
     if options.json:
         document = msgspec.to_builtins(summary) | {
             "missed": summary.missed,
-            "interrupted": interrupted,
+            "interrupted": how == "interrupted",
             "took_s": round(took_s, 1),
         }
         write_json(document)
         return
     if summary.missed:
         write(f"never reached: {', '.join(summary.missed)}")
-    how = "interrupted" if interrupted else "clean" if summary.is_clean else "NOT clean"
     write(
         f"{how}: {summary.runs} runs, {summary.violations} violations, {summary.events} events, "
         f"at least {summary.vertices_min} vertices and {summary.kinds_min} kinds of fault in each, "

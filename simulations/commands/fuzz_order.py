@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from simulations.commands.console import (
-    BROKEN,
-    CLEAN,
-    INTERRUPTED,
-    make_progress,
-    note,
-    say,
-    write,
-    write_json,
-)
+from simulations.commands.campaigns import list_seeds, run_campaign
+from simulations.commands.console import note, write, write_json
 from simulations.commands.options import add_command, add_first_seed, add_workers, positive
 from simulations.consensus.spec import draw_spec
 from simulations.fuzzing.mutants import MUTANTS
-from simulations.fuzzing.order_campaign import ResultFile, Summary, run_all
-from simulations.sweeps.choice import default_workers
+from simulations.fuzzing.order import Result
+from simulations.fuzzing.order_campaign import Summary, run_all
+from simulations.fuzzing.result_file import ResultFile
 
 if TYPE_CHECKING:
     from simulations.commands.options import Commands
@@ -57,43 +48,29 @@ def add(commands: Commands) -> None:
 
 def fuzz_order(options: Namespace) -> int:
     """Run a campaign; answers the exit code."""
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    workers = options.workers or default_workers()
-    say(options, f"seeds {seeds.start} to {seeds.stop - 1}, {workers} workers")
-    results = ResultFile(options.results)
+    results = ResultFile(options.results, Result)
     summary = Summary()
-    for seed in seeds:
-        if seed in results.known:
-            summary.add(results.known[seed])
-    todo = (draw_spec(seed, mutant=options.mutant) for seed in seeds if seed not in results.known)
-    begun_s = time.monotonic()
-    interrupted = False
-    with make_progress(options) as progress, closing(run_all(todo, workers)) as found:
-        bar = progress.add_task("fuzz-order", total=len(seeds), completed=summary.runs)
-        try:
-            for result in found:
-                results.add(result)
-                summary.add(result)
-                progress.update(bar, advance=1)
-                if result.check:
-                    note(progress, f"seed {result.seed}: {result.message}")
-        except KeyboardInterrupt:
-            interrupted = True
-    _close(options, summary, time.monotonic() - begun_s, interrupted=interrupted)
-    if interrupted:
-        return INTERRUPTED
-    return CLEAN if summary.is_clean else BROKEN
+    missing = [seed for seed in list_seeds(options) if seed not in results.known]
+    todo = (draw_spec(seed, mutant=options.mutant) for seed in missing)
+    return run_campaign(
+        options,
+        "fuzz-order",
+        results=results,
+        summary=summary,
+        run=lambda workers: run_all(todo, workers),
+        on_broken=lambda progress, result: note(progress, f"seed {result.seed}: {result.message}"),
+        close=lambda how, took_s: _close(options, summary, how, took_s),
+    )
 
 
-def _close(options: Namespace, summary: Summary, took_s: float, *, interrupted: bool) -> None:
+def _close(options: Namespace, summary: Summary, how: str, took_s: float) -> None:
     if options.json:
         document = msgspec.to_builtins(summary, str_keys=True) | {
-            "interrupted": interrupted,
+            "interrupted": how == "interrupted",
             "took_s": round(took_s, 1),
         }
         write_json(document)
         return
-    how = "interrupted" if interrupted else "clean" if summary.is_clean else "NOT clean"
     write(
         f"{how}: {summary.runs} runs, {summary.violations} violations, {summary.commits} commits, "
         f"at least {summary.rounds_min} rounds and {summary.kinds_min} kinds of fault in each, "

@@ -10,12 +10,11 @@ import pytest
 from simulations.fuzzing import campaign
 from simulations.fuzzing.campaign import (
     REACHED_FROM,
-    Results,
     Summary,
-    load_results,
     run_all,
     select,
 )
+from simulations.fuzzing.result_file import ResultFile
 from simulations.fuzzing.run import Result
 from simulations.fuzzing.sometimes import STATES
 from simulations.fuzzing.spec import draw_spec
@@ -40,19 +39,19 @@ def make_result(seed: int = 0, **changes: object) -> Result:
 
 def test_results_are_appended_and_a_torn_line_is_run_again(tmp_path: Path):
     path = tmp_path / "results.jsonl"
-    assert load_results(path) == []
-    results = Results(path)
+    assert list(ResultFile(path, Result).known.values()) == []
+    results = ResultFile(path, Result)
     for seed in range(3):
         results.add(make_result(seed))
     path.write_bytes(path.read_bytes()[:-9])
-    known = Results(path).known
+    known = ResultFile(path, Result).known
     assert sorted(known) == [0, 1]
     assert known[1] == make_result(1)
     assert [spec.seed for spec in select([draw_spec(seed) for seed in range(3)], known)] == [2]
 
 
 def test_results_without_a_file_are_not_kept():
-    results = Results(None)
+    results = ResultFile(None, Result)
     results.add(make_result())
     assert results.known == {}
 

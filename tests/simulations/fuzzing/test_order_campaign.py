@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from simulations.consensus.spec import draw_spec
-from simulations.fuzzing import order_campaign as campaign
+from simulations.fuzzing import runs
 from simulations.fuzzing.order import Result
-from simulations.fuzzing.order_campaign import ResultFile, Summary, run_all
+from simulations.fuzzing.order_campaign import Summary, run_all
+from simulations.fuzzing.result_file import ResultFile
 from simulations.sweeps.engines import Attempt, Failure
 
 RESULT = Result(
@@ -54,12 +55,12 @@ def test_runs_that_show_too_little_are_not_clean(changes: dict[str, object]):
 
 def test_results_are_kept_and_a_torn_line_is_left_out(tmp_path: Path):
     path = tmp_path / "order.jsonl"
-    ResultFile(None).add(RESULT)
-    file = ResultFile(path)
+    ResultFile(None, Result).add(RESULT)
+    file = ResultFile(path, Result)
     file.add(RESULT)
     file.add(make(seed=2))
     path.write_bytes(path.read_bytes()[:-20])
-    assert ResultFile(path).known == {1: RESULT}
+    assert ResultFile(path, Result).known == {1: RESULT}
 
 
 def test_runs_in_this_process_give_their_results():
@@ -72,6 +73,6 @@ def test_run_that_raises_is_a_violation(monkeypatch: pytest.MonkeyPatch):
         def map_tasks(self, _function: object, specs: list[object]) -> object:
             yield from (Attempt(spec, Failure(message="lost")) for spec in specs)
 
-    monkeypatch.setattr(campaign, "make_local_engine", lambda _workers: Engine())
+    monkeypatch.setattr(runs, "make_local_engine", lambda _workers: Engine())
     (result,) = run_all([draw_spec(4)], 1)
     assert (result.seed, result.check, result.message) == (4, "raised", "lost")
