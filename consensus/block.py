@@ -33,6 +33,8 @@ class CommitVote(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
     index: int
     digest: bytes
+    root: bytes = b""
+    """At a checkpoint, of the whole state after the commit: see `consensus.checkpoint`."""
 
 
 class BlockBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -82,13 +82,18 @@ def check_round(body: BlockBody) -> None:
 
 
 def check_votes(body: BlockBody) -> None:
-    """Commit votes are few, and each commit is voted for once."""
+    """Commit votes are few, and each commit is voted for once.
+
+    Which commits are checkpoints is a parameter of the network, so a root may stand by any of them.
+    """
     if len(body.votes) > COMMIT_VOTES_MAX:
         raise InvalidBlock("votes", f"{len(body.votes)} > {COMMIT_VOTES_MAX}")
     last = 0
     for vote in body.votes:
         if not last < vote.index <= COUNTER_MAX or len(vote.digest) != ID_BYTES:
             raise InvalidBlock("votes", "votes have ascending indexes from 1 and 32-byte digests")
+        if vote.root and len(vote.root) != ID_BYTES:
+            raise InvalidBlock("votes", "a root is empty or has 32 bytes")
         last = vote.index
 
 

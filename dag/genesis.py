@@ -19,6 +19,8 @@ Share = Literal["full", "digest"]
 GENESIS_DOMAIN: Final = b"meshnode/genesis/1"
 GENESIS_BYTES_MAX: Final = 1_000_000
 FOUNDERS_MAX: Final = 128
+COMMITS_MAX: Final = 1_000_000
+"""Of parameters that count commits."""
 
 
 class Parameters(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -33,6 +35,8 @@ class Parameters(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     """Whether authors may join without an invitation."""
     profile: Literal["bft3", "bft5", "cft"] = "bft3"
     """The consensus profile of the first epoch."""
+    checkpoint_commits: int = 1_000
+    """Every so many commits validators also vote for the root of the whole state."""
 
 
 class Validator(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -91,3 +95,10 @@ def _validate(genesis: Genesis) -> None:
         raise MalformedMessage(f"a genesis names 1 to {FOUNDERS_MAX} validators")
     if any(not 1 <= validator.stake <= COUNTER_MAX for validator in genesis.committee):
         raise MalformedMessage("a validator's stake is a positive integer")
+    parameters = genesis.parameters
+    for name, count in (
+        ("gc_commits", parameters.gc_commits),
+        ("checkpoint_commits", parameters.checkpoint_commits),
+    ):
+        if not 1 <= count <= COMMITS_MAX:
+            raise MalformedMessage(f"{name} is {count} where 1 to {COMMITS_MAX} commits can be")

@@ -17,7 +17,7 @@ from tests.support.block_dag import BlockDag
 
 
 def test_body_survives_the_wire():
-    body = BlockBody(7, 3, 2, 4, (CommitVote(9, b"d" * 32),))
+    body = BlockBody(7, 3, 2, 4, (CommitVote(9, b"d" * 32), CommitVote(10, b"d" * 32, b"r" * 32)))
     assert read_body(encode_body(body)) == body
     assert read_position(encode_body(body)) == (7, 3)
 

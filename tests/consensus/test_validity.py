@@ -89,11 +89,14 @@ def test_commit_votes_are_few_ascending_and_whole(bench: Bench):
     below = own_row(bench, 4)
     many = tuple(CommitVote(index + 1, digest) for index in range(COMMIT_VOTES_MAX + 1))
     assert bench.judge(bench.dag.block(1, 6, below, votes=many[:-1])).votes == many[:-1]
+    rooted = (CommitVote(3, digest), CommitVote(5, digest, b"r" * 32))
+    assert bench.judge(bench.dag.block(1, 6, below, votes=rooted)).votes == rooted
     for votes in (
         many,
         (CommitVote(0, digest),),
         (CommitVote(2, digest), CommitVote(2, digest)),
         (CommitVote(1, b"short"),),
+        (CommitVote(1, digest, b"short"),),
         (CommitVote(COUNTER_MAX + 1, digest),),
     ):
         assert bench.breaks(bench.dag.block(1, 6, below, votes=votes)) == "votes"

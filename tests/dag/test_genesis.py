@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from dag.errors import MalformedMessage
 from dag.genesis import (
+    COMMITS_MAX,
     FOUNDERS_MAX,
+    Parameters,
     Validator,
     compute_network_id,
     decode_genesis,
@@ -44,6 +46,10 @@ def test_genesis_round_trips_and_names_the_network():
         {"committee": (Validator(make_person(0).author, 0),)},
         {"committee": (Validator(make_person(0).author, 2**63),)},
         {"suite": "rot13"},
+        {"parameters": Parameters(gc_commits=0)},
+        {"parameters": Parameters(gc_commits=COMMITS_MAX + 1)},
+        {"parameters": Parameters(checkpoint_commits=0)},
+        {"parameters": Parameters(checkpoint_commits=COMMITS_MAX + 1)},
     ],
 )
 def test_genesis_is_refused_when_unsound(fields):
