@@ -2,7 +2,7 @@
 
 A rule reads a block's bytes, the blocks it builds on, the committee of its epoch, and the lane-0
 vertices it covers. None reads a clock: a block stamped early is accepted, for its author's word
-counts as one among a median, and one stamped far ahead was held back before it came here.
+counts as one among a median, and so does one stamped far ahead.
 """
 
 from __future__ import annotations

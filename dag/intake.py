@@ -1,7 +1,7 @@
 """Intake: the one door by which vertices enter the store.
 
 It reads a vertex's bytes and its ancestors, and nothing else: no block rules, no market rules, no
-clock but for the hold on vertices stamped far ahead. So honest peers that hold the same vertices
+clock but for the hold on speech stamped far ahead. So honest peers that hold the same vertices
 have admitted the same set, in whatever order they came.
 
 A vertex enters when its parents are present. Before that it waits in the quarantine, bounded. Of a
@@ -167,8 +167,7 @@ class Intake:
 
     def is_ripe(self, now_ms: int, vertex: Vertex) -> bool:
         """Whether a vertex would be decided on at once: parents are present, its time has come."""
-        in_time = vertex.time_ms <= now_ms + self._future_hold_ms
-        return in_time and not self._index.find_missing(vertex.parents)
+        return not self._is_early(now_ms, vertex) and not self._index.find_missing(vertex.parents)
 
     def offer(self, now_ms: int, source: str, signed: VerifiedVertex) -> Outcome:
         """Offer a vertex that came from `source`.
@@ -188,7 +187,7 @@ class Intake:
         if waiting is not None:
             waiting.add_source(source)
             return self._describe(waiting)
-        if vertex.time_ms > now_ms + self._future_hold_ms:
+        if self._is_early(now_ms, vertex):
             held = self._hold_back(now_ms, source, signed)
             if held is not None:
                 return held
@@ -320,11 +319,19 @@ class Intake:
         self._settle((waiting,), batch)
         return self._describe(waiting) if waiting.id in self._quarantine else batch.close()
 
+    def _is_early(self, now_ms: int, vertex: Vertex) -> bool:
+        """Whether a vertex waits for its time. Blocks do not: the order takes a median of theirs."""
+        return vertex.time_ms > now_ms + self._future_hold_ms and not self._is_block(vertex)
+
+    def _is_block(self, vertex: Vertex) -> bool:
+        """Whether it is a committee member's block."""
+        block = vertex.lane == LANE_BLOCKS and vertex.kind == Kind.BLOCK
+        return block and vertex.author in self._committee
+
     def _find_member(self, signed: VerifiedVertex) -> bytes | None:
         """The committee member on whose behalf a vertex is needed."""
         vertex = signed.vertex
-        block = vertex.lane == LANE_BLOCKS and vertex.kind == Kind.BLOCK
-        if block and vertex.author in self._committee:
+        if self._is_block(vertex):
             return vertex.author
         return self._quarantine.find_member(signed.id)
 

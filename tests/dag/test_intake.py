@@ -12,6 +12,7 @@ from dag.errors import InvalidVertex, WrongNetwork
 from dag.genesis import Parameters
 from dag.identity import VerifiedVertex
 from dag.intake import (
+    Admitted,
     BelowHorizon,
     Duplicate,
     Held,
@@ -393,6 +394,19 @@ def test_restoring_an_author_nobody_introduced_fails(builder):
     block = builder.vertex(number, kind=Kind.BLOCK, lane=LANE_BLOCKS, parents=())
     with pytest.raises(InvalidVertex, match="first-profile"):
         fill(DagBuilder(3).profiles()).restore(block)
+
+
+def test_block_of_a_member_is_never_held_for_its_time():
+    builder = DagBuilder(2).profiles()
+    intake = fill(builder)
+    intake.set_committee([builder.vertices[0].vertex.author])
+    blocks = [
+        builder.vertex(number, kind=Kind.BLOCK, lane=LANE_BLOCKS, parents=(), time_ms=NOW * 9)
+        for number in (0, 1)
+    ]
+    assert intake.is_ripe(NOW, blocks[0].vertex)
+    assert isinstance(offer(intake, blocks[0])[0], Admitted)
+    assert offer(intake, blocks[1]) == [Refused("far-future")]
 
 
 def test_future_hold_comes_from_the_genesis():
