@@ -50,9 +50,9 @@ class NodeConfig:
     """Signatures of a network founded here."""
     kind: Literal["mesh", "demo"] = "mesh"
     """Kind of a network founded here."""
-    validates: bool = False
-    """Whether to make blocks and so agree on one order, where the network's committee names the node.
-    A preview: every vertex then costs some rounds of blocks, and history is not pruned yet."""
+    validates: bool = True
+    """Whether to make blocks, and so to help agree on one order, where the network's committee names
+    the node. Without a seat in it a node makes none either way."""
     record: Path | None = None
     """File that every input of the core is recorded to, for `meshnode replay`."""
     passphrase_file: Path | None = None

@@ -78,13 +78,13 @@ class NodeOptions:
     ] = ()
     share: ShareOption = None
     validates: Annotated[
-        bool,
+        bool | None,
         Parameter(
-            help="Make blocks, so that the mesh agrees on one order (a preview).",
-            negative="",
+            help="Whether to help agree on one order, where the committee has a seat for this "
+            "node: yes, unless told not to.",
             show_default=False,
         ),
-    ] = False
+    ] = None
     record: Annotated[
         Path | None, Parameter(help="Record every input to this file, for `meshnode replay`.")
     ] = None
@@ -101,7 +101,7 @@ class NodeOptions:
             "listen": self.listen or None,
             "advertise": self.advertise or None,
             "share": self.share,
-            "validates": self.validates or None,
+            "validates": self.validates,
             "record": self.record,
             "passphrase_file": self.passphrase_file,
         }
