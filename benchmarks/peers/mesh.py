@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,7 +76,11 @@ class MeshPeer:
             async for event in events:
                 if isinstance(event, VertexAdmitted) and event.signed.vertex.kind == Kind.NOTE:
                     self._held[event.signed.id] = time.monotonic()
-                    self._news.set()
+                    self._note_news()
+
+    def _note_news(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def run(self, load: Load) -> Report:
         """Publish, then wait for everything."""
@@ -89,7 +94,6 @@ class MeshPeer:
                 else:
                     await self._publish_many(load, published)
                 while len(self._held) < load.expected:
-                    self._news.clear()
                     await self._news.wait()
         except TimeoutError:
             pass
@@ -115,11 +119,12 @@ class MeshPeer:
             for _ in range(load.window):
                 group.create_task(publish())
 
-    async def _publish(self, published: dict[bytes, float]) -> None:
+    async def _publish(self, published: dict[bytes, float]) -> bytes:
         begin_s = time.monotonic()
         signed = await self._runtime.publish(Kind.NOTE, self._body, timeout_ms=600_000)
         published[signed.id] = begin_s
         self._sizes[signed.id] = len(signed.wire)
+        return signed.id
 
     def sample(self) -> Sample:
         """Counters of this process."""
@@ -141,7 +146,11 @@ class MeshPeer:
         return (sign_s + (self._config.peers - 1) * verify_s) / CALIBRATIONS
 
 
-async def _main(pipe: Connection, config: MeshConfig) -> None:
+@asynccontextmanager
+async def open_peer_runtime(
+    config: MeshConfig, *, validates: bool = False
+) -> AsyncIterator[tuple[Runtime, Person]]:
+    """The node of a founder among the committee, whose members are everybody."""
     from meshnode.transport.libp2p.transport import Libp2pTransport
 
     people = [make_person(number, config.suite) for number in range(config.peers)]
@@ -152,9 +161,15 @@ async def _main(pipe: Connection, config: MeshConfig) -> None:
         directory=Path(config.folder),
         transport=Libp2pTransport(person.secrets.libp2p_seed),
         name=person.name,
+        validates=validates,
         _trust_unverified=not config.verify,
     )
     async with open_runtime(options) as runtime:
+        yield runtime, person
+
+
+async def _main(pipe: Connection, config: MeshConfig) -> None:
+    async with open_peer_runtime(config) as (runtime, person):
         peer = MeshPeer(config, runtime, person)
         collector = asyncio.create_task(peer.collect())
         await serve(peer, pipe, asyncio.to_thread)
