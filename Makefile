@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 orderkill connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -21,7 +21,7 @@ WORKERS ?= -n auto --maxprocesses 4 --dist loadscope
 BENCHMARKS ?= $(sort $(wildcard benchmarks/bench_*.py))
 
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything a developer needs into .venv
 	@$(call sync)
@@ -86,6 +86,10 @@ hostile: ## Attack a live node: make hostile ARGS='--frames 100000 --seed 7'
 kill9: ## Kill nodes under load, again and again: make kill9 ARGS='--kills 100'
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.kill9 $(ARGS)
+
+orderkill: ## Kill validators under load: make orderkill ARGS='--kills 50 --seed 7'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.consensus_kill $(ARGS)
 
 connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
 	@$(call sync)

@@ -16,19 +16,14 @@ import argparse
 import asyncio
 import os
 import random
-import shutil
 import signal
-import sqlite3
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dag.vertex import decode_signed
 from meshnode.demo.processes import Crew, DemoNode
 from meshnode.errors import MeshError
 from tests.support.daemons import (
@@ -36,9 +31,11 @@ from tests.support.daemons import (
     kill,
     open_daemons,
     percentile,
+    verify_store,
     wait_connected,
     wait_equal_heads,
 )
+from tests.support.stored_order import Places, list_ids, read_stored
 
 NODES = 4
 PUBLISH_EVERY_S = 0.1
@@ -145,7 +142,7 @@ class Campaign:
 
     async def _look(self, victim: DemoNode) -> None:
         """What the kill left behind."""
-        held = await asyncio.to_thread(read_ids, victim.home)
+        held = list_ids(await asyncio.to_thread(read_stored, victim.home))
         self._must_hold(victim, held, self._acknowledged[victim.name], "acknowledged")
         for node in self._nodes:
             if node.name == victim.name:
@@ -181,31 +178,23 @@ class Campaign:
         await wait_connected(self._nodes)
         await wait_equal_heads([node.remote for node in self._nodes])
         await self._crew.stop()
+        places = Places()
         promised = {vertex for ids in self._acknowledged.values() for vertex in ids}
         self.report.acknowledged = len(promised)
-        slots: dict[tuple[bytes, int, int], bytes] = {}
         for node in self._nodes:
-            vertices = await asyncio.to_thread(read_vertices, node.home)
-            self.report.vertices = len(vertices)
-            if promised - {vertex.hex() for vertex in vertices}:
+            stored = await asyncio.to_thread(read_stored, node.home)
+            self.report.vertices = len(stored.vertices)
+            if promised - set(list_ids(stored)):
                 self.report.failures.append(f"{node.name} lacks acknowledged vertices at the end")
-            for vertex, wire in vertices.items():
-                said = decode_signed(wire).vertex
-                slot = (said.author, said.lane, said.seq)
-                if slots.setdefault(slot, vertex) != vertex:
-                    self.report.failures.append(f"two vertices of {slot[0].hex()[:8]} {slot[1:]}")
+            for twin in places.fill(stored):
+                self.report.failures.append(f"{node.name} holds two vertices of {twin}")
             await asyncio.to_thread(self._verify, node)
 
     def _verify(self, node: DemoNode) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "meshnode", "dag", "verify", "--home", str(node.home)],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        self._tell(f"  {node.name}: dag verify exits {done.returncode}: {done.stdout.strip()}")
-        if done.returncode:
-            self.report.failures.append(f"dag verify of {node.name} exits {done.returncode}")
+        problem = verify_store(node.home)
+        self._tell(f"  {node.name}: dag verify finds {problem or 'nothing wrong'}")
+        if problem is not None:
+            self.report.failures.append(f"dag verify of {node.name}: {problem}")
 
 
 def find_daemons(home: Path) -> list[int]:
@@ -217,21 +206,6 @@ def find_daemons(home: Path) -> list[int]:
             if b"meshnode.daemon" in arguments and str(home).encode() in arguments:
                 found.append(int(entry.name))
     return found
-
-
-def read_vertices(home: Path) -> dict[bytes, bytes]:
-    """Everything in a store whose process is gone, from a copy: reading would repair the original."""
-    (journal,) = (home / "networks").glob("*/journal.db")
-    with tempfile.TemporaryDirectory() as folder:
-        for path in journal.parent.glob("journal.db*"):
-            shutil.copy(path, folder)
-        with closing(sqlite3.connect(Path(folder) / journal.name)) as connection:
-            return dict(connection.execute("SELECT id, wire FROM vertices"))
-
-
-def read_ids(home: Path) -> dict[str, None]:
-    """Ids of everything in a store whose process is gone."""
-    return dict.fromkeys(vertex.hex() for vertex in read_vertices(home))
 
 
 async def campaign(

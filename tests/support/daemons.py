@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -61,6 +63,18 @@ def kill(node: DemoNode) -> None:
     """End a process as a power cut does."""
     node.spawned.process.send_signal(signal.SIGKILL)
     node.spawned.process.wait()
+
+
+def verify_store(home: Path) -> str | None:
+    """Check a home's whole store as `meshnode dag verify` does; what it found wrong, if anything."""
+    done = subprocess.run(
+        [sys.executable, "-m", "meshnode", "dag", "verify", "--home", str(home)],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return f"exit code {done.returncode}: {done.stdout.strip()}" if done.returncode else None
 
 
 def read_rss_kib(pid: int) -> tuple[int, int]:
