@@ -7,10 +7,11 @@ over distinct authors and costs one machine operation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, get_args
 
 from consensus.errors import InvalidCommittee
 from consensus.protocol import Profile, ProfileName, Thresholds, make_profile
+from dag.bodies import CommitteeChange
 from dag.canonical import compute_digest, encode
 from dag.genesis import FOUNDERS_MAX, Genesis, Validator
 from dag.types import COUNTER_MAX, ID_BYTES
@@ -99,6 +100,36 @@ class Committee:
 def make_first_committee(genesis: Genesis) -> Committee:
     """The committee that a network starts with."""
     return Committee(GENESIS_EPOCH, genesis.committee, genesis.parameters.profile)
+
+
+def compute_next_committee(committee: Committee, change: CommitteeChange) -> Committee:
+    """The committee of the next epoch. Raises `InvalidCommittee` for one that no epoch can have.
+
+    Members that stay keep their order, new ones follow by author. A change that changes nothing is
+    refused: it would end an epoch for no reason.
+    """
+    stakes = {validator.author: validator.stake for validator in committee.validators}
+    if len(dict.fromkeys(item.author for item in change.stakes)) != len(change.stakes):
+        raise InvalidCommittee("a change names a validator once")
+    for item in sorted(change.stakes, key=lambda item: item.author):
+        if item.stake:
+            stakes[item.author] = item.stake
+        elif stakes.pop(item.author, None) is None:
+            raise InvalidCommittee(f"{item.author.hex()[:16]} is no validator")
+    validators = tuple(Validator(author, stake) for author, stake in stakes.items())
+    profile = _choose_profile(committee, change)
+    same = validators == committee.validators and profile == committee.profile.name
+    if same and not change.gc_commits:
+        raise InvalidCommittee("the change changes nothing")
+    return Committee(committee.epoch + 1, validators, profile)
+
+
+def _choose_profile(committee: Committee, change: CommitteeChange) -> ProfileName:
+    for name in get_args(ProfileName):
+        if name == (change.profile or committee.profile.name):
+            chosen: ProfileName = name
+            return chosen
+    raise InvalidCommittee(f"profile {committee.profile.name!r} is not one to go on with")
 
 
 def iterate_bits(mask: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ MeshError
   ConsensusError
     InvalidProtocol        thresholds that are not safe, or not live
     InvalidCommittee       a list of validators that no epoch can have
+    InvalidDecision        a proposal or a ballot that would have no effect
     BrokenFaultBound       more validators lie than the profile allows: stop, do not pick
   InvalidMessage
     InvalidBlock(rule)     a lane-1 vertex that breaks a rule of its epoch: inert for everybody
@@ -30,6 +31,12 @@ class InvalidCommittee(ConsensusError):
     """A list of validators that no epoch can have."""
 
     code = "invalid_committee"
+
+
+class InvalidDecision(ConsensusError):
+    """A proposal or a ballot that would have no effect."""
+
+    code = "invalid_decision"
 
 
 class BrokenFaultBound(ConsensusError):

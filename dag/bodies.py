@@ -7,7 +7,7 @@ inert: stored, ordered, without effect.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -107,10 +107,57 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     second: Testimony
 
 
+class StakeChange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What an author's stake is to be; 0 takes its seat away."""
+
+    author: bytes
+    stake: int
+
+
+class CommitteeChange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How the committee of the next epoch differs from the current one."""
+
+    stakes: tuple[StakeChange, ...] = ()
+    """Validators to add, remove or re-weigh, each named once."""
+    profile: Literal["", "bft3", "bft5", "cft"] = ""
+    """The next consensus profile; empty keeps the current one."""
+    gc_commits: int = 0
+    """The next value of the genesis parameter of this name; 0 keeps the current one."""
+
+
+class ProposalBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
+    """A question put to the mesh. `consensus.proposal_rules` says which ones have effect."""
+
+    question: str
+    options: tuple[str, ...]
+    deadline_ms: int
+    """The commit time at which it closes."""
+    electorate: Literal["stake", "members"]
+    """Whose ballots weigh: validators by their stake, or every member alike."""
+    threshold_num: int
+    threshold_den: int
+    """An option wins with strictly more than num / den of the electorate."""
+    action: CommitteeChange | None = None
+    """What happens when it passes, beyond the answer itself."""
+
+
+class BallotBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
+    """An answer to a proposal; the author's last one before the close counts."""
+
+    proposal: bytes
+    """Id of the vertex that put the question."""
+    option: int
+    """Position among the proposal's options."""
+    reason: str = ""
+
+
 PROFILE_DECODER: Final = CanonicalDecoder(Profile, what="profile", bytes_max=BODY_BYTES_MAX)
 RESULT_DECODER: Final = CanonicalDecoder(Result, what="result", bytes_max=BODY_BYTES_MAX)
 NOTE_DECODER: Final = CanonicalDecoder(Note, what="note", bytes_max=BODY_BYTES_MAX)
 EVIDENCE_DECODER: Final = CanonicalDecoder(Evidence, what="evidence", bytes_max=BODY_BYTES_MAX)
+DECISION_DECODER: Final[CanonicalDecoder[ProposalBody | BallotBody]] = CanonicalDecoder(
+    ProposalBody | BallotBody, what="decision", bytes_max=BODY_BYTES_MAX
+)
 INVITATION_DECODER: Final = CanonicalDecoder(Invitation, what="invitation", bytes_max=512)
 SIGNED_INVITATION_DECODER: Final = CanonicalDecoder(
     SignedInvitation, what="signed invitation", bytes_max=8_192

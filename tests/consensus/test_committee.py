@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from consensus.committee import Committee, iterate_bits, make_first_committee
+from consensus.committee import (
+    Committee,
+    compute_next_committee,
+    iterate_bits,
+    make_first_committee,
+)
 from consensus.errors import InvalidCommittee
 from consensus.protocol import make_profile
+from dag.bodies import CommitteeChange, StakeChange
 from dag.genesis import Validator
 from dag.types import COUNTER_MAX
 from tests.support.dag_builder import DagBuilder
@@ -79,3 +86,52 @@ def test_profile_of_ones_own_is_made_for_the_stake():
 def test_committee_is_refused_when_no_epoch_can_have_it(epoch, members, why: str):
     with pytest.raises(InvalidCommittee, match=why):
         Committee(epoch, members)
+
+
+def change(*stakes: tuple[int, int], **fields) -> CommitteeChange:
+    items = tuple(StakeChange(author(number), stake) for number, stake in stakes)
+    return CommitteeChange(items, **fields)
+
+
+def test_next_committee_keeps_its_order_and_adds_by_author():
+    following = compute_next_committee(
+        committee(1, 2, 3), change((9, 4), (5, 1), (1, 0), (0, 7), profile="cft")
+    )
+    assert [(item.author, item.stake) for item in following.validators] == [
+        (author(0), 7),
+        (author(2), 3),
+        (author(5), 1),
+        (author(9), 4),
+    ]
+    assert (following.epoch, following.profile.name) == (8, "cft")
+
+
+def test_next_committee_keeps_profile_and_members_when_only_parameters_change():
+    current = committee(1, 2, 3)
+    following = compute_next_committee(current, change(gc_commits=50))
+    assert (following.validators, following.profile) == (current.validators, current.profile)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (change((0, 1), (0, 2)), "once"),
+        (change((8, 0)), "no validator"),
+        (change((0, 0), (1, 0)), "1 to 128"),
+        (change((0, 1)), "changes nothing"),
+        (change(profile="bft3"), "changes nothing"),
+        (change(), "changes nothing"),
+        (change((0, -1)), "positive"),
+    ],
+)
+def test_next_committee_is_refused_when_no_epoch_can_have_it(wanted, why: str):
+    with pytest.raises(InvalidCommittee, match=why):
+        compute_next_committee(committee(1, 1), wanted)
+
+
+def test_next_committee_needs_a_profile_that_has_a_name():
+    own = msgspec.structs.replace(make_profile("cft", 2), name="own")
+    current = Committee(0, committee(1, 1).validators, own)
+    with pytest.raises(InvalidCommittee, match="'own'"):
+        compute_next_committee(current, change((0, 2)))
+    assert compute_next_committee(current, change(profile="cft")).profile.name == "cft"

@@ -1,0 +1,146 @@
+"""Decisions under commits made by hand: unsigned vertices, because intake comes before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from consensus.committee import Committee, make_first_committee
+from consensus.decisions import Decisions
+from dag.bodies import (
+    BallotBody,
+    CommitteeChange,
+    Invitation,
+    ProposalBody,
+    SignedInvitation,
+    StakeChange,
+)
+from dag.canonical import encode
+from dag.genesis import Genesis, Validator, compute_network_id
+from dag.order import Commit
+from dag.types import LANE_SPEECH, WIRE_VERSION, Kind, Ref
+from dag.vertex import SignedVertex, Vertex, compute_vertex_id
+from tests.support.dag_builder import START_MS, make_genesis, make_person
+
+HOUR_MS = 3_600_000
+
+
+def author(number: int) -> bytes:
+    return make_person(number).author
+
+
+def stake(number: int, weight: int) -> StakeChange:
+    return StakeChange(author(number), weight)
+
+
+def question(
+    *options: str,
+    deadline_ms: int = START_MS + HOUR_MS,
+    electorate="stake",
+    threshold: tuple[int, int] = (1, 2),
+) -> ProposalBody:
+    return ProposalBody("Which?", options or ("a", "b", "c"), deadline_ms, electorate, *threshold)
+
+
+def motion(
+    change: CommitteeChange,
+    *,
+    deadline_ms: int = START_MS + HOUR_MS,
+    threshold: tuple[int, int] = (2, 3),
+) -> ProposalBody:
+    """A proposal to change the committee."""
+    return ProposalBody("Shall we?", ("yes", "no"), deadline_ms, "stake", *threshold, change)
+
+
+class DecisionScene:
+    """Founders 0 to n - 1, all validators, and whoever speaks beside them."""
+
+    def __init__(self, founders: int = 4, stakes: Sequence[int] = ()) -> None:
+        people = [make_person(number) for number in range(founders)]
+        self.genesis: Genesis = make_genesis(people)
+        self.network = compute_network_id(self.genesis)
+        self.decisions = Decisions(self.genesis)
+        self.committee = make_first_committee(self.genesis)
+        if stakes:
+            members = [Validator(author(i), weight) for i, weight in enumerate(stakes)]
+            self.set_committee(Committee(0, members))
+        self.commits: list[tuple[Commit, tuple[SignedVertex, ...]]] = []
+        self._seqs: dict[int, int] = {}
+
+    def set_committee(self, committee: Committee) -> None:
+        self.committee = committee
+        self.decisions.set_committee(committee)
+
+    def say(
+        self,
+        number: int,
+        body: object = b"",
+        *,
+        kind: int = Kind.DECISION,
+        lane: int = LANE_SPEECH,
+        seq: int | None = None,
+    ) -> SignedVertex:
+        """The next vertex of an author, or one of a given seq."""
+        if seq is None:
+            seq = self._seqs.get(number, 0)
+            self._seqs[number] = seq + 1
+        parents = (Ref(seq, bytes(32)),) if seq else ()
+        data = body if isinstance(body, bytes) else encode(body)
+        vertex = Vertex(
+            WIRE_VERSION,
+            self.network,
+            author(number),
+            lane,
+            seq,
+            seq + 1,
+            kind,
+            START_MS,
+            parents,
+            data,
+        )
+        return SignedVertex(compute_vertex_id(vertex), vertex, b"", b"")
+
+    def commit(self, *vertices: SignedVertex, at_ms: int = 0) -> None:
+        """Put vertices in order, `at_ms` after the start."""
+        index = len(self.commits) + 1
+        refs = tuple(signed.ref for signed in vertices)
+        commit = Commit(index, bytes(32), bytes(32), bytes(32), refs, START_MS + at_ms)
+        self.commits.append((commit, vertices))
+        self.decisions.apply(commit, vertices)
+
+    def put(self, number: int, body: ProposalBody, *, at_ms: int = 0) -> bytes:
+        """Commit a proposal; answers its id."""
+        signed = self.say(number, body)
+        self.commit(signed, at_ms=at_ms)
+        return signed.id
+
+    def vote(
+        self, proposal: bytes, *numbers: int, option: int = 0, reason: str = "", at_ms: int = 0
+    ) -> None:
+        """Commit one ballot of each author."""
+        ballots = [self.say(number, BallotBody(proposal, option, reason)) for number in numbers]
+        self.commit(*ballots, at_ms=at_ms)
+
+    def join(
+        self,
+        number: int,
+        inviter: int,
+        *,
+        role: str = "validator",
+        uses: int = 1,
+        expires_ms: int = 0,
+        bearer: int = 7,
+        at_ms: int = 0,
+    ) -> bytes:
+        """Commit the first profile of somebody who was invited; answers its id."""
+        invitation = Invitation(
+            self.network, author(inviter), bytes([bearer]) * 32, role, uses, expires_ms, 0
+        )
+        signed = SignedInvitation(encode(invitation), b"", b"")
+        profile = make_person(number).profile(encode(signed))
+        vertex = self.say(number, profile, kind=Kind.PROFILE)
+        self.commit(vertex, at_ms=at_ms)
+        return vertex.id
+
+    def status(self, proposal: bytes) -> str:
+        record = self.decisions.get(proposal)
+        return "" if record is None else record.status
