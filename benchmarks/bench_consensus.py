@@ -35,6 +35,8 @@ from dag.crypto import get_signature_bytes
 
 LOADS = ("idle", "asleep", "light", "saturated")
 LEAD_S = 0.3
+SETTLE_S = 3.0
+"""For what was said before: the profiles at least are to be put in order."""
 STEADY = (0.15, 0.85)
 """The part of a saturating load whose rate is taken, of its vertices."""
 RATE_TARGET = 300.0
@@ -129,6 +131,7 @@ class Bench:
 
     def _rest(self, seconds: float) -> IdleFigures:
         count = len(self._workers)
+        time.sleep(SETTLE_S)
         before = self._workers.ask("sample")
         time.sleep(seconds)
         after = self._workers.ask("sample")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import bench_consensus
 from benchmarks._harness import Report, Sample
 from benchmarks.bench_consensus import (
     Bench,
@@ -93,7 +94,8 @@ class _Workers:
         return [0.001, 0.003] if command == "calibrate" else [self.samples.pop(0)] * 2
 
 
-def test_rest_is_measured_per_validator_and_second():
+def test_rest_is_measured_per_validator_and_second(monkeypatch):
+    monkeypatch.setattr(bench_consensus, "SETTLE_S", 0.0)
     figures = Bench(_Workers(), Settings(idle_s=0.5)).run("idle")
     assert figures == IdleFigures(
         load="idle", seconds=0.5, cpu_share=pytest.approx(0.2), sent_bytes_per_s=100.0, blocks=1
