@@ -19,12 +19,11 @@ import os
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.support.daemons import percentile, verify_store
-from tests.support.stored_order import Places, fold_again, list_ids, read_stored
+from tests.support.daemons import percentile
+from tests.support.order_judge import Judgement, judge, look_after_kill
 from tests.support.validators import Validator, ValidatorMesh, open_validators
 
 PUBLISH_EVERY_S = 0.2
@@ -33,6 +32,9 @@ ALIVE_S = 2.0
 DEAD_S = 3.0
 SECOND_SHARE = 0.25
 """Rounds in which another validator is killed while the first is away or just back."""
+STARTING_SHARE = 0.15
+"""Kills after which the next start is killed too."""
+START_S = 3.0
 BACK_WITHIN_S = 5.0
 GIVE_UP_S = 90.0
 WATCH_S = 0.05
@@ -61,10 +63,8 @@ class Report:
 
     kills: int = 0
     pairs: int = 0
-    acknowledged: int = 0
-    commits: int = 0
-    untold: int = 0
-    """Commits that no reader of events was there to hear: around a kill."""
+    kills_at_start: int = 0
+    judgement: Judgement = field(default_factory=Judgement)
     returns: list[Return] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -78,7 +78,6 @@ class Campaign:
         self._random = random.Random(seed)
         self._back_within_s = back_within_s
         self._tell = tell
-        self._places = Places()
         self.report = Report()
 
     async def run(self, kills: int) -> None:
@@ -86,50 +85,55 @@ class Campaign:
         self._mesh.publish(every_s=PUBLISH_EVERY_S)
         while self.report.kills < kills:
             await self._round(pair_fits=kills - self.report.kills > 1)
-        await self._finish()
+        self.report.judgement = found = await judge(self._mesh)
+        self.report.failures += found.failures
 
     async def _round(self, *, pair_fits: bool) -> None:
         draw = self._random
         await asyncio.sleep(draw.uniform(0, ALIVE_S))
         victims = draw.sample(self._mesh.validators, 2)
-        plans = [(draw.uniform(0, DEAD_S), draw.uniform(0, DEAD_S)) for _ in victims]
         is_pair = pair_fits and draw.random() < SECOND_SHARE
         self.report.pairs += is_pair
-        if not is_pair:
-            del victims[1:], plans[1:]
         # The second goes while the first is away or on its way back.
         lives = [
-            self._kill_and_return(victim, wait_s if number else 0.0, dead_s)
-            for number, (victim, (wait_s, dead_s)) in enumerate(zip(victims, plans, strict=True))
+            self._kill_and_return(
+                victim,
+                wait_s=draw.uniform(0, DEAD_S) if number else 0.0,
+                dead_s=draw.uniform(0, DEAD_S),
+                start_s=draw.uniform(0, START_S) if draw.random() < STARTING_SHARE else 0.0,
+            )
+            for number, victim in enumerate(victims[: 1 + is_pair])
         ]
         self.report.returns += await asyncio.gather(*lives)
         self.report.loads.append(os.getloadavg()[0])
 
-    async def _kill_and_return(self, victim: Validator, wait_s: float, dead_s: float) -> Return:
+    async def _kill_and_return(
+        self, victim: Validator, *, wait_s: float, dead_s: float, start_s: float
+    ) -> Return:
         await asyncio.sleep(wait_s)
         await self._mesh.kill(victim)
         self.report.kills += 1
-        number = self.report.kills
-        await self._look(victim, number)
+        await self._look(victim)
         await asyncio.sleep(dead_s)
+        if start_s:
+            await self._mesh.kill_at_start(victim, after_s=start_s)
+            self.report.kills += 1
+            self.report.kills_at_start += 1
+            await self._look(victim)
         began_s = time.monotonic()
         await self._mesh.start(victim)
         back = Return(victim.name, time.monotonic() - began_s)
         await self._watch_return(victim, back)
-        self._judge(back, number)
+        self._judge(back)
         return back
 
-    async def _look(self, victim: Validator, number: int) -> None:
-        """What the kill left behind."""
-        stored = await asyncio.to_thread(read_stored, victim.seat.home.path)
-        held = list_ids(stored)
-        lost = [vertex for vertex in victim.acknowledged if vertex not in held]
-        if lost:
-            self._fail(f"kill {number}: {victim.name} lost {len(lost)} acknowledged vertices")
+    async def _look(self, victim: Validator) -> None:
+        if lost := await look_after_kill(victim):
+            self._fail(f"kill {self.report.kills}: {victim.name} lost {len(lost)} acknowledged")
 
     async def _watch_return(self, victim: Validator, back: Return) -> None:
         book, began_s = self._mesh.book, time.monotonic()
-        floor = book.height
+        floor = max(book.height, book.heights.get(victim.name, 0) + 1)
         watch = asyncio.create_task(self._watch_status(victim, back, began_s))
 
         def is_level() -> bool:
@@ -160,58 +164,16 @@ class Campaign:
                 return
             await asyncio.sleep(WATCH_S)
 
-    def _judge(self, back: Return, number: int) -> None:
+    def _judge(self, back: Return) -> None:
         if back.ordered_s > self._back_within_s:
-            self._fail(f"kill {number}: {back.name} in order after {back.ordered_s:.1f} s")
+            self._fail(f"{back.name} in order after {back.ordered_s:.1f} s")
         self._tell(
-            f"  {number:>3} {back.name} started in {back.start_s:.1f} s; then connected "
+            f"  {self.report.kills:>3} {back.name} started in {back.start_s:.1f} s; then connected "
             f"{back.connected_s:.2f} s, asked {back.asked_s:.2f} s, in order {back.ordered_s:.2f} s"
         )
 
     def _fail(self, text: str) -> None:
         self.report.failures.append(text)
-
-    # --- the end -----------------------------------------------------------------------------
-
-    async def _finish(self) -> None:
-        mesh, report = self._mesh, self.report
-        try:
-            await mesh.settle()
-        except TimeoutError:
-            self._fail("the mesh does not come to rest")
-        report.failures += mesh.book.failures
-        for validator in list(mesh.running):
-            await mesh.terminate(validator)
-        report.acknowledged = len(mesh.acknowledged)
-        report.commits = len(mesh.book.commits)
-        digests: dict[int, bytes] = {}
-        for validator in mesh.validators:
-            await asyncio.to_thread(self._compare, validator, digests)
-        told = Counter(telling.name for telling in mesh.book.tellings)
-        report.untold = sum(len(digests) - told[each.name] for each in mesh.validators)
-
-    def _compare(self, validator: Validator, digests: dict[int, bytes]) -> None:
-        """A store at rest, with what was told and promised."""
-        home, name = validator.seat.home.path, validator.name
-        stored = read_stored(home)
-        commits = fold_again(home, self._mesh.genesis, stored)
-        for commit in commits:
-            told = self._mesh.book.commits.get(commit.index)
-            if digests.setdefault(commit.index, commit.digest) != commit.digest:
-                self._fail(f"FORK: the store of {name} gives another commit {commit.index}")
-            if told is not None and told.commit_digest != commit.digest.hex():
-                self._fail(f"FORK: commit {commit.index} was told otherwise than {name} holds it")
-        if len(commits) < max(digests, default=0):
-            self._fail(f"the order of {name} ends at {len(commits)} of {max(digests)}")
-        times = Counter(ref.id.hex() for commit in commits for ref in commit.vertices)
-        lost = [vertex for vertex in self._mesh.acknowledged if not times[vertex]]
-        twice = [vertex for vertex, count in times.items() if count > 1]
-        if lost or twice:
-            self._fail(f"{name}: {len(lost)} acknowledged not ordered, {len(twice)} ordered twice")
-        for twin in self._places.fill(stored):
-            self._fail(f"{name} holds two vertices of {twin}")
-        if (problem := verify_store(home)) is not None:
-            self._fail(f"dag verify of {name}: {problem}")
 
 
 async def campaign(*, kills: int, seed: int, back_within_s: float, tell: Tell) -> Report:
@@ -231,9 +193,11 @@ def print_report(report: Report, tell: Tell) -> None:
         "asked": [back.asked_s for back in report.returns],
         "in order": [back.ordered_s for back in report.returns],
     }
-    tell(f"{'kills':<14} {report.kills}, {report.pairs} of them of a second validator")
-    tell(f"{'acknowledged':<14} {report.acknowledged} vertices")
-    tell(f"{'commits':<14} {report.commits}, {report.untold} tellings without a reader")
+    found = report.judgement
+    pairs, at_start = f"{report.pairs} of a second one", f"{report.kills_at_start} during a start"
+    tell(f"{'kills':<14} {report.kills}: {pairs}, {at_start}")
+    tell(f"{'acknowledged':<14} {found.acknowledged} vertices")
+    tell(f"{'commits':<14} {found.commits}, {found.untold} tellings without a reader")
     for name, values in parts.items():
         tell(f"{name:<14} {_describe(values)}")
     tell(f"{'machine':<14} load {_describe(report.loads, '')}, {os.cpu_count()} cores")

@@ -22,12 +22,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from meshnode.demo.processes import Crew, DemoNode
 from meshnode.errors import MeshError
 from tests.support.daemons import (
     FLAGS,
+    find_daemons,
     kill,
     open_daemons,
     percentile,
@@ -195,17 +195,6 @@ class Campaign:
         self._tell(f"  {node.name}: dag verify finds {problem or 'nothing wrong'}")
         if problem is not None:
             self.report.failures.append(f"dag verify of {node.name}: {problem}")
-
-
-def find_daemons(home: Path) -> list[int]:
-    """Processes that run a node of this very folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"meshnode.daemon" in arguments and str(home).encode() in arguments:
-                found.append(int(entry.name))
-    return found
 
 
 async def campaign(

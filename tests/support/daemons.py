@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from meshnode.client import RemoteNode
@@ -65,6 +66,17 @@ def kill(node: DemoNode) -> None:
     node.spawned.process.wait()
 
 
+def find_daemons(home: Path) -> list[int]:
+    """Processes that run a node of this very folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"meshnode.daemon" in arguments and str(home).encode() in arguments:
+                found.append(int(entry.name))
+    return found
+
+
 def verify_store(home: Path) -> str | None:
     """Check a home's whole store as `meshnode dag verify` does; what it found wrong, if anything."""
     done = subprocess.run(
@@ -85,6 +97,12 @@ def read_rss_kib(pid: int) -> tuple[int, int]:
         if name in ("VmRSS", "VmHWM"):
             values[name] = int(rest.split()[0])
     return values["VmRSS"], values["VmHWM"]
+
+
+def read_cpu_s(pid: int) -> float:
+    """Processor time a process has used so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -13,17 +13,18 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dag.genesis import Genesis
 from meshnode.demo.processes import Crew, DemoNode, open_crew
 from meshnode.errors import MeshError
 from meshnode.views import NodeStatus
 from tests.support.committee import Place, Seat, make_committee
-from tests.support.daemons import kill, wait_connected
+from tests.support.daemons import find_daemons, kill, wait_connected
 from tests.support.order_book import OrderBook
 
 SEATS = 4
@@ -31,7 +32,7 @@ POLL_S = 0.05
 STOP_S = 30.0
 END_S = 120.0
 
-Start = Callable[[Crew, Seat], Awaitable[DemoNode]]
+Start = Callable[[Crew, Seat], Coroutine[Any, Any, DemoNode]]
 """Runs a seat's process, and waits until it is ready."""
 
 
@@ -45,8 +46,6 @@ class Validator:
     publisher: asyncio.Task[None] | None = None
     acknowledged: dict[str, float] = field(default_factory=dict)
     """Vertices that `publish` returned, with the time they were submitted."""
-    refused: int = 0
-    """Publications that failed while the process ran."""
 
     @property
     def name(self) -> str:
@@ -103,6 +102,21 @@ class ValidatorMesh:
         await asyncio.to_thread(kill, validator.running)
         await self._bury(validator)
 
+    async def kill_at_start(self, validator: Validator, *, after_s: float) -> None:
+        """Begin a life, and end it soon, most likely before it is ready."""
+        assert validator.node is None, f"{validator.name} runs already"
+        starting = asyncio.create_task(self._start(self._crew, validator.seat))
+        await asyncio.wait([starting], timeout=after_s)
+        while not starting.done():
+            for pid in find_daemons(validator.seat.home.path):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.wait([starting], timeout=POLL_S)
+        with suppress(MeshError):
+            node = await starting  # it was ready already
+            await asyncio.to_thread(kill, node)
+            await node.remote.close()
+
     async def terminate(self, validator: Validator) -> None:
         """End a life as an operator does."""
         process = validator.running.spawned.process
@@ -147,16 +161,29 @@ class ValidatorMesh:
             await asyncio.sleep(self._every_s or POLL_S)
             if self._every_s:
                 number += 1
-                await self._publish_one(validator, f"{validator.name} {number} {'.' * 64}")
+                await self.publish_one(validator, f"{validator.name} {number} {'.' * 64}")
 
-    async def _publish_one(self, validator: Validator, text: str) -> None:
+    async def publish_one(self, validator: Validator, text: str) -> str | None:
+        """Publish a note; its id, or None where that was refused, or nobody was there to ask."""
         submitted_s = time.monotonic()
         try:
             info = await validator.running.remote.publish(text)
         except MeshError:
-            validator.refused += 1
-        else:
-            validator.acknowledged[info.id] = submitted_s
+            return None
+        validator.acknowledged[info.id] = submitted_s
+        return info.id
+
+    def list_latencies(self, *, since_s: float, until_s: float) -> list[float]:
+        """From submission to the same node's word that it is final, in seconds.
+
+        Of what was submitted in this span; infinite where that word has not come.
+        """
+        return [
+            self.book.finals.get(vertex, {}).get(validator.name, float("inf")) - submitted_s
+            for validator in self.validators
+            for vertex, submitted_s in validator.acknowledged.items()
+            if since_s <= submitted_s < until_s
+        ]
 
     # --- the end ------------------------------------------------------------------------------
 

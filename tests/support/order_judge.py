@@ -1,0 +1,81 @@
+"""The end of a campaign: every store is folded anew and held against all that was told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.support.daemons import verify_store
+from tests.support.stored_order import Places, fold_again, list_ids, read_stored
+from tests.support.validators import Validator, ValidatorMesh
+
+
+@dataclass
+class Judgement:
+    """What the stores of a mesh amount to."""
+
+    acknowledged: int = 0
+    commits: int = 0
+    untold: int = 0
+    """Tellings of a commit that no reader of events was there to hear: around a restart."""
+    failures: list[str] = field(default_factory=list)
+
+
+async def judge(mesh: ValidatorMesh) -> Judgement:
+    """Let the mesh come to rest, stop it, and compare: one order, and all that was promised in it."""
+    found = Judgement()
+    try:
+        await mesh.settle()
+    except TimeoutError:
+        found.failures.append("the mesh does not come to rest")
+    found.failures += mesh.book.failures
+    for validator in list(mesh.running):
+        await mesh.terminate(validator)
+    found.acknowledged = len(mesh.acknowledged)
+    bench = _Bench(mesh, found)
+    for validator in mesh.validators:
+        await asyncio.to_thread(bench.compare, validator)
+    told = Counter(telling.name for telling in mesh.book.tellings)
+    found.commits = len(bench.digests)
+    found.untold = sum(found.commits - told[each.name] for each in mesh.validators)
+    return found
+
+
+async def look_after_kill(validator: Validator) -> list[str]:
+    """Acknowledged vertices that are not in the store a kill left behind."""
+    held = list_ids(await asyncio.to_thread(read_stored, validator.seat.home.path))
+    return [vertex for vertex in validator.acknowledged if vertex not in held]
+
+
+class _Bench:
+    """Takes one store after the other."""
+
+    def __init__(self, mesh: ValidatorMesh, found: Judgement) -> None:
+        self.digests: dict[int, bytes] = {}
+        self._mesh = mesh
+        self._failures = found.failures
+        self._places = Places()
+
+    def compare(self, validator: Validator) -> None:
+        """Hold a store against the others, and against what was told and promised."""
+        home, name, fail = validator.seat.home.path, validator.name, self._failures.append
+        stored = read_stored(home)
+        commits = fold_again(home, self._mesh.genesis, stored)
+        for commit in commits:
+            told = self._mesh.book.commits.get(commit.index)
+            if self.digests.setdefault(commit.index, commit.digest) != commit.digest:
+                fail(f"FORK: the store of {name} gives another commit {commit.index}")
+            if told is not None and told.commit_digest != commit.digest.hex():
+                fail(f"FORK: commit {commit.index} was told otherwise than {name} holds it")
+        if len(commits) < max(self.digests, default=0):
+            fail(f"the order of {name} ends at {len(commits)} of {max(self.digests)}")
+        times = Counter(ref.id.hex() for commit in commits for ref in commit.vertices)
+        lost = [vertex for vertex in self._mesh.acknowledged if not times[vertex]]
+        twice = [vertex for vertex, count in times.items() if count > 1]
+        if lost or twice:
+            fail(f"{name}: {len(lost)} acknowledged not ordered, {len(twice)} ordered twice")
+        for twin in self._places.fill(stored):
+            fail(f"{name} holds two vertices of {twin}")
+        if (problem := verify_store(home)) is not None:
+            fail(f"dag verify of {name}: {problem}")
