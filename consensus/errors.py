@@ -8,6 +8,7 @@ MeshError
     BrokenFaultBound       more validators lie than the profile allows: stop, do not pick
   InvalidMessage
     InvalidBlock(rule)     a lane-1 vertex that breaks a rule of its epoch: inert for everybody
+    InvalidCheckpoint      a snapshot's header, part or certificate that does not prove itself
 """
 
 from __future__ import annotations
@@ -64,3 +65,10 @@ class InvalidBlock(InvalidMessage):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
+
+
+class InvalidCheckpoint(InvalidMessage):
+    """A snapshot that nothing proves: its header, one of its parts, or the votes for it."""
+
+    code = "invalid_checkpoint"
+    offence = Offence.BAD_PROOF

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consensus.errors import BrokenFaultBound, ConsensusError, InvalidBlock
+from consensus.errors import BrokenFaultBound, ConsensusError, InvalidBlock, InvalidCheckpoint
 from dag.errors import InvalidMessage, MeshError, Offence
 
 
@@ -21,3 +21,9 @@ def test_broken_fault_bound_names_what_was_decided_and_the_next_step():
     assert str(error).startswith("round 7 commits both 0101")
     assert "stop" in str(error)
     assert "skips and commits 0303" in str(BrokenFaultBound(7, (b"\x03" * 32,)))
+
+
+def test_invalid_checkpoint_is_a_proof_that_fails():
+    error = InvalidCheckpoint("two votes of one validator")
+    assert isinstance(error, InvalidMessage)
+    assert (error.code, error.offence) == ("invalid_checkpoint", Offence.BAD_PROOF)
