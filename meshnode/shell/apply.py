@@ -26,6 +26,7 @@ from meshnode.core.effects import (
     Send,
     SendStored,
 )
+from meshnode.core.events import Committed
 from meshnode.core.inputs import DialEnded, Loaded, Outcome
 from meshnode.errors import TransportError
 from meshnode.shell.outgoing import Outgoing
@@ -104,7 +105,7 @@ class Applier:
             return
         barrier = next(n for n, effect in enumerate(effects) if isinstance(effect, Persist))
         self._apply_all(effects[:barrier])
-        await self._journal.append(records)
+        await self._journal.append(records, _collect_commits(effects[barrier:]))
         self._telemetry.count("records_persisted", len(records))
         self._telemetry.count("transactions")
         self._apply_all(effects[barrier:])
@@ -188,3 +189,12 @@ class Applier:
         if tasks:
             await asyncio.wait(tasks)
         await self._bulk.close()
+
+
+def _collect_commits(effects: Sequence[Effect]) -> list[Committed]:
+    """What of the order is told behind the barrier: it becomes durable with its record."""
+    return [
+        effect.event
+        for effect in effects
+        if isinstance(effect, Emit) and isinstance(effect.event, Committed)
+    ]

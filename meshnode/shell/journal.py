@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshnode.core.effects import StoreValue, StoreVertex
+    from meshnode.core.events import Committed
     from meshnode.core.recovered import Recovered
+    from meshnode.shell.commit_table import StoredCommit
 
 LOCK_NAME: Final = "journal.lock"
 SCAN_LIMIT_MAX: Final = 10_000
@@ -69,13 +71,18 @@ class Journal:
         """Everything stored, in admission order. Raises `CorruptJournal` naming a bad record."""
         return await self._writes.run(self._get(self._writer).load)
 
-    async def append(self, records: Sequence[StoreVertex | StoreValue]) -> None:
-        """Write records in one transaction; durable when this returns. Raises `StorageError`."""
+    async def append(
+        self, records: Sequence[StoreVertex | StoreValue], commits: Sequence[Committed] = ()
+    ) -> None:
+        """Write records and commits in one transaction; durable when this returns.
+
+        Raises `StorageError`.
+        """
         if self._failure is not None:
             raise self._failure
         writer = self._get(self._writer)
         try:
-            await self._writes.run(lambda: writer.append(records))
+            await self._writes.run(lambda: writer.append(records, commits))
         except StorageError as error:
             self._failure = error
             raise
@@ -85,6 +92,16 @@ class Journal:
         """Wire bytes by id; ids that are not stored are left out."""
         reader = self._get(self._reader)
         return await self._reads.run(lambda: reader.read(ids))
+
+    async def read_commits(self, *, after: int, limit: int) -> list[StoredCommit]:
+        """The commits behind an index, in order, at most `limit`."""
+        reader = self._get(self._reader)
+        return await self._reads.run(lambda: reader.read_commits(after=after, limit=limit))
+
+    async def find_commits(self, ids: Sequence[bytes]) -> dict[bytes, StoredCommit]:
+        """By vertex, the commit that put it out; vertices that are not final are left out."""
+        reader = self._get(self._reader)
+        return await self._reads.run(lambda: reader.find_commits(ids))
 
     async def scan(
         self,

@@ -15,6 +15,7 @@ from meshnode.shell.pacing import Pace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consensus.decisions import Decisions
     from dag.errors import Offence
     from dag.genesis import Genesis
     from dag.types import TimeMs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from meshnode.core.node import Node
     from meshnode.core.views import NodeView, PeerView
     from meshnode.shell.clock import TimeSource
+    from meshnode.shell.commit_table import StoredCommit
     from meshnode.shell.gate import Gate, StreamHandler
     from meshnode.shell.inbox import Inbox
     from meshnode.shell.journal import Journal
@@ -104,6 +106,11 @@ class Runtime:
         """The core's state at this moment."""
         return self._node.view()
 
+    @property
+    def decisions(self) -> Decisions:
+        """What the mesh has decided and is asked, as of the last commit; read-only."""
+        return self._node.decisions
+
     def events(self, buffer_max: int = EVENTS_MAX) -> Subscription:
         """Everything that happens from now on; `SubscriberLagged` for who reads too slowly."""
         return self._hub.subscribe(buffer_max)
@@ -122,6 +129,14 @@ class Runtime:
     ) -> list[StoredVertex]:
         """The newest vertices first, optionally of one kind or author, or before a position."""
         return await self._journal.scan(limit=limit, kind=kind, author=author, before=before)
+
+    async def read_commits(self, *, after: int, limit: int) -> list[StoredCommit]:
+        """The commits behind an index, in order, at most `limit`."""
+        return await self._journal.read_commits(after=after, limit=limit)
+
+    async def find_commits(self, ids: Sequence[bytes]) -> dict[bytes, StoredCommit]:
+        """By vertex, the commit that put it out; vertices that are not final are left out."""
+        return await self._journal.find_commits(ids)
 
     async def find(self, prefix: bytes, *, limit: int = 2) -> list[bytes]:
         """Ids that start with these bytes, ascending."""

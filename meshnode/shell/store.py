@@ -1,7 +1,8 @@
 """The journal's SQLite file: schema, appending, reading. Blocking; `journal` gives it threads.
 
-Three tables. `vertices` holds the wire bytes in admission order, so parents stand before children;
-`named_values` small values of the core; `meta` the schema version and the network's id. Write-ahead
+`vertices` holds the wire bytes in admission order, so parents stand before children; `named_values`
+small values of the core; `meta` the schema version and the network's id; the commits that were told
+have tables of their own (see `commit_table`). Write-ahead
 log with `synchronous=FULL`: a transaction that was acknowledged survives a power cut.
 """
 
@@ -19,10 +20,14 @@ from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.effects import StoreValue, StoreVertex
 from meshnode.core.recovered import Recovered
 from meshnode.errors import CorruptJournal, InvalidMessage, StorageError
+from meshnode.shell import commit_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from meshnode.core.events import Committed
+    from meshnode.shell.commit_table import StoredCommit
 
 FILE_NAME: Final = "journal.db"
 SCHEMA_VERSION: Final = b"1"
@@ -116,6 +121,7 @@ class Store:
             execute("BEGIN")
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             execute("COMMIT")
+        self._connection.executescript(commit_table.SCHEMA)
         self.check_meta(network)
 
     def check_meta(self, network: bytes) -> None:
@@ -133,12 +139,18 @@ class Store:
                 hint="give each network its own folder",
             )
 
-    def append(self, records: Sequence[StoreVertex | StoreValue]) -> None:
-        """Write records in order, durably, all or none. Raises `StorageError`."""
+    def append(
+        self, records: Sequence[StoreVertex | StoreValue], commits: Sequence[Committed] = ()
+    ) -> None:
+        """Write records, and what of the order is told with them, durably, all or none.
+
+        Raises `StorageError`.
+        """
         with storage_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._write(records)
+                commit_table.write_commits(self._connection, commits)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
@@ -178,7 +190,8 @@ class Store:
             values = dict(
                 self._connection.execute("SELECT key, value FROM named_values").fetchall()
             )
-        return Recovered(vertices=vertices, values=values)
+            told = commit_table.get_last_index(self._connection)
+        return Recovered(vertices=vertices, values=values, delivered=told)
 
     def read(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Wire bytes by id; ids that are not stored are left out."""
@@ -190,6 +203,20 @@ class Store:
                 query = f"SELECT id, wire FROM vertices WHERE id IN ({marks})"  # noqa: S608  # marks
                 found.update(self._connection.execute(query, tuple(chunk)).fetchall())
         return found
+
+    def read_commits(self, *, after: int, limit: int) -> list[StoredCommit]:
+        """The commits behind an index, in order, at most `limit`."""
+        with storage_errors(self._path):
+            if not commit_table.has_commits(self._connection):
+                return []
+            return commit_table.read_commits(self._connection, after=after, limit=limit)
+
+    def find_commits(self, ids: Sequence[bytes]) -> dict[bytes, StoredCommit]:
+        """By vertex, the commit that put it out; vertices that are not final are left out."""
+        with storage_errors(self._path):
+            if not commit_table.has_commits(self._connection):
+                return {}
+            return commit_table.find_commits(self._connection, ids)
 
     def scan(
         self, *, limit: int, kind: int | None, author: bytes | None, before: int | None

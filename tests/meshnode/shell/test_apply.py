@@ -109,10 +109,10 @@ async def test_nothing_behind_a_persist_leaves_before_it_is_durable(bench, monke
     started, go_on = asyncio.Event(), asyncio.Event()
     append = bench.journal.append
 
-    async def slow(records):
+    async def slow(records, commits):
         started.set()
         await go_on.wait()
-        await append(records)
+        await append(records, commits)
 
     monkeypatch.setattr(bench.journal, "append", slow)
     durable = []
@@ -132,7 +132,7 @@ async def test_nothing_behind_a_persist_leaves_before_it_is_durable(bench, monke
 
 
 async def test_nothing_behind_a_persist_leaves_when_the_disk_fails(bench, monkeypatch):
-    async def refuse(records):
+    async def refuse(records, commits):
         raise StorageError("the disk refused")
 
     monkeypatch.setattr(bench.journal, "append", refuse)

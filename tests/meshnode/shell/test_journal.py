@@ -124,7 +124,7 @@ async def test_journal_fails_for_good_when_an_append_failed(tmp_path, monkeypatc
     journal = await open_journal(tmp_path, NETWORK)
     await journal.append(RECORDS[:2])
 
-    def refuse(self, records):
+    def refuse(self, records, commits):
         raise StorageError("the disk refused")
 
     monkeypatch.setattr(Store, "append", refuse)

@@ -162,10 +162,10 @@ async def publish_to_a_failing_disk(folder, monkeypatch):
         await wait_equal([sick, sound], 2)
         broken, append = sick._journal._writer, Store.append
 
-        def refuse(self, records):
+        def refuse(self, records, commits=()):
             if self is broken:
                 raise StorageError("the disk refused")
-            append(self, records)
+            append(self, records, commits)
 
         monkeypatch.setattr(Store, "append", refuse)
         with pytest.raises(StorageError, match="disk refused"):
