@@ -18,6 +18,7 @@ from consensus.block import (
     BlockBody,
     read_block,
     read_body,
+    read_position,
 )
 from consensus.block_store import BlockStore
 from consensus.committee import Committee
@@ -54,13 +55,20 @@ class FutureEpoch(InvalidBlock):
 
 
 def check_vertex(vertex: Vertex, network: bytes, committee: Committee) -> int:
-    """The author's position. A block is a lane-1 vertex of this network by a committee member."""
+    """The author's position. A block is a lane-1 vertex of this network by a committee member.
+
+    Who is not in this committee may be in one to come.
+    """
     if vertex.network != network:
         raise InvalidBlock("network", "another network's vertex")
     author = committee.get_index(vertex.author)
+    is_block = vertex.lane == LANE_BLOCKS and vertex.kind == Kind.BLOCK
     if author is None:
+        position = read_position(vertex.body) if is_block else None
+        if position is not None and position[0] > committee.epoch:
+            raise FutureEpoch("epoch", f"{position[0]} is after {committee.epoch}")
         raise InvalidBlock("author", "its author is not in the committee")
-    if vertex.lane != LANE_BLOCKS or vertex.kind != Kind.BLOCK:
+    if not is_block:
         raise InvalidBlock("kind", f"kind {vertex.kind} in lane {vertex.lane} is no block")
     return author
 

@@ -74,6 +74,13 @@ def test_epochs_are_kept_apart(bench: Bench):
         bench.judge(bench.dag.block(1, 1, epoch=8))
 
 
+def test_a_block_of_an_epoch_to_come_may_be_anybodys(bench: Bench):
+    with pytest.raises(FutureEpoch):
+        bench.judge(bench.dag.block(4, 1, epoch=8))
+    assert bench.breaks(bench.dag.block(4, 1, epoch=8, kind=Kind.NOTE, seq=1)) == "author"
+    assert bench.breaks(bench.dag.block(4, 1, body=b"?", seq=2)) == "author"
+
+
 @pytest.mark.parametrize(
     ("round_", "previous"), [(0, 0), (-1, 0), (COUNTER_MAX + 1, 0), (6, 6), (6, -1)]
 )
