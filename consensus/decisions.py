@@ -21,7 +21,7 @@ from consensus.committee import Committee, compute_next_committee, make_first_co
 from consensus.errors import InvalidCommittee, InvalidDecision
 from consensus.proposal_rules import YES, check_ballot, check_proposal
 from consensus.validator_invitations import Admission, InvitationUses, find_admission
-from dag.bodies import DECISION_DECODER, BallotBody, CommitteeChange
+from dag.bodies import DECISION_DECODER, BallotBody, CommitteeChange, ProposalBody
 from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.errors import InvalidMessage
 from dag.genesis import Genesis
@@ -110,12 +110,23 @@ class Decisions:
             return self._closed.get(proposal_id)
         return proposal.count(self._electorate)
 
+    def weigh(self, body: ProposalBody, author: bytes) -> int:
+        """What a ballot of this author would weigh now, 0 for who has no vote."""
+        return self._electorate.weigh(body, author)
+
+    def check_change(self, change: CommitteeChange) -> None:
+        """Raises `InvalidCommittee` for a change that this committee cannot make."""
+        compute_next_committee(self._electorate.committee, change)
+        for item in change.stakes:
+            if item.author not in self._members:
+                raise InvalidCommittee(f"{item.author.hex()[:16]} is no member")
+
     def take_change(self) -> CommitteeChange | None:
         """Hand over the first change that has passed; one that no longer fits is dropped."""
         while self._passed:
             passed = self._passed.popleft()
             try:
-                self._check_change(passed.change)
+                self.check_change(passed.change)
             except InvalidCommittee as error:
                 record = self._closed.get(passed.proposal)
                 if record is not None:
@@ -238,7 +249,7 @@ class Decisions:
             return
         if record.body.action is not None:
             try:
-                self._check_change(record.body.action)
+                self.check_change(record.body.action)
             except InvalidCommittee as error:
                 self._close(commit, record, "invalid", error.message)
                 return
@@ -262,13 +273,6 @@ class Decisions:
             return f"{OPEN_MAX} proposals are open"
         return ""
 
-    def _check_change(self, change: CommitteeChange) -> None:
-        """Raises `InvalidCommittee`."""
-        compute_next_committee(self._electorate.committee, change)
-        for item in change.stakes:
-            if item.author not in self._members:
-                raise InvalidCommittee(f"{item.author.hex()[:16]} is no member")
-
     def _count(self, commit: Commit) -> None:
         """Weigh what has changed, and close what is decided or due, in order of opening."""
         for proposal in tuple(self._open.values()):
@@ -291,7 +295,7 @@ class Decisions:
             self._close(commit, record, "failed")
         else:
             try:
-                self._check_change(action)
+                self.check_change(action)
             except InvalidCommittee as error:
                 self._close(commit, record, "invalid", error.message)
                 return

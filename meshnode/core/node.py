@@ -7,8 +7,9 @@ what the shell promises (time never goes back, one receipt per job, one connecti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
+from consensus.decisions import Decisions
 from dag.authors import Fork, is_first_profile
 from dag.bodies import PROFILE_DECODER
 from dag.errors import Offence
@@ -96,6 +97,8 @@ class Node:
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
         self._outbox = Outbox()
         self._store = Store(self._intake, self._outbox, self)
+        self.decisions: Final = Decisions(settings.genesis)
+        machines = (self.decisions, *machines)
         self._replica = Replica(
             settings.genesis, self._network, self._intake, self._outbox, machines=machines
         )
