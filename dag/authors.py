@@ -186,6 +186,22 @@ class AuthorRegistry:
             raise InvalidVertex("invitation-parent", "the inviter's first profile is no parent")
         return record
 
+    def find_unknown_inviter(self, vertex: Vertex) -> bytes | None:
+        """Who invited the author of a first profile, where no profile of the inviter was admitted.
+
+        None for who needs no inviter, and for an invitation that cannot be read.
+        """
+        record = self._authors.get(vertex.author)
+        if record is not None and record.founder:
+            return None
+        try:
+            invitation = read_profile(vertex, self._suite).profile.invitation
+            inviter = read_inviter(invitation) if invitation else None
+        except InvalidMessage:
+            return None
+        known = None if inviter is None else self._authors.get(inviter)
+        return None if known is not None and known.profiles else inviter
+
     def admit_profile(self, ref: Ref, vertex: Vertex, checked: CheckedProfile) -> None:
         """Take up a checked profile."""
         profile = checked.profile

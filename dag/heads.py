@@ -75,18 +75,22 @@ class Heads:
         *,
         knowledge: Iterable[Ref] = (),
         exclude: Iterable[bytes] = (),
+        above: int = 0,
         count_max: int = SPEECH_PARENTS_MAX,
     ) -> tuple[Ref, ...]:
         """Parents of a new lane-0 vertex: own previous first, then the others ascending.
 
         `knowledge` must be among them, and so must the head of highest lamport; the places left go
         to the oldest heads, so that every head is taken up in time. `exclude` names heads nobody
-        should stand on (those of forked authors).
+        should stand on (those of forked authors); heads at or below the lamport `above` are too old
+        to be ordered any more, and none are chosen.
         """
         excluded = dict.fromkeys(exclude)
         own = () if own_previous is None else (own_previous,)
         chosen = {ref.id: ref for ref in (*own, *knowledge)}
-        candidates = [ref for ref in self.speech_refs if ref.id not in excluded]
+        heads = self._speech.order
+        heads = heads[bisect_right(heads, above, key=_get_lamport) :]
+        candidates = [ref for ref in heads if ref.id not in excluded]
         for ref in (*candidates[-1:], *candidates):
             if len(chosen) >= count_max:
                 break

@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from dag.ranges import RangeIndex
+from dag.ranges import START, RangeIndex, make_lamport_bound
 from dag.types import LANE_SPEECH, Ref
 from dag.vertex import SignedVertex
 
@@ -78,6 +78,9 @@ class Index:
         """The same vertices, to compare with another store range by range."""
         self._admitted = 0
         self._horizon = 0
+        self._below = 0
+        """How many of the vertices held lie at or below the horizon."""
+        self._pinned: dict[bytes, None] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -89,6 +92,16 @@ class Index:
     def horizon(self) -> int:
         """References at or below this lamport count as present."""
         return self._horizon
+
+    @property
+    def admitted(self) -> int:
+        """How many vertices were admitted so far, those included that were forgotten since."""
+        return self._admitted
+
+    @property
+    def count_above(self) -> int:
+        """How many vertices are held above the horizon: what stores can be compared by."""
+        return len(self._entries) - self._below
 
     @property
     def lamport_max(self) -> int:
@@ -138,6 +151,7 @@ class Index:
                 parent.speech_children += 1
         entries[vertex_id] = entry
         self._admitted += 1
+        self._below += lamport <= self._horizon
         self.ranges.add(entry.ref)
         bucket = self._by_lamport.get(lamport)
         if bucket is None:
@@ -167,12 +181,18 @@ class Index:
                 yield self._entries[vertex_id]
 
     def collect_ancestors(
-        self, ids: Iterable[bytes], *, exclude: Iterable[bytes] = (), count_max: int | None = None
+        self,
+        ids: Iterable[bytes],
+        *,
+        exclude: Iterable[bytes] = (),
+        above: int = 0,
+        count_max: int | None = None,
     ) -> tuple[Ref, ...]:
         """The vertices `ids` and their ancestors, without `exclude` and theirs, parents first.
 
-        Ids that are not held are passed over. With `count_max` only the oldest are given, so that
-        what is given can always be admitted by whoever holds the excluded.
+        Ids that are not held are passed over, and so is what lies at or below the lamport `above`.
+        With `count_max` only the oldest are given, so that what is given can always be admitted by
+        whoever holds the excluded.
         """
         queue: list[tuple[int, bytes]] = []
         wanted: dict[bytes, bool] = {}
@@ -180,7 +200,9 @@ class Index:
         for group, want in ((exclude, False), (ids, True)):
             for vertex_id in group:
                 entry = self._entries.get(vertex_id)
-                if entry is not None and vertex_id not in wanted:
+                if entry is None or entry.ref.lamport <= above:
+                    continue
+                if vertex_id not in wanted:
                     wanted[vertex_id] = want
                     pending += want
                     heapq.heappush(queue, (-entry.ref.lamport, vertex_id))
@@ -191,7 +213,7 @@ class Index:
             if wanted[vertex_id]:
                 pending -= 1
                 found.append(entry.ref)
-            pending += self._spread(entry, wanted, queue)
+            pending += self._spread(entry, wanted, queue, above)
         found.sort()
         return tuple(found if count_max is None else found[:count_max])
 
@@ -200,6 +222,7 @@ class Index:
         entry: Entry,
         wanted: dict[bytes, bool],
         queue: list[tuple[int, bytes]],
+        above: int,
     ) -> int:
         """Mark the parents of a walked entry as it is; answers by how much the wanted ones grew."""
         want = wanted[entry.ref.id]
@@ -207,7 +230,7 @@ class Index:
         for ref in entry.parents:
             known = wanted.get(ref.id)
             if known is None:
-                if ref.id in self._entries:
+                if ref.lamport > above and ref.id in self._entries:
                     wanted[ref.id] = want
                     change += want
                     heapq.heappush(queue, (-ref.lamport, ref.id))
@@ -218,32 +241,48 @@ class Index:
 
     def advance_horizon(self, lamport: int) -> None:
         """Let references at or below `lamport` count as present; it never goes back."""
-        self._horizon = max(self._horizon, lamport)
+        if lamport > self._horizon:
+            self._horizon = lamport
+            self._below = self.ranges.count(START, make_lamport_bound(lamport + 1))
+
+    def pin(self, vertex_id: bytes) -> None:
+        """Never prune a vertex that is held."""
+        self._pinned[vertex_id] = None
+
+    def is_kept(self, entry: Entry) -> bool:
+        """Whether a vertex outlives its age.
+
+        Heads do, because the next vertex stands on them; the last vertex of a lane, because its
+        author goes on from it; and what was pinned.
+        """
+        last = self._last[entry.author, entry.lane]
+        return entry.is_head or last is entry or entry.ref.id in self._pinned
 
     def prune(self, lamport: int) -> tuple[bytes, ...]:
         """Forget vertices at or below `lamport` and the horizon; answers their ids, oldest first.
 
-        Heads stay, whatever their age: the next vertex stands on them.
+        Some stay, whatever their age: see `is_kept`.
         """
         limit = min(lamport, self._horizon)
         pruned: list[bytes] = []
-        kept: list[int] = []
+        remaining: list[int] = []
         end = bisect_left(self._lamports, limit + 1)
         for value in self._lamports[:end]:
-            heads: list[bytes] = []
+            kept: list[bytes] = []
             for vertex_id in sorted(self._by_lamport[value]):
                 entry = self._entries[vertex_id]
-                if entry.is_head:
-                    heads.append(vertex_id)
+                if self.is_kept(entry):
+                    kept.append(vertex_id)
                 else:
                     self._forget(entry)
                     pruned.append(vertex_id)
-            if heads:
-                self._by_lamport[value] = heads
-                kept.append(value)
+            if kept:
+                self._by_lamport[value] = kept
+                remaining.append(value)
             else:
                 del self._by_lamport[value]
-        self._lamports[:end] = kept
+        self._lamports[:end] = remaining
+        self._below -= len(pruned)
         return tuple(pruned)
 
     def _forget(self, entry: Entry) -> None:

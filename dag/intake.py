@@ -59,9 +59,10 @@ class BelowHorizon(msgspec.Struct, frozen=True):
 
 
 class UnknownAuthor(msgspec.Struct, frozen=True):
-    """The author's first profile has not been admitted; offer it again afterwards."""
+    """A first profile has not been admitted that this needs; offer it again afterwards."""
 
     author: bytes
+    """Whose: the vertex's own author, or who invited it."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -179,10 +180,11 @@ class Intake:
             return Duplicate()
         vertex = signed.vertex
         self._check_alone(vertex)
-        if vertex.lamport <= self._index.horizon:
+        if vertex.lamport <= self._index.horizon and not self._introduces(vertex):
             return BelowHorizon()
-        if self._authors.get(vertex.author) is None and not is_first_profile(vertex):
-            return UnknownAuthor(vertex.author)
+        unknown = self._find_unknown(vertex)
+        if unknown is not None:
+            return UnknownAuthor(unknown)
         waiting = self._quarantine.get(signed.id)
         if waiting is not None:
             waiting.add_source(source)
@@ -224,16 +226,28 @@ class Intake:
         return batch.close()
 
     def prune(self, lamport: int) -> tuple[bytes, ...]:
-        """Forget history at or below `lamport` and the horizon; answers the ids forgotten."""
+        """Forget history at or below `lamport` and the horizon; answers the ids forgotten.
+
+        First profiles stay, and what was pinned: they tell who may speak.
+        """
         return self._index.prune(lamport)
+
+    def pin(self, vertex_id: bytes) -> None:
+        """Keep a stored vertex for good, as evidence that proves something."""
+        self._index.pin(vertex_id)
 
     def expire(self, now_ms: int) -> tuple[Outcome, ...]:
         """Let go what waited too long, and take in what was held until now."""
         self._quarantine.expire(now_ms)
         outcomes: list[Outcome] = []
         while (held := self._hold.take_due(now_ms)) is not None:
-            if held.signed.vertex.lamport <= self._index.horizon:
+            vertex = held.signed.vertex
+            if vertex.lamport <= self._index.horizon and not self._introduces(vertex):
                 outcomes.append(BelowHorizon())
+                continue
+            unknown = self._find_unknown(vertex)
+            if unknown is not None:
+                outcomes.append(UnknownAuthor(unknown))
                 continue
             try:
                 outcomes.append(self._enter(now_ms, held.source, held.signed))
@@ -246,6 +260,26 @@ class Intake:
             raise WrongNetwork(f"a vertex of network {vertex.network.hex()[:16]}")
         if vertex.lane == LANE_SPEECH and vertex.seq == 0 and vertex.kind != Kind.PROFILE:
             raise InvalidVertex("first-profile", "an author's first vertex is its profile")
+
+    def _introduces(self, vertex: Vertex) -> bool:
+        """Whether this is the first that is heard of an author.
+
+        A first profile stands on the inviter's, however long ago that was written, so no age keeps
+        it out.
+        """
+        if not is_first_profile(vertex):
+            return False
+        record = self._authors.get(vertex.author)
+        return record is None or not record.profiles
+
+    def _find_unknown(self, vertex: Vertex) -> bytes | None:
+        """The author whose first profile has to be here before a vertex is decided on."""
+        if not is_first_profile(vertex):
+            return None if self._authors.get(vertex.author) is not None else vertex.author
+        index = self._index
+        if index.find_missing(vertex.parents) or all(ref.id in index for ref in vertex.parents):
+            return None  # the inviter's profile is among what is missing, or here if anywhere
+        return self._authors.find_unknown_inviter(vertex)
 
     def _check(self, vertex: Vertex) -> CheckedProfile | None:
         """Check a vertex against its present parents. Raises `InvalidVertex`."""
@@ -389,6 +423,10 @@ class Intake:
         """Move a complete vertex from the quarantine to the store; answers who waited for it."""
         if waiting.id not in self._quarantine:
             return ()
+        if self._find_unknown(waiting.signed.vertex) is not None:
+            # The horizon has passed the inviter's profile: it is asked for when this comes again.
+            self._quarantine.remove(waiting.id)
+            return ()
         try:
             checked = self._check(waiting.signed.vertex)
         except InvalidVertex as error:
@@ -411,6 +449,8 @@ class Intake:
         self._heads.add(entry)
         if checked is not None:
             self._authors.admit_profile(entry.ref, signed.vertex, checked)
+            if entry.seq == 0:
+                self._index.pin(signed.id)
         batch.vertices.append(signed)
         if entry.twin is not None:
             fork = Fork(entry.author, entry.lane, entry.seq, entry.twin, entry.ref)

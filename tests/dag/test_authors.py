@@ -188,3 +188,9 @@ def test_keys_are_known_or_in_the_first_profile_itself(builder, registry):
 def test_inviter_is_read_off_unverified(builder):
     number = builder.join(1, profile=False)
     assert read_inviter(builder.invite(1, number)) == builder.people[1].author
+
+
+def test_founders_and_uninvited_authors_need_no_inviter():
+    builder = DagBuilder(2).profiles()
+    registry = AuthorRegistry(builder.genesis)
+    assert registry.find_unknown_inviter(builder.vertices[0].vertex) is None

@@ -173,3 +173,12 @@ def test_heads_digest_knows_no_order():
     digests = {compute_heads_digest(order) for order in itertools.permutations(refs)}
     assert len(digests) == 1
     assert compute_heads_digest(refs[:2]) not in digests
+
+
+def test_parents_are_not_chosen_below_the_horizon():
+    builder = DagBuilder(3).profiles().layer()
+    _, heads = fill(builder)
+    own = builder.vertices[-1].ref
+    assert heads.select_parents(None, above=own.lamport) == ()
+    assert heads.select_parents(own, above=own.lamport) == (own,)
+    assert heads.select_parents(own, above=own.lamport - 1) == heads.select_parents(own)

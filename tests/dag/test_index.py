@@ -151,11 +151,36 @@ def test_prune_keeps_old_heads():
     builder.vertex(1, parents=[builder.last(0).ref])
     builder.vertex(1, parents=[])
     index = fill(builder)
-    lone = builder.last(2)
+    kept = sorted(builder.last(number).ref for number in range(3))
     index.advance_horizon(4)
     index.prune(3)
-    assert [entry.ref for entry in index.iterate()] == [lone.ref, builder.last(1).ref]
+    assert [entry.ref for entry in index.iterate()] == kept, "one of them has a child"
     assert index.lamport_max == 4
+    assert (index.count_above, index.admitted) == (0, len(builder.vertices))
+
+
+def test_prune_keeps_what_was_pinned():
+    builder = build(layers=3)
+    index = fill(builder)
+    index.pin(builder.vertices[0].id)
+    index.advance_horizon(1)
+    assert index.count_above == len(builder.vertices) - 3
+    assert len(index.prune(1)) == 2
+    assert index.count_above == len(index) - 1
+    late = Index()
+    late.advance_horizon(1)
+    for signed in builder.vertices:
+        late.add(signed)
+    assert late.count_above == len(builder.vertices) - 3
+
+
+def test_ancestors_end_at_a_lamport():
+    builder = build(layers=4)
+    index = fill(builder)
+    heads = [signed.id for signed in builder.vertices[-3:]]
+    refs = sorted(signed.ref for signed in builder.vertices)
+    assert index.collect_ancestors(heads, above=2) == tuple(r for r in refs if r.lamport > 2)
+    assert index.collect_ancestors(heads, exclude=heads[:1], above=5) == ()
 
 
 def test_prune_forgets_forked_slots():

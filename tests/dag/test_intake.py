@@ -332,8 +332,65 @@ def test_horizon_lets_in_what_waited_for_older_and_drops_the_older(builder):
     assert len(intake.quarantine) == 3
     outcome = intake.advance_horizon(1)
     assert sorted(signed.ref for signed in outcome.vertices) == sorted(n.ref for n in notes)
-    assert offer(intake, *profiles) == [BelowHorizon()] * 3
+    assert offer(intake, *profiles) == [admitted(profile) for profile in profiles]
     assert offer(intake, late) == [admitted(late)]
+
+
+def test_first_profile_has_no_age_and_what_it_needs_is_named(builder):
+    builder.join(0)
+    number = builder.join(3)
+    guest, second = builder.vertices[-2:]
+    note = builder.vertex(number, parents=[builder.vertices[-3].ref])
+    intake = Intake(builder.genesis)
+    intake.advance_horizon(note.vertex.lamport - 1)
+    inviter = builder.vertices[0].vertex.author
+    assert offer(intake, note) == [UnknownAuthor(second.vertex.author)]
+    assert offer(intake, second) == [UnknownAuthor(guest.vertex.author)]
+    assert offer(intake, guest) == [UnknownAuthor(inviter)]
+    first = builder.vertices[0]
+    chain = (first, guest, second, note)
+    assert offer(intake, *chain) == [admitted(signed) for signed in chain]
+    twin = builder.sign(0, change(first.vertex, time_ms=first.vertex.time_ms + 1))
+    assert offer(intake, twin) == [BelowHorizon()]
+
+
+def test_first_profile_that_was_held_is_taken_in_whatever_the_horizon(builder):
+    builder.join(0)
+    guest = builder.vertices[-1]
+    vertex = change(guest.vertex, time_ms=guest.vertex.time_ms + 400_000)
+    late = builder.sign(3, vertex)
+    note = builder.sign(0, change(build_child(builder, 0, builder.last(1)), time_ms=vertex.time_ms))
+    intake = fill(DagBuilder(3).profiles().layer())
+    for signed in (late, note):
+        assert isinstance(offer(intake, signed)[0], Held)
+    intake.advance_horizon(note.vertex.lamport)
+    outcomes = intake.expire(vertex.time_ms)
+    assert sorted(outcomes, key=repr) == [admitted(late), BelowHorizon()]
+
+
+def test_first_profile_whose_inviter_fell_below_the_horizon_is_nobodys_offence(builder):
+    builder.join(0)
+    guest = builder.vertices[-1]
+    inviter = builder.vertices[0]
+    held = builder.sign(3, change(guest.vertex, time_ms=guest.vertex.time_ms + 400_000))
+    intake = Intake(builder.genesis)
+    assert isinstance(offer(intake, guest)[0], Quarantined)
+    assert isinstance(offer(intake, held)[0], Held)
+    assert intake.advance_horizon(2) == admitted()
+    assert len(intake.quarantine) == 0
+    assert intake.expire(held.vertex.time_ms) == (UnknownAuthor(inviter.vertex.author),)
+    assert intake.drain_rejected() == ()
+
+
+def test_unreadable_invitation_names_no_inviter(builder):
+    number = builder.join(0, profile=False)
+    body = encode(builder.people[number].profile(b"nonsense"))
+    parents = [builder.profile_ref(0)]
+    unread = builder.vertex(number, kind=Kind.PROFILE, body=body, parents=parents)
+    intake = Intake(builder.genesis)
+    intake.advance_horizon(1)
+    with pytest.raises(InvalidVertex, match="invitation"):
+        offer(intake, unread)
 
 
 def test_horizon_drops_waiting_vertices_below_it(builder):
@@ -354,9 +411,10 @@ def test_prune_forgets_and_refuses_what_it_forgot(builder):
     builder.layer().layer()
     intake = fill(builder)
     intake.advance_horizon(2)
-    pruned = intake.prune(2)
-    assert len(pruned) == 6
-    assert offer(intake, *builder.vertices[:6]) == [BelowHorizon()] * 6
+    intake.pin(builder.vertices[3].id)
+    assert sorted(intake.prune(2)) == sorted(signed.id for signed in builder.vertices[4:6])
+    kept, forgotten = builder.vertices[:4], builder.vertices[4:6]
+    assert offer(intake, *kept, *forgotten) == [Duplicate()] * 4 + [BelowHorizon()] * 2
     child = builder.vertex(0)
     assert offer(intake, child) == [admitted(child)]
     update = change(builder.people[1].profile(), addresses=("a",))
