@@ -121,6 +121,11 @@ class Decisions:
             if item.author not in self._members:
                 raise InvalidCommittee(f"{item.author.hex()[:16]} is no member")
 
+    @property
+    def has_change(self) -> bool:
+        """Whether a change of the committee waits to be handed over."""
+        return bool(self._passed)
+
     def take_change(self) -> CommitteeChange | None:
         """Hand over the first change that has passed; one that no longer fits is dropped."""
         while self._passed:
