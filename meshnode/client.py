@@ -21,6 +21,7 @@ from meshnode.errors import DeadlineExceeded, MalformedMessage, MeshError, NoDae
 from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
 from meshnode.gateway.problems import read_problem
 from meshnode.home import get_default_home
+from meshnode.remote_decisions import RemoteDecisions
 from meshnode.runtime_file import RuntimeRecord, require_runtime
 from meshnode.views import (
     Answer,
@@ -64,7 +65,7 @@ def connect(home: str | Path | None = None) -> RemoteNode:
     return RemoteNode(require_runtime(path / "runtime.json"))
 
 
-class RemoteNode:
+class RemoteNode(RemoteDecisions):
     """A node in another process. Close it, or use it as an async context manager."""
 
     def __init__(self, record: RuntimeRecord) -> None:

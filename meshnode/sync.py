@@ -21,11 +21,12 @@ from meshnode.errors import NodeClosed
 from meshnode.node import open_node
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import TracebackType
 
+    from meshnode.decision_views import DecisionInfo
     from meshnode.views import (
         Answer,
         HeadsInfo,
@@ -109,6 +110,31 @@ class Node:
         """Share a note with the mesh."""
         vertex: VertexInfo = self._worker.run(self._handle.publish(content, **options))
         return vertex
+
+    def propose(self, question: str, **options: Any) -> VertexInfo:
+        """Put a question to the mesh."""
+        vertex: VertexInfo = self._worker.run(self._handle.propose(question, **options))
+        return vertex
+
+    def propose_committee(self, stakes: Mapping[str, int], **options: Any) -> VertexInfo:
+        """Ask the validators for another committee."""
+        vertex: VertexInfo = self._worker.run(self._handle.propose_committee(stakes, **options))
+        return vertex
+
+    def vote(self, decision_id: str, option: str, **options: Any) -> VertexInfo:
+        """Answer a question."""
+        vertex: VertexInfo = self._worker.run(self._handle.vote(decision_id, option, **options))
+        return vertex
+
+    def decisions(self, **options: Any) -> list[DecisionInfo]:
+        """Questions and where they stand, newest first."""
+        found: list[DecisionInfo] = self._worker.run(self._handle.decisions(**options))
+        return found
+
+    def decision(self, decision_id: str) -> DecisionInfo:
+        """One question, by its id or the beginning of it."""
+        found: DecisionInfo = self._worker.run(self._handle.decision(decision_id))
+        return found
 
     def invite(self, **options: Any) -> str:
         """A ticket for somebody else."""

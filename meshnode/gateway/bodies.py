@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS
 from meshnode.errors import MalformedMessage
 from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
 
@@ -17,6 +18,8 @@ BodyT = TypeVar("BodyT", bound="Body")
 DAY_MS = 24 * 3_600_000
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Span = Annotated[int, msgspec.Meta(ge=1, le=90 * DAY_MS)]
+_Stake = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Knowledge = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=6)]
 
 
@@ -79,6 +82,40 @@ class PublishBody(Body, frozen=True):
         if self.content_base64 is not None and self.content is None:
             return self.content_base64
         raise MalformedMessage("a note has either content or content_base64")
+
+
+class ProposeBody(Body, frozen=True):
+    """A question to put to the mesh."""
+
+    question: str
+    options: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=16)] = ("yes", "no")
+    closes_in_ms: _Span = DECIDE_IN_MS
+    electorate: Literal["members", "stake"] = "members"
+    threshold: _Text = "1/2"
+
+
+class CommitteeBody(Body, frozen=True):
+    """Another committee to ask for."""
+
+    stakes: Annotated[dict[str, _Stake], msgspec.Meta(max_length=256)] = {}
+    """By member: its id, the beginning of it, or its name; 0 takes its seat away."""
+    profile: _Text | None = None
+    gc_commits: _Count | None = None
+    question: str | None = None
+    closes_in_ms: _Span = CHANGE_IN_MS
+
+
+class VoteBody(Body, frozen=True):
+    """An answer to a question."""
+
+    option: _Text
+    reason: str = ""
+
+
+class DecisionsQuery(Body, frozen=True):
+    """Which decisions."""
+
+    status: _Text | None = None
 
 
 class InviteBody(Body, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
 from meshnode.views import (
     Answer,
@@ -94,6 +95,37 @@ class MeshNode(Protocol):
 
     async def heads(self) -> HeadsInfo:
         """What the store amounts to."""
+
+    async def propose(
+        self,
+        question: str,
+        *,
+        options: Sequence[str] = ("yes", "no"),
+        closes_in_ms: int = DECIDE_IN_MS,
+        electorate: str = "members",
+        threshold: str = "1/2",
+    ) -> VertexInfo:
+        """Put a question to the mesh."""
+
+    async def propose_committee(
+        self,
+        stakes: Mapping[str, int],
+        *,
+        profile: str | None = None,
+        gc_commits: int | None = None,
+        question: str | None = None,
+        closes_in_ms: int = CHANGE_IN_MS,
+    ) -> VertexInfo:
+        """Ask the validators for another committee."""
+
+    async def vote(self, decision_id: str, option: str, *, reason: str = "") -> VertexInfo:
+        """Answer a question."""
+
+    async def decisions(self, *, status: str | None = None) -> list[DecisionInfo]:
+        """Questions and where they stand, newest first."""
+
+    async def decision(self, decision_id: str) -> DecisionInfo:
+        """One question, by its id or the beginning of it."""
 
     async def invite(
         self, *, uses: int = 1, expires_in_ms: int = INVITE_EXPIRES_IN_MS, role: str = "peer"

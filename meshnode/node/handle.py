@@ -12,6 +12,8 @@ from dag.canonical import encode
 from dag.genesis import Share
 from dag.types import Kind
 from meshnode.errors import CommandRejected, DeadlineExceeded, NodeClosed
+from meshnode.node.deciding import DecisionDesk
+from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
 from meshnode.node.order_presenting import show_consensus
@@ -67,7 +69,7 @@ DRAIN_MS: Final = 2_000
 VERTICES_MAX: Final = 1_000
 
 
-class NodeHandle:
+class NodeHandle(DecisionMethods):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
     Methods raise `NodeClosed` once the node has ended, and `MeshError`s otherwise.
@@ -86,6 +88,7 @@ class NodeHandle:
         self._port = RuntimePort(runtime, name=setup.name, share=config.share)
         self._asker = Asker(self._port, None)
         self._lookup = Lookup(runtime)
+        self._decisions = DecisionDesk(runtime, self._lookup)
         self._inviter = Inviter(setup, runtime)
         self._router = StreamRouter(runtime, self._port, self._inviter.make_join_server())
         runtime.set_stream_handler(self._router.serve)
@@ -353,6 +356,10 @@ class NodeHandle:
         others = any(member.id != runtime.author for member in runtime.view().members)
         if others and runtime.now_ms() - self._started_ms < YOUNG_MS:
             await self._port.settle(timeout_ms=SETTLE_MS)
+
+    def _get_decisions(self) -> DecisionDesk:
+        self._require_runtime()
+        return self._decisions
 
     def _require_runtime(self) -> Runtime:
         if self._closed:

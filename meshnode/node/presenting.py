@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from dag.bodies import (
+    DECISION_DECODER,
     EVIDENCE_DECODER,
     NOTE_DECODER,
     PROFILE_DECODER,
     RESULT_DECODER,
+    BallotBody,
     Evidence,
     Note,
     Profile,
+    ProposalBody,
     Result,
 )
 from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
@@ -63,12 +66,13 @@ SUMMARY_CHARS_MAX: Final = 100
 _TRIED_SHOWN: Final = 4
 SHORT_HEX: Final = 8
 
-Body = Profile | Result | Note | Evidence
+Body = Profile | Result | Note | ProposalBody | BallotBody | Evidence
 
 _DECODERS: Final[dict[int, CanonicalDecoder[Any]]] = {
     Kind.PROFILE: PROFILE_DECODER,
     Kind.RESULT: RESULT_DECODER,
     Kind.NOTE: NOTE_DECODER,
+    Kind.DECISION: DECISION_DECODER,
     Kind.EVIDENCE: EVIDENCE_DECODER,
 }
 _KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
@@ -310,6 +314,10 @@ def _summarise(body: Body | None) -> str:
             text = f"{body.model}: {body.answer or f'({body.answer_bytes} bytes, digest only)'}"
         case Note():
             text = body.title or body.content[: 4 * SUMMARY_CHARS_MAX].decode(errors="replace")
+        case ProposalBody():
+            text = f"asks: {body.question}"
+        case BallotBody():
+            text = f"answers {body.proposal.hex()[:SHORT_HEX]}: option {body.option + 1}"
         case Evidence():
             text = "two vertices of one author in one place"
         case _:
@@ -327,6 +335,8 @@ def _show_fields(body: Body) -> dict[str, Any]:
 def _show_value(value: object) -> Any:
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, tuple):
+        return tuple(_show_value(part) for part in value)
     if isinstance(value, msgspec.Struct):
         return {name: _show_value(getattr(value, name)) for name in value.__struct_fields__}
     return value
