@@ -18,9 +18,10 @@ from meshnode.views import (
     Started,
     VertexDetail,
 )
-from tests.support.views import make_answer, make_status, make_vertex
+from tests.support.views import make_answer, make_decision, make_status, make_vertex
 
 STATUS = make_status(name="ada", engine=None, members=1, peers_ready=0)
+DECISION = make_decision()
 VERTEX = make_vertex("note", "ada", 1, kind="note")
 ANSWER = make_answer(text="hello world", name="ada", local=True)
 STARTED = Started(
@@ -96,6 +97,26 @@ class FakeNode:
     async def publish(self, content, **options):
         self._record("publish", content, **options)
         return VERTEX
+
+    async def propose(self, question, **options):
+        self._record("propose", question, **options)
+        return VERTEX
+
+    async def propose_committee(self, stakes, **options):
+        self._record("propose_committee", stakes, **options)
+        return VERTEX
+
+    async def vote(self, decision_id, option, **options):
+        self._record("vote", decision_id, option, **options)
+        return VERTEX
+
+    async def decisions(self, **options):
+        self._record("decisions", **options)
+        return [DECISION]
+
+    async def decision(self, decision_id):
+        self._record("decision", decision_id)
+        return DECISION
 
     async def invite(self, **options):
         self._record("invite", **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from meshnode.decision_views import BallotInfo, DecisionInfo, OptionInfo
 from meshnode.views import (
     Answer,
     ConsensusInfo,
@@ -67,6 +68,32 @@ def make_consensus(**changes) -> ConsensusInfo:
         "validators": validators,
     }
     return ConsensusInfo(**{**fields, **changes})
+
+
+def make_decision(**changes) -> DecisionInfo:
+    fields = {
+        "id": make_id("decision"),
+        "proposer": make_id("alice"),
+        "proposer_name": "alice",
+        "question": "Tea?",
+        "options": (OptionInfo(text="yes", weight=1), OptionInfo(text="no", weight=0)),
+        "electorate": "members",
+        "total": 3,
+        "threshold": "1/2",
+        "deadline_ms": 1_700_000_000_000,
+        "status": "open",
+        "opened_at": 4,
+        "ballots": (
+            BallotInfo(
+                author=make_id("bob"),
+                author_name="bob",
+                option="yes",
+                reason="it is five o'clock",
+                vertex=make_id("ballot"),
+            ),
+        ),
+    }
+    return DecisionInfo(**{**fields, **changes})
 
 
 def make_status(**changes) -> NodeStatus:

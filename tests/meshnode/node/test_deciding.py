@@ -1,0 +1,171 @@
+"""Nodes decide together: what one asks all see, and what all see is the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consensus.committee import Committee
+from dag.genesis import Validator
+from meshnode.errors import CommandRejected, NodeClosed
+from meshnode.testing import mesh
+
+LIMIT_S = 30
+
+
+def open_mesh(count: int):
+    return mesh(count, engine=lambda _: None, suite="ed25519")
+
+
+async def get(node, decision: str, status: str):
+    """A decision as a node shows it, once it has come so far."""
+    async with asyncio.timeout(LIMIT_S):
+        while all(  # noqa: ASYNC110 - the state of decisions sets no event
+            one.id != decision for one in await node.decisions(status=status)
+        ):
+            await asyncio.sleep(0.01)
+    return await node.decision(decision)
+
+
+async def test_question_is_answered_by_members_and_all_see_the_same():
+    async with open_mesh(3) as nodes:
+        question = await nodes[0].propose("Where to?", options=["north", "south"])
+        await nodes[0].vote(question.id, "south", reason="it is warm there")
+        for node in nodes:
+            await get(node, question.id, "open")
+        assert (await nodes[2].vote(question.id[:12], "1")).kind == "decision"
+        await nodes[1].vote(question.id, "SOU")
+        shown = [await get(node, question.id, "passed") for node in nodes]
+        assert shown[0] == shown[1] == shown[2]
+        found = shown[0]
+        assert (found.winner, found.total, found.threshold) == ("south", 3, "1/2")
+        assert {option.text: option.weight for option in found.options}["south"] == 2
+        ballot = found.ballots[0]
+        assert (ballot.author_name, ballot.option, ballot.reason) == (
+            "node-1",
+            "south",
+            "it is warm there",
+        )
+        with pytest.raises(CommandRejected, match="closed: passed"):
+            await nodes[0].vote(question.id, "north")
+        summaries = [vertex.summary for vertex in await nodes[0].vertices(kind="decision")]
+        assert "asks: Where to?" in summaries
+        detail = await nodes[0].vertex(question.id)
+        assert detail.body is not None
+        assert detail.body["question"] == "Where to?"
+
+
+async def test_committee_change_passes_with_more_than_two_thirds_of_the_stake():
+    async with open_mesh(3) as nodes:
+        change = await nodes[0].propose_committee({"node-2": 3}, profile="cft")
+        found = await get(nodes[1], change.id, "open")
+        assert found.change is not None
+        assert (found.change.seats[0].name, found.change.seats[0].stake) == ("node-2", 3)
+        assert (found.change.profile, found.threshold, found.electorate) == ("cft", "2/3", "stake")
+        assert "stake 3 for node-2" in found.question
+        await asyncio.gather(*(node.vote(change.id, "yes") for node in nodes))
+        assert (await get(nodes[2], change.id, "passed")).winner == "yes"
+
+
+async def test_question_expires_at_its_deadline_though_nobody_speaks():
+    async with open_mesh(1) as (node,):
+        question = await node.propose("Anybody?", closes_in_ms=1_500, options=["yes", "no"])
+        found = await get(node, question.id, "expired")
+        assert (found.winner, found.ballots) == (None, ())
+        assert [one.id for one in await node.decisions()] == [question.id]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"question": ""}, "a question has"),
+        ({"options": ["only"]}, "2 to 16"),
+        ({"electorate": "all"}, "no electorate"),
+        ({"threshold": "most"}, "no threshold"),
+        ({"threshold": "1/0"}, "no threshold"),
+        ({"threshold": "1/3"}, "at least 1/2"),
+        ({"closes_in_ms": -(2**62)}, "deadline"),
+    ],
+)
+async def test_question_that_would_have_no_effect_is_refused(alone, options, why):
+    with pytest.raises(CommandRejected, match=why):
+        await alone.propose(**{"question": "Why?", **options})
+
+
+@pytest.mark.parametrize(
+    ("stakes", "options", "why"),
+    [
+        ({"nobody": 1}, {}, "no member is"),
+        ({}, {}, "changes nothing"),
+        ({"node-1": 1}, {}, "changes nothing"),
+        ({"node-1": 0}, {}, "1 to 128"),
+        ({"node-1": -1}, {}, "not negative"),
+        ({}, {"profile": "pbft"}, "no profile 'pbft'"),
+        ({}, {"gc_commits": 10_000_000}, "gc_commits"),
+        ({}, {"profile": "cft", "question": "?" * 501}, "a question has"),
+    ],
+)
+async def test_change_that_makes_no_committee_is_refused(alone, stakes, options, why):
+    with pytest.raises(CommandRejected, match=why):
+        await alone.propose_committee(stakes, **options)
+
+
+async def test_parameters_can_be_changed_alone(alone):
+    change = await alone.propose_committee({}, gc_commits=500)
+    found = await get(alone, change.id, "open")
+    assert found.change is not None
+    assert (found.change.seats, found.change.profile, found.change.gc_commits) == ((), None, 500)
+
+
+async def test_ballot_that_would_have_no_effect_is_refused(alone):
+    question = await alone.propose("Tea or toast?", options=["tea", "toast", "both"])
+    for option, why in (("coffee", "no option"), ("t", "no option"), ("4", "no option")):
+        with pytest.raises(CommandRejected, match=why):
+            await alone.vote(question.id, option)
+    with pytest.raises(CommandRejected, match="a reason has"):
+        await alone.vote(question.id, "tea", reason="x" * 1_001)
+    note = await alone.publish("no question")
+    with pytest.raises(CommandRejected, match="is no proposal"):
+        await alone.vote(note.id, "tea")
+    with pytest.raises(CommandRejected, match="is no vertex id"):
+        await alone.vote("xyz", "tea")
+
+
+async def test_prefix_has_to_be_of_one_decision(alone):
+    ids = [(await alone.propose(f"Question {number}?")).id for number in range(17)]
+    for decision in ids:
+        await get(alone, decision, "open")
+    twice = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
+    with pytest.raises(CommandRejected, match="decisions begin with"):
+        await alone.decision(twice)
+    with pytest.raises(CommandRejected, match="no decision begins with"):
+        await alone.decision("f" * 64)
+    with pytest.raises(CommandRejected, match="no state of a decision"):
+        await alone.decisions(status="done")
+
+
+async def test_stake_is_not_for_those_without_a_seat():
+    async with open_mesh(2) as nodes:
+        change = await nodes[0].propose_committee({"node-2": 0})
+        for node in nodes:
+            await get(node, change.id, "open")
+        desk = nodes[1]._decisions
+        body = desk._find(change.id).body
+        other = Committee(1, [Validator(bytes(32), 1)])
+        nodes[1]._runtime.decisions.set_committee(other)
+        with pytest.raises(CommandRejected, match="a seat in the committee"):
+            desk._check_vote(body)
+
+
+async def test_closed_node_decides_nothing():
+    async with open_mesh(1) as (node,):
+        await node.close()
+        with pytest.raises(NodeClosed):
+            await node.decisions()
+
+
+@pytest.fixture
+async def alone():
+    async with open_mesh(1) as (node,):
+        yield node
