@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from meshnode.client import RemoteNode
 from meshnode.errors import MeshError
-from meshnode.views import EventsLost, VerticesOrdered
+from meshnode.views import EventsLost, VertexSeen, VerticesOrdered
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class OrderBook:
         """The last commit each validator has told."""
         self.finals: dict[str, dict[str, float]] = {}
         """When each validator told that a vertex is final."""
+        self.heard_s: dict[tuple[str, str], float] = {}
+        """When a validator, named first, last told that it took in a vertex of an author."""
         self._commits: dict[int, VerticesOrdered] = {}
         self._news = asyncio.Event()
 
@@ -52,6 +54,9 @@ class OrderBook:
                 if isinstance(event, VerticesOrdered):
                     self._take(name, event, last)
                     last = event.commit_index
+                elif isinstance(event, VertexSeen):
+                    self.heard_s[name, event.vertex.author] = time.monotonic()
+                    self._news.set()
                 elif isinstance(event, EventsLost):
                     self.failures.append(f"{name}: the reader fell behind")
         except MeshError:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dag.order import Commit
+from meshnode.core.recovered import Recovered
 from tests.support.daemons import verify_store
-from tests.support.stored_order import Places, fold_again, list_ids, read_stored
+from tests.support.stored_order import Places, fold_again, list_ids, read_block, read_stored
 from tests.support.validators import Validator, ValidatorMesh
+
+WAVE_ROUNDS = 3
+"""A leader, the votes for it, and the blocks that certify them."""
 
 
 @dataclass
@@ -19,6 +25,10 @@ class Judgement:
     commits: int = 0
     untold: int = 0
     """Tellings of a commit that no reader of events was there to hear: around a restart."""
+    decided_rounds: dict[int, int] = field(default_factory=dict)
+    """By the index of a commit: the first round with which its leader could be decided."""
+    ordered_at: dict[str, int] = field(default_factory=dict)
+    """By a vertex: the index of the commit that put it out."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -54,12 +64,12 @@ class _Bench:
     def __init__(self, mesh: ValidatorMesh, found: Judgement) -> None:
         self.digests: dict[int, bytes] = {}
         self._mesh = mesh
-        self._failures = found.failures
+        self._found = found
         self._places = Places()
 
     def compare(self, validator: Validator) -> None:
         """Hold a store against the others, and against what was told and promised."""
-        home, name, fail = validator.seat.home.path, validator.name, self._failures.append
+        home, name, fail = validator.seat.home.path, validator.name, self._found.failures.append
         stored = read_stored(home)
         commits = fold_again(home, self._mesh.genesis, stored)
         for commit in commits:
@@ -70,6 +80,7 @@ class _Bench:
                 fail(f"FORK: commit {commit.index} was told otherwise than {name} holds it")
         if len(commits) < max(self.digests, default=0):
             fail(f"the order of {name} ends at {len(commits)} of {max(self.digests)}")
+        self._note(stored, commits)
         times = Counter(ref.id.hex() for commit in commits for ref in commit.vertices)
         lost = [vertex for vertex in self._mesh.acknowledged if not times[vertex]]
         twice = [vertex for vertex, count in times.items() if count > 1]
@@ -79,3 +90,11 @@ class _Bench:
             fail(f"{name} holds two vertices of {twin}")
         if (problem := verify_store(home)) is not None:
             fail(f"dag verify of {name}: {problem}")
+
+    def _note(self, stored: Recovered, commits: Sequence[Commit]) -> None:
+        vertices = {signed.id: signed for signed in stored.vertices}
+        for commit in commits:
+            round_ = read_block(vertices[commit.leader]).round
+            self._found.decided_rounds[commit.index] = round_ + WAVE_ROUNDS - 1
+            for ref in commit.vertices:
+                self._found.ordered_at[ref.id.hex()] = commit.index

@@ -14,6 +14,7 @@ from dag.genesis import Genesis
 from dag.identity import derive_public_keys, make_profile
 from dag.order import Commit
 from dag.types import BODY_BYTES_MAX, LANE_BLOCKS
+from dag.vertex import SignedVertex
 from meshnode.core.effects import Emit
 from meshnode.core.events import Committed
 from meshnode.core.node import Node
@@ -56,6 +57,11 @@ def fold_again(home: Path, genesis: Genesis, stored: Recovered) -> list[Commit]:
     return [event.commit for event in events if isinstance(event, Committed)]
 
 
+def read_block(signed: SignedVertex) -> BlockBody:
+    """The body of a lane-1 vertex."""
+    return _body_decoder.decode(signed.vertex.body)
+
+
 class Places:
     """Every place in a chain or round that an author has filled, over several stores."""
 
@@ -69,7 +75,7 @@ class Places:
             said = signed.vertex
             places = [(said.author, "lane", said.lane, said.seq)]
             if said.lane == LANE_BLOCKS:
-                body = _body_decoder.decode(said.body)
+                body = read_block(signed)
                 places.append((said.author, "epoch", body.epoch, body.round))
             twins += [
                 f"{place[0].hex()[:8]} {place[1:]}"

@@ -1,0 +1,136 @@
+"""Hosts of a network of their own on this machine, which can be cut in parts and made whole again.
+
+A program enters namespaces of its own first, in which it may do all this without being root on the
+machine; everything in them is gone when it ends, however it ends:
+
+    enter_namespaces("tests.campaigns.consensus_cut")
+    network = HostNetwork(4)
+    network.cut([(0, 1), (2, 3)])
+    network.heal()
+
+Each host has two interfaces: one in the network that is cut, and one that only the program itself
+is at the other end of, through which it watches all parts at all times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from meshnode.demo.processes import Crew, DemoNode
+from tests.support.committee import Place, Seat
+
+INSIDE_VARIABLE = "CAMPAIGN_NAMESPACES"
+PORT = 4001
+API_PORT = 7077
+CLONE_NEWNET = 0x40000000
+_UNSHARE = (
+    *("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"),
+    *("--kill-child", "--mount-proc"),
+)
+
+
+def find_obstacle() -> str | None:
+    """Why this machine lets nobody have namespaces; None where it does."""
+    for tool in ("unshare", "ip"):
+        if shutil.which(tool) is None:
+            return f"there is no `{tool}` here"
+    trial = "mount -t tmpfs none /run && ip netns add trial && ip link add trial type bridge"
+    done = subprocess.run(
+        [*_UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
+    )
+    return None if done.returncode == 0 else done.stderr.strip() or "not permitted"
+
+
+def enter_namespaces(module: str) -> None:
+    """Go on inside namespaces of the own; the first call replaces this process."""
+    if os.environ.get(INSIDE_VARIABLE):
+        return
+    os.environ[INSIDE_VARIABLE] = "1"
+    os.execvp(_UNSHARE[0], [*_UNSHARE, sys.executable, "-m", module, *sys.argv[1:]])
+
+
+class HostNetwork:
+    """Hosts on one switch, or after a cut on several that know nothing of each other."""
+
+    def __init__(self, hosts: int) -> None:
+        self._hosts = hosts
+        _run("mount -t tmpfs none /run")
+        _ip("link set lo up")
+        for number in range(hosts):
+            self._add_switch(number)
+            self._add_host(number)
+        self.heal()
+
+    @property
+    def places(self) -> list[Place]:
+        """Where a node of each host listens."""
+        return [
+            Place(f"10.77.0.{number + 1}", PORT, f"10.78.{number}.2:{API_PORT}")
+            for number in range(self._hosts)
+        ]
+
+    def _add_switch(self, number: int) -> None:
+        _ip(f"link add switch{number} type bridge")
+        _ip(f"link set switch{number} up")
+
+    def _add_host(self, number: int) -> None:
+        host = f"host{number}"
+        _ip(f"netns add {host}")
+        _ip(f"-n {host} link set lo up")
+        _ip(f"link add port{number} type veth peer name eth0 netns {host}")
+        _ip(f"link set port{number} up")
+        _ip(f"-n {host} addr add 10.77.0.{number + 1}/24 dev eth0")
+        _ip(f"-n {host} link set eth0 up")
+        _ip(f"link add watch{number} type veth peer name eth1 netns {host}")
+        _ip(f"addr add 10.78.{number}.1/24 dev watch{number}")
+        _ip(f"link set watch{number} up")
+        _ip(f"-n {host} addr add 10.78.{number}.2/24 dev eth1")
+        _ip(f"-n {host} link set eth1 up")
+
+    def cut(self, parts: Sequence[Sequence[int]]) -> None:
+        """Only hosts of one part reach each other from now on; what is sent else gets lost."""
+        for switch, part in enumerate(parts):
+            for number in part:
+                _ip(f"link set port{number} master switch{switch}")
+
+    def heal(self) -> None:
+        """Everybody reaches everybody."""
+        self.cut([range(self._hosts)])
+
+    async def start(self, crew: Crew, seat: Seat) -> DemoNode:
+        """Run a seat's process on its own host."""
+        number = next(n for n, place in enumerate(self.places) if place == seat.place)
+        return await asyncio.to_thread(_run_inside, f"host{number}", crew, seat)
+
+
+def _run_inside(host: str, crew: Crew, seat: Seat) -> DemoNode:
+    """Processes belong to the network of the thread that starts them."""
+    home = Path("/proc/thread-self/ns/net")
+    with home.open("rb") as before, (Path("/run/netns") / host).open("rb") as inside:
+        _set_network(inside.fileno())
+        try:
+            return asyncio.run(seat.start(crew))
+        finally:
+            _set_network(before.fileno())
+
+
+def _set_network(fd: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network of a host")
+
+
+def _ip(arguments: str) -> None:
+    _run(f"ip {arguments}")
+
+
+def _run(command: str) -> None:
+    done = subprocess.run(command.split(), check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr.strip()}"
