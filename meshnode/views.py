@@ -99,6 +99,8 @@ class ConsensusInfo(View):
     halted: str = ""
     """Why nothing is put in order any more."""
     validators: tuple[ValidatorInfo, ...] = ()
+    profile: str = ""
+    """Of the committee: bft3, bft5 or cft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

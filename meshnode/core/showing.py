@@ -97,6 +97,7 @@ class Showing:
         store, head = replica.ordering.store, replica.head
         return ConsensusView(
             epoch=replica.committee.epoch,
+            profile=replica.committee.profile.name,
             round=store.highest_round,
             decided_round=replica.ordering.cursor.round - 1,
             commit_index=head.index,

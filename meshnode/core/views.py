@@ -44,6 +44,8 @@ class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
     """The agreed order as a node sees it, and its own part in it."""
 
     epoch: int
+    profile: str
+    """Of the committee: bft3, bft5 or cft."""
     round: int
     """The highest with a block; it rests while nothing is said."""
     decided_round: int

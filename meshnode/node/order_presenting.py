@@ -24,6 +24,7 @@ def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> Consensus
         waiting=view.waiting,
         standing=view.standing,
         halted=view.halted,
+        profile=view.profile,
         validators=tuple(
             ValidatorInfo(
                 author=validator.author.hex(),
