@@ -61,14 +61,23 @@ class BlockStore:
     """Valid blocks above a floor, and the ids of vertices that broke a rule."""
 
     def __init__(
-        self, committee: Committee, *, floor: int = GENESIS_ROUND, floor_lamport: int = 0
+        self,
+        committee: Committee,
+        *,
+        floor: int = GENESIS_ROUND,
+        floor_lamport: int = 0,
+        epoch_lamport: int = 0,
     ) -> None:
+        """`epoch_lamport` is that of the floor when the epoch began."""
         self._committee = committee
         self._nodes: dict[bytes, Node] = {}
         self._rounds: dict[int, _Round] = {}
         self._inert: dict[bytes, int] = {}
+        self._gone: dict[bytes, int] = {}
+        """Blocks at or below the floor whose lamport is above its."""
         self._floor = floor
         self._floor_lamport = floor_lamport
+        self._epoch_lamport = epoch_lamport
         self._highest_round = floor
 
     def __len__(self) -> int:
@@ -86,8 +95,13 @@ class BlockStore:
 
     @property
     def floor_lamport(self) -> int:
-        """The highest lamport among the blocks that were pruned or dropped."""
+        """References of this lamport and below count as present: see `consensus.floor`."""
         return self._floor_lamport
+
+    @property
+    def epoch_lamport(self) -> int:
+        """Every block of this epoch has a higher lamport: what is below was put away before."""
+        return self._epoch_lamport
 
     @property
     def highest_round(self) -> int:
@@ -121,8 +135,8 @@ class BlockStore:
         return vertex_id in self._inert
 
     def is_below_floor(self, ref: Ref) -> bool:
-        """Whether a vertex that is not held may have been pruned."""
-        return ref.lamport <= self._floor_lamport and ref.id not in self._nodes
+        """Whether a vertex that is not held counts as present."""
+        return ref.lamport <= self._floor_lamport or ref.id in self._gone
 
     def mark_inert(self, ref: Ref) -> None:
         """Remember a vertex that broke a rule: blocks built on it break one too."""
@@ -135,7 +149,7 @@ class BlockStore:
         """
         assert block.id not in self._nodes, "a block is added once"
         if block.round <= self._floor:
-            self._floor_lamport = max(self._floor_lamport, block.ref.lamport)
+            self._gone[block.id] = block.ref.lamport
             return None
         node = Node(block)
         self._link(node)
@@ -232,19 +246,22 @@ class BlockStore:
                     stack.append(node)
         return found
 
-    def prune(self, round_: int) -> None:
-        """Forget a round and all below it. They must lie at or below the horizon of the order."""
-        for gone in range(self._floor + 1, round_ + 1):
-            row = self._rounds.pop(gone, _EMPTY_ROUND)
-            for node in row.nodes:
-                self._floor_lamport = max(self._floor_lamport, node.block.ref.lamport)
-                del self._nodes[node.block.id]
-        # Votes point down only, so this cuts the last way from the blocks held to those forgotten.
-        for node in self._rounds.get(round_ + 1, _EMPTY_ROUND).nodes:
-            node.links = ()
+    def prune(self, round_: int, lamport: int = 0) -> None:
+        """Raise the floor: blocks of this round and below are forgotten, and count as present.
+
+        References of this lamport and below count as present from now on, whatever they name.
+        """
         self._floor = max(self._floor, round_)
+        self._floor_lamport = limit = max(self._floor_lamport, lamport)
+        for gone in [gone for gone in self._rounds if gone <= self._floor]:
+            for node in self._rounds.pop(gone).nodes:
+                del self._nodes[node.block.id]
+                self._gone[node.block.id] = node.block.ref.lamport
+        # Votes point down only, so this cuts the last way from the blocks held to those forgotten.
+        for node in self._rounds.get(self._floor + 1, _EMPTY_ROUND).nodes:
+            node.links = ()
         self._highest_round = max(self._highest_round, self._floor)
-        limit = self._floor_lamport
+        self._gone = {key: lamport for key, lamport in self._gone.items() if lamport > limit}
         self._inert = {key: lamport for key, lamport in self._inert.items() if lamport > limit}
 
 

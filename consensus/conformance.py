@@ -26,7 +26,7 @@ from consensus.clock import ThresholdClock
 from consensus.committee import Committee
 from consensus.conformance_validity import play_validity
 from consensus.decision import Decision, Status
-from consensus.leader import LeaderSchedule
+from consensus.leader import FixedSchedule, LeaderSchedule
 from consensus.notation import (
     NETWORK,
     Built,
@@ -49,7 +49,7 @@ RANDOM_ORDERS: Final = 5
 ORDER_DOMAIN: Final = b"meshnode/conformance-order/1"
 
 
-class CaseSchedule:
+class CaseSchedule(FixedSchedule):
     """A case's leaders: a map of rounds, or in turn with an offset that commits may change."""
 
     def __init__(self, case: Case, members: int, wave: int) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from consensus.block import CommitVote, encode_body, read_body
 from consensus.committee import Committee
 from consensus.errors import InvalidBlock
+from consensus.floor import FloorState
 from consensus.leader import RoundRobin
 from consensus.notation import (
     NETWORK,
@@ -31,7 +32,7 @@ from consensus.notation import (
     parse_layers,
     sign,
 )
-from consensus.ordering import Accepted, Dropped, EpochStart, Later, Ordering
+from consensus.ordering import Accepted, Dropped, Later, Ordering, OrderingState
 from consensus.validity import judge_bytes
 from dag.errors import InvalidSignature
 from dag.identity import VerifiedVertex, verify_vertex
@@ -58,7 +59,7 @@ class World:
         self.built: dict[Name, Built] = {}
         layers = [{"r": "1-5", "all": "*"}]
         built = build(self.committee, parse_layers(MEMBERS, layers))
-        start = EpochStart(floor=floor, floor_lamport=floor)
+        start = OrderingState(floor=FloorState(floor, floor))
         self.ordering = Ordering(
             NETWORK, self.committee, RoundRobin(self.committee), index=self.index, start=start
         )

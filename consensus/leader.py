@@ -6,9 +6,10 @@ hold, and it is integers throughout.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
+
+import msgspec
 
 from consensus.block import Block
 from consensus.committee import Committee
@@ -19,6 +20,20 @@ LEADER_DOMAIN: Final = b"meshnode/leader/1"
 RANK_DOMAIN: Final = b"meshnode/leader-rank/1"
 WINDOW_COMMITS: Final = 100
 """Commits after which a reputation schedule looks at who kept up."""
+
+
+class ReputationState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a reputation schedule has learnt."""
+
+    commits: int
+    scores: tuple[int, ...]
+    leaders: tuple[tuple[bytes, int], ...]
+    """The last leaders and their rounds, in order of commit."""
+    barred: tuple[int, ...]
+    ranking: tuple[int, ...]
+    barred_before: tuple[int, ...]
+    ranking_before: tuple[int, ...]
+    swapped_round: int
 
 
 class LeaderSchedule(Protocol):
@@ -32,8 +47,31 @@ class LeaderSchedule(Protocol):
         """Take note of a commit; answers whether leaders of rounds above the leader's changed."""
         ...
 
+    def freeze(self) -> ReputationState | None:
+        """What was learnt, as a value: the same at every node after the same commits."""
+        ...
 
-class RoundRobin:
+    def restore(self, state: ReputationState | None) -> None:
+        """Take up what another schedule of the same epoch had learnt, before any commit."""
+        ...
+
+
+class FixedSchedule:
+    """A schedule that learns nothing."""
+
+    def observe(self, leader: Block, blocks: Sequence[Block], digest: bytes) -> bool:  # noqa: ARG002 - a port
+        """Never changes its mind."""
+        return False
+
+    def freeze(self) -> ReputationState | None:
+        """Nothing was learnt."""
+        return None
+
+    def restore(self, state: ReputationState | None) -> None:
+        """Nothing is to be taken up."""
+
+
+class RoundRobin(FixedSchedule):
     """Leader of offset k in round r is author (r + k) mod n."""
 
     def __init__(self, committee: Committee, *, leaders_per_round: int = 1) -> None:
@@ -45,12 +83,8 @@ class RoundRobin:
         """The leaders of a round in the order of their offsets."""
         return tuple((round_ + offset) % self._members for offset in range(self._count))
 
-    def observe(self, leader: Block, blocks: Sequence[Block], digest: bytes) -> bool:  # noqa: ARG002 - a port
-        """Never changes its mind."""
-        return False
 
-
-class WeightedDraw:
+class WeightedDraw(FixedSchedule):
     """Leaders drawn by stake, without putting back, from a digest of the epoch's seed and round."""
 
     def __init__(self, committee: Committee, seed: bytes, *, leaders_per_round: int = 1) -> None:
@@ -72,10 +106,6 @@ class WeightedDraw:
             stakes[drawn] = 0
         return tuple(leaders)
 
-    def observe(self, leader: Block, blocks: Sequence[Block], digest: bytes) -> bool:  # noqa: ARG002 - a port
-        """Never changes its mind."""
-        return False
-
 
 class Reputation:
     """Takes slots from authors that fell behind and gives them to those that kept up.
@@ -95,7 +125,7 @@ class Reputation:
         self._commits = 0
         self._scores = [0] * len(committee)
         self._leaders: dict[bytes, int] = {}
-        self._recent: deque[bytes] = deque()
+        """The last leaders with their rounds, in order of commit."""
         self._before: tuple[int, ...] = ()
         self._swapped_round = 0
         self._barred: tuple[int, ...] = ()
@@ -126,10 +156,9 @@ class Reputation:
         """Score a commit; at the end of a window, choose whose slots go to whom."""
         self._score(blocks)
         self._leaders[leader.id] = leader.round
-        self._recent.append(leader.id)
         # A vote enters the output one or two commits after its leader, stragglers apart.
-        if len(self._recent) > self._window:
-            del self._leaders[self._recent.popleft()]
+        if len(self._leaders) > self._window:
+            del self._leaders[next(iter(self._leaders))]
         self._commits += 1
         if self._commits % self._window:
             return False
@@ -138,6 +167,30 @@ class Reputation:
         self._choose(digest)
         self._scores = [0] * len(self._committee)
         return (self._barred, self._ranking) != (self._before, self._ranking_before)
+
+    def freeze(self) -> ReputationState:
+        """What was learnt, as a value: the same at every node after the same commits."""
+        return ReputationState(
+            commits=self._commits,
+            scores=tuple(self._scores),
+            leaders=tuple(self._leaders.items()),
+            barred=self._barred,
+            ranking=self._ranking,
+            barred_before=self._before,
+            ranking_before=self._ranking_before,
+            swapped_round=self._swapped_round,
+        )
+
+    def restore(self, state: ReputationState | None) -> None:
+        """Take up what another schedule of the same epoch had learnt, before any commit."""
+        if state is None:
+            return
+        self._commits = state.commits
+        self._scores = list(state.scores)
+        self._leaders = dict(state.leaders)
+        self._barred, self._ranking = state.barred, state.ranking
+        self._before, self._ranking_before = state.barred_before, state.ranking_before
+        self._swapped_round = state.swapped_round
 
     def _score(self, blocks: Sequence[Block]) -> None:
         for block in blocks:

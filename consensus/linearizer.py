@@ -14,6 +14,7 @@ import msgspec
 
 from consensus.block import GENESIS_ROUND, Block
 from consensus.block_store import BlockStore
+from consensus.packing import pack_bits, pack_ids, unpack_bits, unpack_ids
 from dag.types import Ref
 
 OrderKey = Callable[[Block, Block], Any]
@@ -32,6 +33,14 @@ class SubDag(msgspec.Struct, frozen=True):
     """Blocks of this round and below are never put out any more."""
 
 
+class LinearizerState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What has been put out, as far as the next commits depend on it."""
+
+    last_leader_round: int = GENESIS_ROUND
+    rounds: tuple[tuple[int, bytes, bytes], ...] = ()
+    """Rounds above the horizon, ascending: the slots put out, and the ids that count as seen."""
+
+
 def by_round(leader: Block, block: Block) -> tuple[int, int, bytes]:  # noqa: ARG001 - an OrderKey
     """(round, author, id): a topological order in which low positions come first."""
     return block.round, block.author, block.id
@@ -46,18 +55,22 @@ class Linearizer:
         *,
         gc_depth: int | None,
         order: OrderKey = by_round,
-        last_leader_round: int = GENESIS_ROUND,
+        start: LinearizerState | None = None,
     ) -> None:
         """`gc_depth`: rounds below the last leader that are still put out; None for all."""
+        start = start or LinearizerState()
         self._store = store
         self._gc_depth = gc_depth
         self._order = order
-        self._last_leader_round = last_leader_round
+        self._last_leader_round = start.last_leader_round
         self._seen: dict[bytes, None] = {}
         self._rounds: dict[int, list[bytes]] = {}
         """What is to be forgotten with a round."""
         self._authors: dict[int, int] = {}
-        self._swept = GENESIS_ROUND
+        for round_, authors, ids in start.rounds:
+            self._authors[round_] = unpack_bits(authors)
+            self._rounds[round_] = unpack_ids(ids)
+            self._seen.update(dict.fromkeys(self._rounds[round_]))
 
     @property
     def horizon(self) -> int:
@@ -74,8 +87,16 @@ class Linearizer:
         blocks = tuple(block for block in new if self._take_slot(block))
         payload = {ref.id: ref for block in new for ref in block.payload}
         self._last_leader_round = leader.round
-        self._sweep(horizon)
+        self._sweep()
         return SubDag(leader, blocks, tuple(sorted(payload.values())), horizon)
+
+    def freeze(self) -> LinearizerState:
+        """What has been put out, as a value: the same at every node after the same commits."""
+        rounds = tuple(
+            (round_, pack_bits(self._authors[round_]), pack_ids(self._rounds[round_]))
+            for round_ in sorted(self._rounds)
+        )
+        return LinearizerState(self._last_leader_round, rounds)
 
     def _collect(self, leader: Block, horizon: int) -> list[Block]:
         found: list[Block] = []
@@ -104,10 +125,10 @@ class Linearizer:
         self._authors[block.round] = authors | bit
         return not authors & bit
 
-    def _sweep(self, horizon: int) -> None:
+    def _sweep(self) -> None:
         """Forget what lies below the horizon: no walk gets there any more."""
-        for round_ in range(self._swept + 1, horizon + 1):
-            for block_id in self._rounds.pop(round_, ()):
+        horizon = self.horizon
+        for round_ in [round_ for round_ in self._rounds if round_ <= horizon]:
+            for block_id in self._rounds.pop(round_):
                 del self._seen[block_id]
-            self._authors.pop(round_, None)
-        self._swept = max(self._swept, horizon)
+            del self._authors[round_]

@@ -7,21 +7,22 @@ whatever the order they came in and however often `advance` was called between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from consensus.block import GENESIS_ROUND, Block
+from consensus.block import Block
 from consensus.block_store import BlockStore
 from consensus.commits import CommitHead, append_commit, compute_median_ms, get_head
 from consensus.committee import Committee
 from consensus.committer import FIRST_SLOT, Committer
 from consensus.decision import Decision, Slot
 from consensus.errors import InvalidBlock
-from consensus.leader import LeaderSchedule
-from consensus.linearizer import Linearizer, OrderKey, by_round
-from consensus.payload import PayloadOrder
+from consensus.floor import Floor, FloorState
+from consensus.leader import LeaderSchedule, ReputationState
+from consensus.linearizer import Linearizer, LinearizerState, OrderKey, by_round
+from consensus.payload import PayloadOrder, PayloadState
 from consensus.validity import (
     FOREIGN_RULES,
     FutureEpoch,
@@ -29,13 +30,13 @@ from consensus.validity import (
     judge_ancestors,
     judge_bytes,
 )
+from dag.canonical import CanonicalDecoder, encode
 from dag.index import Index
 from dag.order import Commit
 from dag.vertex import SignedVertex
 
 GC_DEPTH_ROUNDS: Final = 60
-RETAINED_ROUNDS: Final = 60
-"""Rounds below the horizon that are kept, so that a late block is still judged by its parents."""
+STATE_BYTES_MAX: Final = 268_435_456
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -62,17 +63,42 @@ class Dropped(msgspec.Struct, frozen=True):
 Verdict = Accepted | Inert | Later | Dropped
 
 
-class EpochStart(msgspec.Struct, frozen=True):
-    """What an ordering starts from; the defaults are the start of a network's first epoch."""
+class OrderingState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """All that the next commit depends on beside the blocks above the floor.
+
+    It follows from the sequence of commits alone, never from what one node happens to hold, so that
+    a digest of its bytes can be voted for. The defaults are the start of a network's first epoch.
+    """
 
     head: CommitHead = CommitHead()
     cursor: Slot = FIRST_SLOT
-    last_leader_round: int = GENESIS_ROUND
-    """Of the commit before the first that is made, or replayed."""
-    floor: int = GENESIS_ROUND
-    floor_lamport: int = 0
+    """The slot after the last committed one; skips behind it are decided again."""
     ordered: tuple[bytes, ...] = ()
-    """Leaders of the last commits before: their histories have been put out already."""
+    """Leaders of the last commits before the epoch: their histories have been put out already."""
+    epoch_lamport: int = 0
+    """Of the floor when the epoch began: its blocks stand above it."""
+    floor: FloorState = FloorState()
+    blocks: LinearizerState = LinearizerState()
+    schedule: ReputationState | None = None
+    payload: PayloadState | None = None
+
+
+_state_decoder: Final = CanonicalDecoder(
+    OrderingState, what="state of the order", bytes_max=STATE_BYTES_MAX
+)
+
+
+def encode_state(state: OrderingState) -> bytes:
+    """The canonical bytes of a state."""
+    return encode(state)
+
+
+def decode_state(data: bytes) -> OrderingState:
+    """Read a state. Raises `MalformedMessage` or `MessageTooLarge`.
+
+    Its values are those of a certified snapshot: what a quorum voted for is not checked again.
+    """
+    return _state_decoder.decode(data)
 
 
 class Ordering:
@@ -86,26 +112,44 @@ class Ordering:
         *,
         index: PayloadIndex | None = None,
         payload: PayloadOrder | None = None,
-        start: EpochStart | None = None,
+        start: OrderingState | None = None,
         gc_depth: int | None = GC_DEPTH_ROUNDS,
         order: OrderKey = by_round,
     ) -> None:
-        """`index` holds the lane-0 vertices; `payload` is handed on from the epoch before."""
-        start = start or EpochStart()
+        """Start an epoch, or go on from a frozen state.
+
+        Args:
+            network: Whose blocks count.
+            committee: Who makes them.
+            schedule: Who leads; fresh, for it takes up what `start` says it had learnt.
+            index: The lane-0 vertices.
+            payload: Handed on from the epoch before; without one it is made from `start`.
+            start: After a thaw, the blocks above its floor are then given to `add`.
+            gc_depth: Rounds below the last leader that are still put out; None for all.
+            order: How blocks are sorted inside a commit.
+
+        Raises `MalformedMessage` for a state that packs half an id.
+        """
+        start = start or OrderingState()
         self._network = network
         self._index: PayloadIndex = Index() if index is None else index
-        self._payload = payload or PayloadOrder(self._index, gc_commits=1_000)
-        self._store = BlockStore(committee, floor=start.floor, floor_lamport=start.floor_lamport)
+        self._payload = payload or PayloadOrder(self._index, start=start.payload)
+        self._floor = Floor(start.floor)
+        self._store = BlockStore(
+            committee,
+            floor=start.floor.round,
+            floor_lamport=start.floor.lamport,
+            epoch_lamport=start.epoch_lamport,
+        )
         self._schedule = schedule
+        schedule.restore(start.schedule)
         self._committer = Committer(self._store, schedule, cursor=start.cursor)
         self._linearizer = Linearizer(
-            self._store,
-            gc_depth=gc_depth,
-            order=order,
-            last_leader_round=start.last_leader_round,
+            self._store, gc_depth=gc_depth, order=order, start=start.blocks
         )
         self._head = start.head
         self._ordered = start.ordered
+        self._committed_cursor = start.cursor
 
     @property
     def store(self) -> BlockStore:
@@ -126,6 +170,29 @@ class Ordering:
     def horizon(self) -> int:
         """Blocks of this round and below are not put out any more."""
         return self._linearizer.horizon
+
+    @property
+    def payload(self) -> PayloadOrder:
+        """The order of lane-0 vertices."""
+        return self._payload
+
+    @property
+    def floor(self) -> Floor:
+        """What is needed no more; read-only for all but this class."""
+        return self._floor
+
+    def freeze(self) -> OrderingState:
+        """The state after the last commit, also between two commits of one `advance`."""
+        return OrderingState(
+            head=self._head,
+            cursor=self._committed_cursor,
+            ordered=self._ordered,
+            epoch_lamport=self._store.epoch_lamport,
+            floor=self._floor.freeze(),
+            blocks=self._linearizer.freeze(),
+            schedule=self._schedule.freeze(),
+            payload=self._payload.freeze(),
+        )
 
     def list_pending(self) -> tuple[Decision, ...]:
         """Slots behind the sequence, as they are now."""
@@ -157,17 +224,6 @@ class Ordering:
         self._committer.touch(block)
         return Accepted(block, twin_of)
 
-    def replay(self, leaders: Iterable[bytes]) -> None:
-        """Take the commits of these leaders, in order, as made: what they put out stays out.
-
-        For a start behind a certified commit, after the blocks above the floor were inserted. The
-        payload's own order is handed over as it was.
-        """
-        for block_id in leaders:
-            leader = self._store.get(block_id)
-            assert leader is not None, "the blocks above the floor are inserted first"
-            self._linearizer.commit(leader)
-
     def advance(self) -> Iterator[tuple[Decision, Commit | None]]:
         """Every slot decided since, in order, with its commit where it is not skipped.
 
@@ -185,8 +241,14 @@ class Ordering:
         # Blocks stand on what they carry, so what they carry comes first.
         commit = append_commit(self._head, leader.id, (*speech, *blocks), median_ms)
         self._head = get_head(commit)
+        self._committed_cursor = self._committer.cursor
         if self._schedule.observe(leader, sub_dag.blocks, commit.digest):
             self._committer.forget_decisions()
-        if sub_dag.horizon > RETAINED_ROUNDS:
-            self._store.prune(sub_dag.horizon - RETAINED_ROUNDS)
+        floor = self._floor
+        if floor.advance(
+            sub_dag.blocks,
+            horizon=self._linearizer.horizon,
+            payload_horizon=self._payload.horizon,
+        ):
+            self._store.prune(floor.round, floor.lamport)
         return commit

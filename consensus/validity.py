@@ -130,6 +130,15 @@ def check_parents(block: Block, store: BlockStore) -> None:
             raise InvalidBlock("unknown-parent", f"{ref.id.hex()[:12]} is no block of this epoch")
 
 
+def check_age(block: Block, store: BlockStore) -> None:
+    """A block stands above all that was put away before its epoch, or peers would pass it over.
+
+    Blocks of round 1 meet this by their author's last block or by a lane-0 head; the others follow.
+    """
+    if block.ref.lamport <= store.epoch_lamport:
+        raise InvalidBlock("age", f"lamport {block.ref.lamport} is not above {store.epoch_lamport}")
+
+
 def check_rounds(block: Block, store: BlockStore) -> None:
     """Every parent is of a lower round."""
     for parent in _get_parents(block, store):
@@ -221,6 +230,7 @@ def judge_ancestors(
     block: Block, store: BlockStore, index: PayloadIndex, ordered: Iterable[bytes] = ()
 ) -> None:
     """Check a block against what it stands on. Raises `InvalidBlock` naming the rule."""
+    check_age(block, store)
     check_parents(block, store)
     check_rounds(block, store)
     check_authors(block, store)

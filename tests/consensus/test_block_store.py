@@ -6,6 +6,7 @@ import pytest
 
 from consensus.block import Block
 from consensus.block_store import BlockStore
+from dag.types import COUNTER_MAX
 from tests.support.lattice import make_block, make_committee, make_store
 
 
@@ -111,19 +112,31 @@ def test_pruned_rounds_are_forgotten_and_count_as_present():
     store.mark_inert(make_block(0, 1, variant="inert").ref)
     young = make_block(0, 5, rows[3], variant="inert")
     store.mark_inert(young.ref)
-    store.prune(2)
-    assert (store.floor, store.floor_lamport, len(store)) == (2, 2, 12)
+    store.prune(2, 1)
+    assert (store.floor, store.floor_lamport, len(store)) == (2, 1, 12)
     assert store.get(rows[1][0].id) is None
     assert store.is_below_floor(rows[1][0].ref)
+    assert not store.is_below_floor(make_block(0, 2, rows[0], variant="unknown").ref)
     assert not store.is_below_floor(rows[2][0].ref)
     assert not store.is_below_floor(make_block(1, 5, rows[3], variant="new").ref)
     assert store.is_inert(young.id)
     assert not store.is_inert(make_block(0, 1, variant="inert").id)
-    assert store.add(make_block(0, 2, rows[0], variant="late")) is None
-    store.prune(1)
-    assert (store.floor, store.committee) == (2, store.committee)
-    store.prune(9)
+    late = make_block(0, 2, rows[0], variant="late")
+    assert store.add(late) is None
+    assert store.is_below_floor(late.ref)
+    store.prune(1, 0)
+    assert (store.floor, store.floor_lamport) == (2, 1)
+    store.prune(9, 3)
     assert (len(store), store.highest_round) == (0, 9)
+    assert store.is_below_floor(rows[4][0].ref)
+    assert store.is_below_floor(make_block(0, 3, rows[1], variant="unknown").ref)
+    assert not store.is_below_floor(make_block(0, 5, rows[3], variant="unknown").ref)
+
+
+def test_floor_may_rise_by_any_number_of_rounds():
+    store = make_store(make_committee(4), flat(full(3)))
+    store.prune(COUNTER_MAX, COUNTER_MAX)
+    assert (len(store), store.floor, store.highest_round) == (0, COUNTER_MAX, COUNTER_MAX)
 
 
 def test_block_is_added_once():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consensus.linearizer import Linearizer
+from consensus.linearizer import Linearizer, LinearizerState
 from dag.types import Ref
 from tests.support.lattice import make_block, make_committee, make_store
 
@@ -26,7 +26,8 @@ def test_each_block_is_put_out_once():
 
 def test_horizon_follows_the_leader_before():
     blocks = chain(9)
-    linearizer = Linearizer(make_store(make_committee(1), blocks), gc_depth=2, last_leader_round=5)
+    store = make_store(make_committee(1), blocks)
+    linearizer = Linearizer(store, gc_depth=2, start=LinearizerState(5))
     assert linearizer.horizon == 3
     first = linearizer.commit(blocks[5])
     assert (first.blocks, first.horizon, linearizer.horizon) == (tuple(blocks[3:6]), 3, 4)

@@ -10,15 +10,15 @@ import pytest
 from consensus.block import Block
 from consensus.commits import CommitHead
 from consensus.decision import Decision, Slot, Status
+from consensus.floor import RETAINED_ROUNDS, FloorState
 from consensus.leader import Reputation, RoundRobin
 from consensus.ordering import (
-    RETAINED_ROUNDS,
     Accepted,
     Dropped,
-    EpochStart,
     Inert,
     Later,
     Ordering,
+    OrderingState,
 )
 from dag.order import Commit
 from dag.types import Kind
@@ -88,7 +88,7 @@ def test_inert_vertex_is_remembered_and_answered_once():
 
 def test_late_block_below_the_floor_is_dropped():
     dag = BlockDag()
-    ordering = dag.ordering(start=EpochStart(floor=3, floor_lamport=40, cursor=Slot(5, 0)))
+    ordering = dag.ordering(start=OrderingState(floor=FloorState(3, 40), cursor=Slot(5, 0)))
     assert isinstance(ordering.add(dag.block(0, 1)), Dropped)
 
 
@@ -115,34 +115,6 @@ def test_history_far_below_the_horizon_is_forgotten():
     assert len(ordering.store) < 4 * (RETAINED_ROUNDS + 30)
 
 
-def test_order_goes_on_from_a_commit():
-    """A node that starts behind a commit gives the commits that follow it."""
-    committee = make_committee(4)
-    blocks = grow(Random(2), committee, Shape(rounds=40, leader_chance=100, late_chance=0))
-    whole = make_ordering(committee, gc_depth=2)
-    for block in blocks:
-        whole.insert(block)
-    taken = list(whole.advance())
-    made = [commit for _, commit in taken if commit is not None]
-    rounds = {block.id: block.round for block in blocks}
-    last = next(commit for commit in made if rounds[commit.leader] >= 15)
-    floor = rounds[last.leader] - 8
-    known = [c.leader for c in made[: last.index] if rounds[c.leader] > floor]
-    before = made[last.index - len(known) - 1]
-    start = EpochStart(
-        head=CommitHead(last.index, last.digest, last.time_ms),
-        cursor=Slot(rounds[last.leader] + 1, 0),
-        last_leader_round=rounds[before.leader],
-        floor=floor,
-        floor_lamport=floor,
-    )
-    later = Ordering(bytes(32), committee, RoundRobin(committee), start=start, gc_depth=2)
-    for block in blocks:
-        later.insert(block)
-    later.replay(known)
-    assert commits(later) == made[last.index :]
-
-
 @pytest.mark.parametrize("chunk", [1, 10_000])
 def test_change_of_leaders_holds_from_the_commit_that_made_it(chunk: int):
     committee = make_committee(4)
@@ -166,7 +138,7 @@ def test_first_commit_of_an_epoch_continues_the_chain():
     dag = BlockDag(epoch=1)
     old = dag.block(0, 30, epoch=0)
     head = CommitHead(12, b"h" * 32, 5_000_000_000_000)
-    ordering = dag.ordering(start=EpochStart(head=head, ordered=(old.id,)))
+    ordering = dag.ordering(start=OrderingState(head=head, ordered=(old.id,)))
     first = [dag.block(0, 1, predecessor=old), *dag.row(1, authors=[1, 2, 3])]
     rows = [first]
     for round_ in (2, 3):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from consensus.block import BlockBody, CommitVote, encode_body
 from consensus.committee import Committee, make_first_committee
 from consensus.leader import LeaderSchedule, RoundRobin
-from consensus.ordering import EpochStart, Ordering
+from consensus.ordering import Ordering, OrderingState
 from consensus.payload import PayloadOrder
 from dag.identity import VerifiedVertex
 from dag.index import Index
@@ -32,7 +32,7 @@ class BlockDag:
     def ordering(
         self,
         *,
-        start: EpochStart | None = None,
+        start: OrderingState | None = None,
         schedule: LeaderSchedule | None = None,
         gc_depth: int | None = 60,
         payload: PayloadOrder | None = None,
