@@ -25,6 +25,7 @@ from meshnode.remote_decisions import RemoteDecisions
 from meshnode.runtime_file import RuntimeRecord, require_runtime
 from meshnode.views import (
     Answer,
+    Finality,
     HeadsInfo,
     NodeEvent,
     NodeStatus,
@@ -131,9 +132,7 @@ class RemoteNode(RemoteDecisions):
 
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""
-        if not vertex_id.isalnum():
-            raise MalformedMessage(f"{vertex_id[:80]!r} is not a vertex id", hint="ids are hex")
-        return VertexDetail.from_json(await self._get(f"/api/v1/vertices/{vertex_id}"))
+        return VertexDetail.from_json(await self._get(_make_vertex_path(vertex_id)))
 
     async def startup(self) -> dict[str, Any]:
         """How far the process is: 'ready', 'phase', 'detail', 'elapsed_ms'."""
@@ -141,10 +140,23 @@ class RemoteNode(RemoteDecisions):
             data: dict[str, Any] = await _read_json(response)
             return data
 
-    async def events(self) -> AsyncGenerator[NodeEvent, None]:
-        """What happens from now on, until the node ends or the iterator is closed."""
+    async def finality(self, vertex_id: str, *, wait_ms: int = 0) -> Finality:
+        """Whether a vertex has its place in the agreed order; waits so long for it to get one."""
+        path = f"{_make_vertex_path(vertex_id)}/finality"
+        total_ms = READ_TIMEOUT_MS + wait_ms
+        async with self._request(
+            "GET", path, query={"wait_ms": str(wait_ms)}, total_ms=total_ms
+        ) as response:
+            return Finality.from_json(await _read_json(response))
+
+    async def events(self, *, after: int | None = None) -> AsyncGenerator[NodeEvent, None]:
+        """What happens from now on, until the node ends or the iterator is closed.
+
+        Commits come in order and each once; with `after` those behind that index come first.
+        """
+        query = None if after is None else {"after": str(after)}
         async with (
-            self._request("GET", "/api/v1/events", pause_s=EVENT_PAUSE_S) as response,
+            self._request("GET", "/api/v1/events", query=query, pause_s=EVENT_PAUSE_S) as response,
             aclosing(_read_lines(response)) as lines,
         ):
             async for line in lines:
@@ -335,6 +347,12 @@ def _make_question(prompt: str | Messages, **options: Any) -> dict[str, Any]:
     if isinstance(prompt, str):
         return {"prompt": prompt, **options}
     return {"messages": [dict(message) for message in prompt], **options}
+
+
+def _make_vertex_path(vertex_id: str) -> str:
+    if not vertex_id.isalnum():
+        raise MalformedMessage(f"{vertex_id[:80]!r} is not a vertex id", hint="ids are hex")
+    return f"/api/v1/vertices/{vertex_id}"
 
 
 async def _read_json(response: aiohttp.ClientResponse) -> Any:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from meshnode.decision_views import DecisionInfo
     from meshnode.views import (
         Answer,
+        Finality,
         HeadsInfo,
         NodeEvent,
         NodeStatus,
@@ -101,6 +102,11 @@ class Node:
         vertex: VertexDetail = self._worker.run(self._handle.vertex(vertex_id))
         return vertex
 
+    def finality(self, vertex_id: str, *, wait_ms: int = 0) -> Finality:
+        """Whether a vertex has its place in the agreed order; waits so long for it to get one."""
+        found: Finality = self._worker.run(self._handle.finality(vertex_id, wait_ms=wait_ms))
+        return found
+
     def ask(self, prompt: Any, **options: Any) -> Answer:
         """Ask the mesh and wait for the whole answer."""
         answer: Answer = self._worker.run(self._handle.ask(prompt, **options))
@@ -145,9 +151,12 @@ class Node:
         """Ask the mesh and take the answer as it comes; leaving the loop stops the work."""
         return self._iterate(lambda: self._handle.stream(prompt, **options))
 
-    def events(self) -> Generator[NodeEvent, None, None]:
-        """What happens from now on; blocks while nothing does."""
-        return self._iterate(self._handle.events)
+    def events(self, *, after: int | None = None) -> Generator[NodeEvent, None, None]:
+        """What happens from now on; blocks while nothing does.
+
+        With `after` the commits behind that index come first.
+        """
+        return self._iterate(lambda: self._handle.events(after=after))
 
     def _iterate(self, start: Callable[[], AsyncIterator[T]]) -> Generator[T, None, None]:
         items: Any = start()

@@ -193,6 +193,23 @@ class VertexInfo(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finality(View):
+    """Whether a vertex has its place in the agreed order, which nothing can change then."""
+
+    schema: ClassVar[str] = "meshnode.finality/1"
+
+    vertex: str
+    final: bool
+    commit_index: int | None = None
+    """The commit that put it out; this and what follows are null until then."""
+    commit_digest: str | None = None
+    time_ms: int | None = None
+    """Of that commit, on which the validators agree."""
+    leader: bool = False
+    """Whether it is the block that led the commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VertexDetail(View):
     """A vertex with its body, and its bytes as they are stored and signed."""
 
@@ -203,6 +220,8 @@ class VertexDetail(View):
     """The body's fields by name; None for a kind or a form this version does not know."""
     wire: str
     """The signed vertex in hex."""
+    finality: Finality | None = None
+    """None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +400,8 @@ class VerticesOrdered(View):
     """On which the validators agree."""
     vertices: tuple[str, ...]
     """Ids of what was said, in order; empty where a step holds blocks only."""
+    leader: str = ""
+    """Id of the block that led."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

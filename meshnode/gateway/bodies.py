@@ -141,6 +141,18 @@ class VerticesQuery(Body, frozen=True):
     author: _Text | None = None
 
 
+class FinalityQuery(Body, frozen=True):
+    """How long to wait for a vertex to become final."""
+
+    wait_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 0
+
+
+class EventsQuery(Body, frozen=True):
+    """Where to begin."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
 async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
     """A request's JSON body; an absent one is an empty object. Raises `MalformedMessage`."""
     data = await request.read()

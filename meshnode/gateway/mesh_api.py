@@ -1,7 +1,9 @@
 """The node's own HTTP API, `/api/v1`: what the command line and `meshnode.connect()` speak.
 
     GET  /api/v1/status | peers | heads | vertices?limit=&kind=&author= | vertices/ID
-    GET  /api/v1/events            server-sent events, one JSON object each
+    GET  /api/v1/vertices/ID/finality?wait_ms=
+    GET  /api/v1/events?after=     server-sent events, one JSON object each; those of commits carry
+                                   their index as `id`, and Last-Event-ID is as good as `after`
     POST /api/v1/ask               an answer, or with "stream": true its items, one JSON per line
     POST /api/v1/publish | invite | join | shutdown
 
@@ -21,6 +23,8 @@ from aiohttp import web
 from meshnode.errors import MeshError
 from meshnode.gateway.bodies import (
     AskBody,
+    EventsQuery,
+    FinalityQuery,
     InviteBody,
     JoinBody,
     PublishBody,
@@ -30,13 +34,13 @@ from meshnode.gateway.bodies import (
 )
 from meshnode.gateway.guard import STREAMING
 from meshnode.gateway.problems import make_problem
-from meshnode.views import make_list_document
+from meshnode.views import VerticesOrdered, make_list_document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from meshnode.gateway.port import NodeHost
-    from meshnode.views import View
+    from meshnode.views import NodeEvent, View
 
 ItemT = TypeVar("ItemT")
 
@@ -60,6 +64,7 @@ class MeshApi:
             web.get("/api/v1/heads", self._heads),
             web.get("/api/v1/vertices", self._vertices),
             web.get("/api/v1/vertices/{id}", self._vertex),
+            web.get("/api/v1/vertices/{id}/finality", self._finality),
             web.get("/api/v1/events", self._events),
             web.post("/api/v1/ask", self._ask),
             web.post("/api/v1/publish", self._publish),
@@ -86,6 +91,11 @@ class MeshApi:
 
     async def _vertex(self, request: web.Request) -> web.Response:
         return _answer(await self._host.get_node().vertex(request.match_info["id"]))
+
+    async def _finality(self, request: web.Request) -> web.Response:
+        query = read_query(request, FinalityQuery)
+        node, vertex_id = self._host.get_node(), request.match_info["id"]
+        return _answer(await node.finality(vertex_id, wait_ms=query.wait_ms))
 
     async def _publish(self, request: web.Request) -> web.Response:
         body = await read_body(request, PublishBody)
@@ -131,8 +141,9 @@ class MeshApi:
             return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        after = _read_position(request)
         async with (
-            _closing(self._host.get_node().events()) as events,
+            _closing(self._host.get_node().events(after=after)) as events,
             aclosing(_with_pauses(events, PING_INTERVAL_S)) as items,
         ):
             response = await _begin(request, "text/event-stream")
@@ -141,11 +152,25 @@ class MeshApi:
                 if event is None:
                     await response.write(b": ping\n\n")
                 else:
-                    data = event.to_json()
-                    line = msgspec.json.encode(data)
-                    await response.write(b"event: %s\ndata: %s\n\n" % (data["type"].encode(), line))
+                    await response.write(_encode_event(event))
             await response.write_eof()
             return response
+
+
+def _read_position(request: web.Request) -> int | None:
+    """The last commit that a client has dealt with, as it says or as its browser remembers."""
+    after = read_query(request, EventsQuery).after
+    last = request.headers.get("Last-Event-ID", "")
+    # Anything else in that header is not ours: a client that never read a commit sends none.
+    return int(last) if after is None and last.isascii() and last.isdecimal() else after
+
+
+def _encode_event(event: NodeEvent) -> bytes:
+    data = event.to_json()
+    lines = [b"event: %s" % event.type.encode(), b"data: %s" % msgspec.json.encode(data)]
+    if isinstance(event, VerticesOrdered):
+        lines.insert(0, b"id: %d" % event.commit_index)
+    return b"\n".join(lines) + b"\n\n"
 
 
 async def _begin(request: web.Request, content_type: str) -> web.StreamResponse:

@@ -10,6 +10,7 @@ from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
 from meshnode.views import (
     Answer,
+    Finality,
     HeadsInfo,
     NodeEvent,
     NodeStatus,
@@ -82,8 +83,11 @@ class MeshNode(Protocol):
     ) -> VertexInfo:
         """Share a note with the mesh."""
 
-    def events(self) -> AsyncIterator[NodeEvent]:
-        """What happens from now on."""
+    def events(self, *, after: int | None = None) -> AsyncIterator[NodeEvent]:
+        """What happens from now on, and with `after` first the commits behind that one."""
+
+    async def finality(self, vertex_id: str, *, wait_ms: int = 0) -> Finality:
+        """Whether a vertex has its place in the agreed order."""
 
     async def vertices(
         self, *, limit: int = 50, kind: str | None = None, author: str | None = None

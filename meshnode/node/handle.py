@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dag.bodies import Note
@@ -16,6 +17,7 @@ from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
+from meshnode.node.order import OrderReader
 from meshnode.node.order_presenting import show_consensus
 from meshnode.node.port import RuntimePort
 from meshnode.node.presenting import (
@@ -24,7 +26,6 @@ from meshnode.node.presenting import (
     parse_kind,
     show_detail,
     show_engine,
-    show_event,
     show_heads,
     show_peers,
     show_vertex,
@@ -34,10 +35,9 @@ from meshnode.node.streams import StreamRouter
 from meshnode.serving.client import Asker, Question
 from meshnode.serving.desk import Desk
 from meshnode.serving.server import AnswerServer
-from meshnode.shell.subscriptions import SubscriberLagged
 from meshnode.views import (
     Answer,
-    EventsLost,
+    Finality,
     Finished,
     HeadsInfo,
     NodeEvent,
@@ -88,6 +88,7 @@ class NodeHandle(DecisionMethods):
         self._port = RuntimePort(runtime, name=setup.name, share=config.share)
         self._asker = Asker(self._port, None)
         self._lookup = Lookup(runtime)
+        self._order = OrderReader(runtime, self._lookup)
         self._decisions = DecisionDesk(runtime, self._lookup)
         self._inviter = Inviter(setup, runtime)
         self._router = StreamRouter(runtime, self._port, self._inviter.make_join_server())
@@ -179,21 +180,28 @@ class NodeHandle(DecisionMethods):
         """One vertex, by its id or the beginning of it."""
         self._require_runtime()
         signed = await self._lookup.find_vertex(vertex_id)
-        return show_detail(signed, self._lookup.list_names())
+        detail = show_detail(signed, self._lookup.list_names())
+        return replace(detail, finality=await self._order.finality(signed.id.hex(), 0))
 
-    async def events(self) -> AsyncGenerator[NodeEvent, None]:
-        """What happens from now on; `EventsLost` where the reader was too slow."""
-        runtime = self._require_runtime()
-        while True:
-            try:
-                async with runtime.events() as events:
-                    async for event in events:
-                        shown = show_event(event, self._lookup.list_names())
-                        if shown is not None:
-                            yield shown
-                return
-            except SubscriberLagged:
-                yield EventsLost()
+    async def finality(self, vertex_id: str, *, wait_ms: int = 0) -> Finality:
+        """Whether a vertex has its place in the agreed order, which nothing can change then.
+
+        With `wait_ms` as soon as it has, or when that time is over: `final` tells which.
+        """
+        self._require_runtime()
+        return await self._order.finality(vertex_id, wait_ms)
+
+    async def events(self, *, after: int | None = None) -> AsyncGenerator[NodeEvent, None]:
+        """What happens from now on; `EventsLost` where the reader was too slow.
+
+        Every commit comes as one `VerticesOrdered`, in order, each once, however slow the reader
+        is. With `after`, the index of the last commit that was dealt with, those behind it come
+        first, also those of before a restart; 0 begins with the first.
+        """
+        self._require_runtime()
+        async with aclosing(self._order.follow(after)) as events:
+            async for event in events:
+                yield event
 
     # --- asking ----------------------------------------------------------------------------------
 

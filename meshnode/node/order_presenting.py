@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshnode.views import ConsensusInfo, ValidatorInfo
+from meshnode.views import ConsensusInfo, Finality, ValidatorInfo, VerticesOrdered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from meshnode.core.events import Committed
     from meshnode.core.views import ConsensusView
+    from meshnode.shell.commit_table import StoredCommit
 
 
 def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> ConsensusInfo:
@@ -35,4 +37,41 @@ def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> Consensus
             )
             for validator in view.validators
         ),
+    )
+
+
+def show_ordered(event: Committed) -> VerticesOrdered:
+    """A commit as it is told."""
+    commit = event.commit
+    return VerticesOrdered(
+        commit_index=commit.index,
+        commit_digest=commit.digest.hex(),
+        leader=commit.leader.hex(),
+        time_ms=commit.time_ms,
+        vertices=tuple(ref.id.hex() for ref in commit.vertices[: event.said]),
+    )
+
+
+def show_stored(commit: StoredCommit) -> VerticesOrdered:
+    """A commit that was told before."""
+    return VerticesOrdered(
+        commit_index=commit.index,
+        commit_digest=commit.digest.hex(),
+        leader=commit.leader.hex(),
+        time_ms=commit.time_ms,
+        vertices=tuple(vertex.hex() for vertex in commit.vertices[: commit.said]),
+    )
+
+
+def show_finality(vertex: bytes, commit: StoredCommit | None) -> Finality:
+    """Whether a vertex has its place in the order, and since which commit."""
+    if commit is None:
+        return Finality(vertex=vertex.hex(), final=False)
+    return Finality(
+        vertex=vertex.hex(),
+        final=True,
+        commit_index=commit.index,
+        commit_digest=commit.digest.hex(),
+        time_ms=commit.time_ms,
+        leader=commit.leader == vertex,
     )

@@ -32,6 +32,7 @@ from meshnode.core.events import (
     VertexAdmitted,
 )
 from meshnode.errors import CommandRejected, InvalidMessage
+from meshnode.node.order_presenting import show_ordered
 from meshnode.serving.protocol import clip_text
 from meshnode.views import (
     EngineView,
@@ -49,7 +50,6 @@ from meshnode.views import (
     VertexDetail,
     VertexInfo,
     VertexSeen,
-    VerticesOrdered,
 )
 
 if TYPE_CHECKING:
@@ -284,13 +284,8 @@ def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
             return OffenceCounted(peer=event.peer, offence=event.offence, detail=event.detail)
         case Alone():
             return NoPeers(tried=event.tried)
-        case Committed(commit=commit, said=said):
-            return VerticesOrdered(
-                commit_index=commit.index,
-                commit_digest=commit.digest.hex(),
-                time_ms=commit.time_ms,
-                vertices=tuple(ref.id.hex() for ref in commit.vertices[:said]),
-            )
+        case Committed():
+            return show_ordered(event)
         case _:
             return None
 

@@ -22,7 +22,16 @@ from meshnode.errors import (
 )
 from meshnode.gateway.port import NotReady, Phase
 from meshnode.runtime_file import require_runtime, write_runtime
-from tests.support.fake_node import ANSWER, EVENT, NO_PEER, STATUS, VERTEX, open_gateway
+from tests.support.fake_node import (
+    ANSWER,
+    COMMIT,
+    EVENT,
+    FINALITY,
+    NO_PEER,
+    STATUS,
+    VERTEX,
+    open_gateway,
+)
 
 
 @pytest.fixture
@@ -144,6 +153,17 @@ async def test_events_come_until_the_node_ends(host, node):
     host.node.events_queue.put_nowait(EVENT)
     host.node.events_queue.put_nowait(None)
     assert [event async for event in node.events()] == [EVENT]
+
+
+async def test_commits_behind_an_index_and_finality_are_asked_of_the_node(host, node):
+    host.node.events_queue.put_nowait(COMMIT)
+    host.node.events_queue.put_nowait(None)
+    assert [event async for event in node.events(after=6)] == [COMMIT]
+    assert host.node.calls[-1] == ("events", (), {"after": 6})
+    assert await node.finality(VERTEX.id, wait_ms=5) == FINALITY
+    assert host.node.calls[-1] == ("finality", (VERTEX.id,), {"wait_ms": 5})
+    with pytest.raises(MalformedMessage, match="ids are hex"):
+        await node.finality("../x")
 
 
 async def test_notes_invitations_joining_and_shutdown_reach_the_node(host, node):

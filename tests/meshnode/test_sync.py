@@ -62,9 +62,9 @@ def test_events_come_in_a_plain_loop():
         events = node.events()
         published = threading.Timer(0, lambda: node.publish("news"))
         published.start()
-        seen = next(events)
+        seen = next(event for event in events if event.type == "vertex_seen")
         published.join()
-        assert seen.type == "vertex_seen"
+        assert node.finality(seen.vertex.id, wait_ms=20_000).final
         events.close()
 
 

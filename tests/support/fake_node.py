@@ -11,12 +11,14 @@ from meshnode.gateway.port import NotReady, Phase
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.views import (
     Delta,
+    Finality,
     Finished,
     HeadsInfo,
     PeerInfo,
     PeerJoined,
     Started,
     VertexDetail,
+    VerticesOrdered,
 )
 from tests.support.views import make_answer, make_decision, make_status, make_vertex
 
@@ -26,6 +28,12 @@ VERTEX = make_vertex("note", "ada", 1, kind="note")
 ANSWER = make_answer(text="hello world", name="ada", local=True)
 STARTED = Started(
     model="echo", engine="echo", author="aa" * 32, peer="12D3KooW", name="ada", local=True
+)
+FINALITY = Finality(
+    vertex=VERTEX.id, final=True, commit_index=7, commit_digest="dd" * 32, time_ms=9
+)
+COMMIT = VerticesOrdered(
+    commit_index=7, commit_digest="dd" * 32, time_ms=9, vertices=(VERTEX.id,), leader="ee" * 32
 )
 EVENT = PeerJoined(peer="12D3KooW", author="aa" * 32, name="ada")
 
@@ -122,8 +130,12 @@ class FakeNode:
         self._record("invite", **options)
         return "mesh1ticket"
 
-    async def events(self):
-        self._record("events")
+    async def finality(self, vertex_id, **options):
+        self._record("finality", vertex_id, **options)
+        return FINALITY
+
+    async def events(self, **options):
+        self._record("events", **options)
         try:
             while True:
                 event = await self.events_queue.get()

@@ -15,7 +15,17 @@ from meshnode.gateway import mesh_api
 from meshnode.gateway.app import Gateway
 from meshnode.gateway.port import Phase
 from meshnode.views import make_list_document
-from tests.support.fake_node import ANSWER, EVENT, NO_PEER, STARTED, STATUS, FakeHost, open_gateway
+from tests.support.fake_node import (
+    ANSWER,
+    COMMIT,
+    EVENT,
+    NO_PEER,
+    STARTED,
+    STATUS,
+    VERTEX,
+    FakeHost,
+    open_gateway,
+)
 
 
 def plain(data):
@@ -281,6 +291,35 @@ async def test_events_are_sent_as_they_come_with_pings_between(host, http, monke
         assert json.loads(data.removeprefix("data: ")) == plain(EVENT.to_json())
     async with asyncio.timeout(5):
         await host.node.cancelled.wait()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "after"),
+    [
+        ("/api/v1/events", {}, None),
+        ("/api/v1/events?after=0", {}, 0),
+        ("/api/v1/events", {"Last-Event-ID": "41"}, 41),
+        ("/api/v1/events?after=6", {"Last-Event-ID": "41"}, 6),
+        ("/api/v1/events", {"Last-Event-ID": "x"}, None),
+    ],
+)
+async def test_commits_carry_their_index_and_are_sent_from_where_a_client_was(
+    host, http, path, headers, after
+):
+    host.node.events_queue.put_nowait(COMMIT)
+    host.node.events_queue.put_nowait(None)
+    async with http.open("GET", path, headers=headers) as response:
+        lines = (await response.read()).decode().split("\n")
+    assert lines[2:4] == ["id: 7", "event: vertices_ordered"]
+    assert host.node.calls[-1] == ("events", (), {"after": after})
+
+
+async def test_finality_is_looked_up_and_waited_for(host, http):
+    status, data, _ = await http("GET", f"/api/v1/vertices/{VERTEX.id}/finality?wait_ms=20")
+    assert (status, data["final"], data["commit_index"]) == (200, True, 7)
+    assert host.node.calls[-1] == ("finality", (VERTEX.id,), {"wait_ms": 20})
+    assert (await http("GET", "/api/v1/vertices/ab/finality?wait_ms=-1"))[0] == 400
+    assert (await http("GET", "/api/v1/events?after=-1"))[0] == 400
 
 
 async def test_events_end_with_the_node(host, http):

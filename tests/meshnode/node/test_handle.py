@@ -301,6 +301,7 @@ async def test_closed_node_refuses_everything():
             lambda: node.vertex("00"),
             lambda: node.publish("x"),
             lambda: node.ask("x"),
+            lambda: node.finality("00"),
             lambda: anext(node.events()),
             lambda: node.wait_for_peers(timeout_ms=1),
         ):

@@ -119,6 +119,7 @@ def test_a_commit_shows_what_was_said_and_leaves_blocks_out():
         "commit_digest": "01" * 32,
         "time_ms": 5,
         "vertices": ("aa" * 32,),
+        "leader": COMMIT.leader.hex(),
     }
 
 

@@ -1,0 +1,118 @@
+"""What a node tells of the order: events without a gap, and when a vertex became final.
+
+The live feed of a node forgets who reads too slowly, and knows nothing of what was before. The
+journal remembers every commit that was told. Together they give each commit once and in order, to
+who reads slowly, and to who comes back after a restart and says how far it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from dag.types import ID_BYTES
+from meshnode.core.events import Committed
+from meshnode.errors import CommandRejected, NodeClosed
+from meshnode.node.order_presenting import show_finality, show_stored
+from meshnode.node.presenting import show_event
+from meshnode.shell.subscriptions import SubscriberLagged
+from meshnode.views import EventsLost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from meshnode.core.events import Event
+    from meshnode.node.lookup import Lookup
+    from meshnode.shell.runtime import Runtime
+    from meshnode.shell.subscriptions import Subscription
+    from meshnode.views import Finality, NodeEvent, VerticesOrdered
+
+FINALITY_WAIT_MAX_MS: Final = 600_000
+_COMMITS_AT_ONCE: Final = 256
+
+
+class OrderReader:
+    """Reads the order of a running node."""
+
+    def __init__(self, runtime: Runtime, lookup: Lookup) -> None:
+        self._runtime = runtime
+        self._lookup = lookup
+
+    async def follow(self, after: int | None) -> AsyncGenerator[NodeEvent, None]:
+        """What happens from now on, and before that every commit behind the index `after`.
+
+        Commits come in order, each once, also where a slow reader has missed other events.
+        """
+        if after is not None and after < 0:
+            raise CommandRejected(
+                f"there is no commit {after}", hint="0 begins with the first commit"
+            )
+        position = after
+        while True:
+            try:
+                async with self._runtime.events() as events:
+                    if position is not None:
+                        async for told in self._replay(position):
+                            position = told.commit_index
+                            yield told
+                    async for event in events:
+                        shown = self._show(event, position)
+                        if isinstance(event, Committed) and shown is not None:
+                            position = event.commit.index
+                        if shown is not None:
+                            yield shown
+                return
+            except SubscriberLagged:
+                yield EventsLost()
+
+    def _show(self, event: Event, position: int | None) -> NodeEvent | None:
+        if isinstance(event, Committed) and position is not None and event.commit.index <= position:
+            return None
+        return show_event(event, self._lookup.list_names())
+
+    async def _replay(self, after: int) -> AsyncIterator[VerticesOrdered]:
+        while commits := await self._runtime.read_commits(after=after, limit=_COMMITS_AT_ONCE):
+            for commit in commits:
+                yield show_stored(commit)
+            after = commits[-1].index
+
+    async def finality(self, vertex_id: str, wait_ms: int) -> Finality:
+        """Which commit put a vertex out, if one did within `wait_ms`."""
+        if not 0 <= wait_ms <= FINALITY_WAIT_MAX_MS:
+            raise CommandRejected(
+                f"{wait_ms} ms is no time to wait", hint=f"0 to {FINALITY_WAIT_MAX_MS}"
+            )
+        vertex = await self._find(vertex_id)
+        try:
+            async with asyncio.timeout(wait_ms / 1_000):
+                while True:
+                    try:
+                        async with self._runtime.events() as events:
+                            if not await self._is_final(vertex):
+                                await _wait_for(vertex, events)
+                        break
+                    except SubscriberLagged:
+                        continue
+        except TimeoutError:
+            pass  # it is looked up once more: that is the answer, whatever it is
+        commits = await self._runtime.find_commits([vertex])
+        return show_finality(vertex, commits.get(vertex))
+
+    async def _is_final(self, vertex: bytes) -> bool:
+        return bool(await self._runtime.find_commits([vertex]))
+
+    async def _find(self, vertex_id: str) -> bytes:
+        """A whole id may name what has not arrived; the beginning of one only what is stored."""
+        if len(vertex_id) == 2 * ID_BYTES:
+            try:
+                return bytes.fromhex(vertex_id)
+            except ValueError:
+                pass  # the look-up says what is wrong with it
+        return (await self._lookup.find_vertex(vertex_id)).id
+
+
+async def _wait_for(vertex: bytes, events: Subscription) -> None:
+    async for event in events:
+        if isinstance(event, Committed) and any(ref.id == vertex for ref in event.commit.vertices):
+            return
+    raise NodeClosed("the node ended while it was waited for", hint="open it again and ask again")

@@ -1,0 +1,143 @@
+"""Events without a gap, and when a vertex became final."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from meshnode import open_node
+from meshnode.errors import CommandRejected, NodeClosed
+from meshnode.testing import mesh
+from meshnode.transport.memory import MemoryNetwork
+from meshnode.views import EventsLost, Finality, VerticesOrdered
+
+LIMIT_MS = 20_000
+
+
+@asynccontextmanager
+async def open_lone():
+    async with mesh(1, engine=lambda _: None, suite="ed25519") as (node,):
+        yield node
+
+
+async def collect(node, *, after, until):
+    """Commits behind an index, up to the one that holds a vertex."""
+    commits = []
+    async with asyncio.timeout(LIMIT_MS / 1_000), aclosing(node.events(after=after)) as events:
+        async for event in events:
+            if isinstance(event, VerticesOrdered):
+                commits.append(event)
+                if until in event.vertices:
+                    break
+    return commits
+
+
+async def test_a_vertex_becomes_final_and_all_agree_on_its_commit():
+    async with mesh(4, engine=lambda _: None, suite="ed25519") as nodes:
+        note = await nodes[0].publish("news")
+        found = [await node.finality(note.id, wait_ms=LIMIT_MS) for node in nodes]
+        assert found[0].final
+        assert found[0].commit_index
+        assert found == [found[0]] * 4
+        assert (await nodes[1].vertex(note.id[:12])).finality == found[0]
+
+
+async def test_a_vertex_that_nobody_orders_is_not_final_yet():
+    async with mesh(1, engine=lambda _: None, suite="ed25519", validates=False) as (node,):
+        note = await node.publish("waits")
+        assert await node.finality(note.id, wait_ms=20) == Finality(vertex=note.id, final=False)
+        assert await node.finality(note.id[:16]) == Finality(vertex=note.id, final=False)
+
+
+async def test_finality_of_what_has_not_arrived_can_be_waited_for():
+    async with open_lone() as node:
+        assert not (await node.finality("ab" * 32)).final
+        with pytest.raises(CommandRejected, match="no vertex id"):
+            await node.finality("zz" * 32)
+        with pytest.raises(CommandRejected, match="no time to wait"):
+            await node.finality("ab" * 32, wait_ms=-1)
+
+
+async def test_waiting_for_finality_ends_with_the_node():
+    async with open_lone() as node:
+        waiting = asyncio.create_task(node.finality("ab" * 32, wait_ms=LIMIT_MS))
+        while not node._runtime._hub._subscriptions:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        await node.close()
+        with pytest.raises(NodeClosed):
+            await waiting
+
+
+async def test_finality_is_found_by_who_reads_too_slowly():
+    async with open_lone() as node:
+        runtime = node._runtime
+        original = runtime.events
+        runtime.events = lambda: original(1)
+        note = await node.publish("news")
+        waiting = asyncio.create_task(node.finality(note.id, wait_ms=LIMIT_MS))
+        for number in range(3):
+            await node.publish(f"{number}")
+        assert (await waiting).final
+
+
+async def test_commits_behind_an_index_come_first_and_each_once():
+    async with open_lone() as node:
+        first = await node.publish("first")
+        await node.finality(first.id, wait_ms=LIMIT_MS)
+        last = await node.publish("last")
+        everything = await collect(node, after=0, until=last.id)
+        indexes = [commit.commit_index for commit in everything]
+        assert indexes == list(range(1, len(indexes) + 1))
+        assert all(commit.leader for commit in everything)
+        rest = await collect(node, after=indexes[0], until=last.id)
+        assert rest == everything[1:]
+
+
+async def test_commits_are_complete_for_who_reads_too_slowly():
+    async with open_lone() as node:
+        runtime = node._runtime
+        original = runtime.events
+        runtime.events = lambda: original(2)
+        async with aclosing(node.events(after=0)) as events:
+            told = []
+            await node.publish("seen live")
+            while not told or isinstance(told[-1], VerticesOrdered):
+                told.append(await anext(events))
+            for number in range(6):
+                note = await node.publish(f"{number}")
+                await node.finality(note.id, wait_ms=LIMIT_MS)
+            async with asyncio.timeout(LIMIT_MS / 1_000):
+                while note.id not in getattr(told[-1], "vertices", ()):
+                    told.append(await anext(events))
+        assert EventsLost() in told
+        indexes = [event.commit_index for event in told if isinstance(event, VerticesOrdered)]
+        assert indexes == list(range(1, len(indexes) + 1))
+
+
+async def test_the_order_goes_on_where_it_was_across_a_restart(tmp_path):
+    options = {"home": tmp_path / "home", "engine": "none", "transport": MemoryNetwork()}
+    async with open_node(suite="ed25519", **options) as node:
+        first = await node.publish("before")
+        told = await collect(node, after=0, until=first.id)
+    async with open_node(**options) as node:
+        assert await node.finality(first.id) == Finality(
+            vertex=first.id,
+            final=True,
+            commit_index=told[-1].commit_index,
+            commit_digest=told[-1].commit_digest,
+            time_ms=told[-1].time_ms,
+        )
+        second = await node.publish("after")
+        rest = await collect(node, after=told[-1].commit_index, until=second.id)
+        assert [commit.commit_index for commit in (*told, *rest)] == list(
+            range(1, len(told) + len(rest) + 1)
+        )
+        assert all(first.id not in commit.vertices for commit in rest)
+
+
+async def test_there_is_nothing_before_the_first_commit():
+    async with open_lone() as node:
+        with pytest.raises(CommandRejected, match="no commit -1"):
+            await anext(node.events(after=-1))
