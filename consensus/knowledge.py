@@ -61,15 +61,19 @@ class Knowledge:
         Parents first; where there are more than `count_max`, the lowest rounds, which are closed
         downwards too.
         """
-        found: dict[bytes, Block] = {}
-        stack = list(roots)
+        bit = 1 << author
+        proven, sent, get = self._proven.get, self._sent.get, self._store.get
+        found = {block.id: block for block in roots if not self.has(author, block.id)}
+        stack = list(found.values())
         while stack:
-            block = stack.pop()
-            if block.id in found or self.has(author, block.id):
-                continue
-            found[block.id] = block
-            held = (self._store.get(ref.id) for ref in block.parents)
-            stack.extend(parent for parent in held if parent is not None)
+            for ref in stack.pop().parents:
+                key = ref.id
+                if key in found or (proven(key, 0) | sent(key, 0)) & bit:
+                    continue
+                parent = get(key)
+                if parent is not None:
+                    found[key] = parent
+                    stack.append(parent)
         ordered = sorted(found.values(), key=lambda block: (block.round, block.author, block.id))
         return tuple(ordered[:count_max])
 

@@ -37,6 +37,8 @@ class PacemakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Between two own blocks."""
     stale_ms: int = 2_000
     """Payload is referenced while the parents' median time is this close to the own clock."""
+    recovery_ms: int = 2_000
+    """After a start, once all that must be live have answered, wait so long for one answer more."""
 
 
 class Pacemaker:
@@ -78,12 +80,14 @@ class Pacemaker:
         self._is_stopped = False
         self._is_recovering = must_ask
         self._answered = 0
+        self._recovered_ms: int | None = None
+        """When to do with the answers there are."""
         self._connected = 1 << author
         self._has_payload = False
         self._due_ms: int | None = None
         self._entered_round = GENESIS_ROUND
         self._entered_ms = now_ms
-        self._end_recovery()
+        self._end_recovery(now_ms)
         self._enter(now_ms)
 
     @property
@@ -162,7 +166,7 @@ class Pacemaker:
     def on_answered(self, now_ms: int, author: int) -> None:
         """A validator has named our last block, and what it named has been accepted here."""
         self._answered |= 1 << author
-        self._end_recovery()
+        self._end_recovery(now_ms)
         self._enter(now_ms)
 
     def on_payload(self, *, is_waiting: bool) -> None:
@@ -177,6 +181,7 @@ class Pacemaker:
 
     def propose(self, now_ms: int) -> Proposal | None:
         """The block to make now; the next is proposed once this is made or abandoned."""
+        self._end_recovery(now_ms)
         self._enter(now_ms)
         if not self.is_awake(now_ms) or not self._may_make() or now_ms < self._compute_ready_ms():
             return None
@@ -194,6 +199,8 @@ class Pacemaker:
 
         It has passed already where `propose` would answer with a block.
         """
+        if self._is_recovering:
+            return self._recovered_ms
         if not self._may_make():
             return None
         if not self.is_awake(now_ms):
@@ -244,10 +251,19 @@ class Pacemaker:
         elif block.round > self.own_round:
             self._own = block
 
-    def _end_recovery(self) -> None:
-        """Go on once others with more than the faulty stake have answered, or all there are."""
-        committee = self._committee
+    def _end_recovery(self, now_ms: int) -> None:
+        """Go on once others with more than the faulty stake have answered, or all there are.
+
+        Where the faulty may leave fewer than that, those who must be live are enough after a while:
+        two of three may be all there are, and of unequal stakes the largest may be the own.
+        """
+        if not self._is_recovering:
+            return
+        committee, faulty = self._committee, self._committee.profile.faulty
         others = committee.total_stake - committee.get_stake(self._author)
-        needed = min(others, committee.profile.faulty + 1)
-        if committee.weigh(self._answered & ~(1 << self._author)) >= needed:
+        answered = committee.weigh(self._answered & ~(1 << self._author))
+        if self._recovered_ms is None and answered >= others - faulty:
+            self._recovered_ms = now_ms + self._settings.recovery_ms
+        is_late = self._recovered_ms is not None and now_ms >= self._recovered_ms
+        if is_late or answered >= min(others, faulty + 1):
             self._is_recovering = False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from consensus.block import Block
+from consensus.committee import Committee
 from consensus.leader import RoundRobin
 from consensus.pacemaker import Pacemaker, PacemakerSettings
 from consensus.proposal import Proposal
+from dag.genesis import Validator
 from dag.types import Ref
 from tests.support.lattice import make_block, make_committee, make_ordering
 
@@ -395,3 +397,33 @@ def test_crash_profile_needs_answers_of_more_than_may_be_silent():
     assert scene.pacemaker.is_recovering
     scene.pacemaker.on_answered(NOW_MS, 3)
     assert not scene.pacemaker.is_recovering
+
+
+@pytest.mark.parametrize(("members", "author"), [(3, 1), (5, 4)])
+def test_those_who_must_be_live_are_enough_after_a_while(members, author):
+    scene = Scene(members=members, profile="cft", must_ask=True)
+    assert scene.pacemaker.next_deadline(scene.now_ms) is None
+    if members == 5:
+        scene.pacemaker.on_answered(NOW_MS, 3)
+    scene.pacemaker.on_answered(NOW_MS, author)
+    assert scene.pacemaker.next_deadline(scene.now_ms) == NOW_MS + SETTINGS.recovery_ms
+    scene.now_ms += SETTINGS.recovery_ms - 1
+    assert scene.make() is None
+    scene.now_ms += 1
+    assert scene.make().round == 1
+    assert not scene.pacemaker.is_recovering
+
+
+def test_largest_validator_recovers_while_all_that_may_be_silent_are():
+    """Of stakes 3, 3 and 4 the largest hears from 3 at most, where more than 3 may be faulty."""
+    committee = Committee(
+        0, [Validator(bytes([i]) * 32, stake) for i, stake in enumerate((3, 3, 4))]
+    )
+    schedule = RoundRobin(committee)
+    pacemaker = Pacemaker(
+        make_ordering(committee, schedule, gc_depth=20), schedule, 2, now_ms=NOW_MS
+    )
+    pacemaker.on_answered(NOW_MS, 1)
+    assert pacemaker.is_recovering
+    assert pacemaker.propose(NOW_MS + SETTINGS.recovery_ms) is None
+    assert not pacemaker.is_recovering
