@@ -190,6 +190,9 @@ class VertexInfo(View):
     parents: tuple[RefView, ...] = ()
     summary: str = ""
     """What the body says, in one short line; empty where it is opaque."""
+    epoch: int | None = None
+    round: int | None = None
+    """Of a block; null for everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

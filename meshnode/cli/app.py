@@ -93,6 +93,16 @@ _USE: Final = (
         ),
     ),
     Command(
+        "events",
+        "events:events",
+        "Follow what happens; commits come in order, each once.",
+        (
+            "meshnode events",
+            "meshnode events --commits --after 0",
+            "meshnode events --after 41 --json",
+        ),
+    ),
+    Command(
         "status",
         "status:status",
         "Show this node at a glance; problems come last, each with its fix.",

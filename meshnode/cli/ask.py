@@ -1,4 +1,4 @@
-"""`meshnode ask`: the answer to stdout as it comes, who gave it to stderr."""
+"""`meshnode ask`: the answer to stdout as it comes; who gave it, and its finality, to stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cyclopts import Parameter, validators
 from meshnode.cli.blocking import interruptible
 from meshnode.cli.down import read_clock_s
 from meshnode.cli.exits import OK
+from meshnode.cli.finality import describe_wait, wait_final
 from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_name
 from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption, accept_stdin
 from meshnode.cli.output import clean, clean_line, note, print_json, write
@@ -62,10 +63,14 @@ async def ask(
     try:
         async with connect(home) as node:
             if json:
-                print_json((await node.ask(messages, **options)).to_json())
+                answer = await node.ask(messages, **options)
+                wait = await wait_final(node, answer.vertex)
+                print_json({**answer.to_json(), "finality": wait.to_json()})
             else:
                 async with aclosing(node.stream(messages, **options)) as items:
-                    note(describe_answer(await print_stream(items)))
+                    answer = await print_stream(items)
+                note(describe_answer(answer))
+                note(describe_wait(await wait_final(node, answer.vertex)))
     except AnswerInterrupted as error:
         if read_clock_s() - started_s < timeout_s:
             raise

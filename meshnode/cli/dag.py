@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Parameter, validators
 
 from meshnode.cli.exits import OK
+from meshnode.cli.finality import describe_finality
 from meshnode.cli.formats import (
     format_count,
     format_duration,
@@ -173,6 +174,8 @@ def describe_vertex(detail: VertexDetail) -> list[str]:
         _line("time", f"{format_time(vertex.time_ms)} (by its author's clock)"),
         _line("size", f"{format_size(vertex.size_bytes)} signed"),
     ]
+    if detail.finality is not None:
+        lines.append(_line("final", describe_finality(detail.finality)))
     lines += [_line(f"parent at {parent.lamport}", parent.id) for parent in vertex.parents]
     if detail.body is None:
         return [*lines, _line("body", "of a form this version does not know")]
@@ -189,11 +192,15 @@ def _describe_field(name: str, value: Any) -> list[str]:
         if not value:
             return [_line(label, "not shared, only its digest")]
         return [f"{label}:", *_wrap(value)]
+    return [_line(label, clean_line(_format_value(value)) or "-")]
+
+
+def _format_value(value: Any) -> str:
     if isinstance(value, list | tuple):
-        value = ", ".join(str(part) for part in value)
-    elif isinstance(value, dict):
-        value = ", ".join(f"{key}={part}" for key, part in value.items())
-    return [_line(label, clean_line(str(value)) or "-")]
+        return ", ".join(_format_value(part) for part in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={part}" for key, part in value.items())
+    return str(value)
 
 
 def _wrap(text: str) -> list[str]:

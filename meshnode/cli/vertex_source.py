@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from dag.bodies import PROFILE_DECODER
@@ -96,17 +97,22 @@ class StoreSource:
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""
         from dag.vertex import decode_signed
+        from meshnode.node.order_presenting import show_finality
         from meshnode.node.presenting import show_detail
 
         found = self._find(vertex_id)
         wire = self._store.read([found])[found]
-        return show_detail(decode_signed(wire), self._get_names())
+        commit = self._store.find_commits([found]).get(found)
+        detail = show_detail(decode_signed(wire), self._get_names())
+        return replace(detail, finality=show_finality(found, commit))
 
     async def describe_network(self) -> str:
         """The network's name and the beginning of its id."""
         return f"{self._genesis.name} ({format_id(compute_network_id(self._genesis).hex())})"
 
     def _find(self, text: str) -> bytes:
+        from meshnode.node.lookup import list_byte_prefixes
+
         prefix = text.lower()
         if (
             not prefix
@@ -116,9 +122,11 @@ class StoreSource:
             raise CommandRejected(
                 f"'{text[:80]}' is not the beginning of an id", hint="`meshnode dag log` lists ids"
             )
-        whole = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
-        candidates = self._store.find(whole, limit=17)
-        matches = [found for found in candidates if found.hex().startswith(prefix)]
+        matches = [
+            found
+            for start in list_byte_prefixes(prefix)
+            for found in self._store.find(start, limit=2)
+        ]
         if len(matches) == 1:
             return matches[0]
         if matches:

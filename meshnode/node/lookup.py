@@ -49,11 +49,10 @@ class Lookup:
             raise CommandRejected(
                 f"'{text[:80]}' is no vertex id", hint="give the first hex digits of one"
             )
-        whole_bytes = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
         found = [
             vertex_id
-            for vertex_id in await self._runtime.find(whole_bytes, limit=MATCHES_MAX)
-            if vertex_id.hex().startswith(prefix)
+            for start in list_byte_prefixes(prefix)
+            for vertex_id in await self._runtime.find(start, limit=MATCHES_MAX)
         ]
         if len(found) != 1:
             raise CommandRejected(
@@ -71,3 +70,9 @@ class Lookup:
         """Stored vertices by id; those that are not stored are left out."""
         wires = await self._runtime.read(ids)
         return [decode_signed(wires[vertex_id]) for vertex_id in ids if vertex_id in wires]
+
+
+def list_byte_prefixes(prefix: str) -> list[bytes]:
+    """What ids with these first hex digits begin with, as whole bytes."""
+    ends = [""] if len(prefix) % 2 == 0 else list("0123456789abcdef")
+    return [bytes.fromhex(f"{prefix}{end}") for end in ends]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from consensus.block import BlockBody, read_body
+from consensus.errors import InvalidBlock
 from dag.bodies import (
     DECISION_DECODER,
     EVIDENCE_DECODER,
@@ -53,10 +55,9 @@ from meshnode.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dag.authors import Author
-    from dag.canonical import CanonicalDecoder
     from dag.vertex import SignedVertex
     from meshnode.core.messages import ModelAdvert
     from meshnode.core.views import NodeView, PeerView
@@ -66,14 +67,15 @@ SUMMARY_CHARS_MAX: Final = 100
 _TRIED_SHOWN: Final = 4
 SHORT_HEX: Final = 8
 
-Body = Profile | Result | Note | ProposalBody | BallotBody | Evidence
+Body = BlockBody | Profile | Result | Note | ProposalBody | BallotBody | Evidence
 
-_DECODERS: Final[dict[int, CanonicalDecoder[Any]]] = {
-    Kind.PROFILE: PROFILE_DECODER,
-    Kind.RESULT: RESULT_DECODER,
-    Kind.NOTE: NOTE_DECODER,
-    Kind.DECISION: DECISION_DECODER,
-    Kind.EVIDENCE: EVIDENCE_DECODER,
+_DECODERS: Final[dict[int, Callable[[bytes], Any]]] = {
+    Kind.PROFILE: PROFILE_DECODER.decode,
+    Kind.BLOCK: read_body,
+    Kind.RESULT: RESULT_DECODER.decode,
+    Kind.NOTE: NOTE_DECODER.decode,
+    Kind.DECISION: DECISION_DECODER.decode,
+    Kind.EVIDENCE: EVIDENCE_DECODER.decode,
 }
 _KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
 
@@ -97,19 +99,20 @@ def name_author(author: bytes, names: Mapping[bytes, str]) -> str:
 
 def decode_body(signed: SignedVertex) -> Body | None:
     """The body of a vertex; None where it is opaque or malformed, and so without effect."""
-    decoder = _DECODERS.get(signed.vertex.kind)
-    if decoder is None:
+    decode = _DECODERS.get(signed.vertex.kind)
+    if decode is None:
         return None
     try:
-        body: Body = decoder.decode(signed.vertex.body)
-    except InvalidMessage:
+        body: Body = decode(signed.vertex.body)
+    except (InvalidMessage, InvalidBlock):
         return None
     return body
 
 
 def show_vertex(signed: SignedVertex, names: Mapping[bytes, str]) -> VertexInfo:
     """A vertex in one line."""
-    vertex = signed.vertex
+    vertex, body = signed.vertex, decode_body(signed)
+    block = body if isinstance(body, BlockBody) else None
     return VertexInfo(
         id=signed.id.hex(),
         author=vertex.author.hex(),
@@ -121,7 +124,9 @@ def show_vertex(signed: SignedVertex, names: Mapping[bytes, str]) -> VertexInfo:
         time_ms=vertex.time_ms,
         size_bytes=len(signed.wire),
         parents=tuple(show_ref(ref) for ref in vertex.parents),
-        summary=_summarise(decode_body(signed)),
+        summary=_summarise(body),
+        epoch=None if block is None else block.epoch,
+        round=None if block is None else block.round,
     )
 
 
@@ -303,6 +308,9 @@ def make_knowledge_text(signed: SignedVertex) -> str:
 
 def _summarise(body: Body | None) -> str:
     match body:
+        case BlockBody():
+            voted = f", commit {body.votes[-1].index} reached" if body.votes else ""
+            text = f"round {body.round}{voted}"
         case Profile():
             text = body.name
         case Result():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from meshnode.cli.app import run
 from meshnode.views import (
     Answer,
     Delta,
+    Finality,
     Finished,
     HeadsInfo,
     NodeStatus,
@@ -19,7 +20,7 @@ from meshnode.views import (
     VertexDetail,
     VertexInfo,
 )
-from tests.support.views import make_answer, make_id, make_small_dag, make_status
+from tests.support.views import make_answer, make_finality, make_id, make_small_dag, make_status
 
 
 @dataclass
@@ -55,6 +56,9 @@ class FakeRemote:
     attempts: tuple[str, ...] = ()
     failures: dict[str, Exception] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    place: Finality = field(default_factory=make_finality)
+    waited: list[tuple[str, int]] = field(default_factory=list)
+    happening: list[Any] = field(default_factory=list)
     pid: int = 999_999_999
     api: str = "127.0.0.1:7077"
     since_ms: int = 1_700_000_000_000
@@ -87,6 +91,18 @@ class FakeRemote:
     async def vertex(self, vertex_id: str) -> VertexDetail:
         self._fail("vertex")
         return self.detail or VertexDetail(vertex=make_small_dag()[0], body=None, wire="")
+
+    async def finality(self, vertex_id: str, *, wait_ms: int = 0) -> Finality:
+        self.waited.append((vertex_id, wait_ms))
+        self._fail("finality")
+        return replace(self.place, vertex=vertex_id)
+
+    async def events(self, *, after: int | None = None) -> AsyncIterator[Any]:
+        self.asked.append({"after": after})
+        for event in self.happening:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
 
     async def heads(self) -> HeadsInfo:
         return HeadsInfo(digest=make_id("heads"), vertices=len(self.stored), lamport=1, heads=())

@@ -9,6 +9,7 @@ from meshnode.views import (
     Answer,
     ConsensusInfo,
     EngineView,
+    Finality,
     ModelView,
     NodeStatus,
     PeerInfo,
@@ -171,3 +172,14 @@ def make_answer(**changes) -> Answer:
         "total_ms": 345,
     }
     return Answer(**{**fields, **changes})
+
+
+def make_finality(**changes) -> Finality:
+    fields = {
+        "vertex": make_id("a1"),
+        "final": True,
+        "commit_index": 42,
+        "commit_digest": make_id("commit"),
+        "time_ms": 1_700_000_000_500,
+    }
+    return Finality(**{**fields, **changes})

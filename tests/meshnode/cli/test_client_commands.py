@@ -23,6 +23,7 @@ CLIENT_COMMANDS = (
     ["peers"],
     ["ask", "hi"],
     ["invite"],
+    ["events"],
     ["down"],
 )
 
@@ -268,7 +269,9 @@ def test_ask_says_what_is_not_certain(capsys, remote):
 
 def test_ask_as_json_is_the_answer(capsys, remote):
     outcome = run_command(capsys, "ask", "x", "--json")
-    assert outcome.document == json.loads(json.dumps(remote.answer.to_json()))
+    document = outcome.document
+    assert document.pop("finality")["commit_index"] == remote.place.commit_index
+    assert document == json.loads(json.dumps(remote.answer.to_json()))
     assert outcome.err == ""
 
 

@@ -10,8 +10,10 @@ import pytest
 from dag.bodies import Note, Result
 from dag.canonical import encode
 from dag.genesis import encode_genesis
+from dag.order import Commit
 from dag.types import Kind
 from meshnode.core.effects import StoreVertex
+from meshnode.core.events import Committed
 from meshnode.errors import StorageError
 from meshnode.shell.store import Store
 from meshnode.views import VertexDetail
@@ -128,6 +130,18 @@ def test_show_of_a_note_and_of_an_opaque_body(capsys, journal):
     assert "of a form this version does not know" in run_command(capsys, "dag", "show", opaque).out
 
 
+def test_show_says_which_commit_made_a_vertex_final(capsys, home, journal):
+    out = run_command(capsys, "dag", "show", NOTE.id.hex()).out
+    assert "final           not yet" in out
+    digest = bytes(32)
+    commit = Commit(3, digest, digest, RESULT.id, (NOTE.ref, RESULT.ref), 1_700_000_000_000)
+    store = Store.open(journal.parent, BUILDER.network)
+    store.append((), [Committed(commit, 1)])
+    store.close()
+    assert "final           commit 3, 20" in run_command(capsys, "dag", "show", NOTE.id.hex()).out
+    assert "commit 3, as its leader" in run_command(capsys, "dag", "show", RESULT.id.hex()).out
+
+
 def test_show_as_json_holds_the_bytes(capsys, journal):
     document = run_command(capsys, "dag", "show", RESULT.id.hex(), "--json").document
     assert document["schema"] == "meshnode.vertex/1"
@@ -139,6 +153,7 @@ def test_show_of_a_running_node(capsys, remote):
     remote.detail = VertexDetail(vertex=make_vertex("a0", "alice", 0), body=body, wire="00")
     out = run_command(capsys, "dag", "show", "ab").out
     assert "names           a, b" in out
+    assert "final " not in out
     assert "first           x=1" in out
     assert "empty           -" in out
     assert "first token     7 ms" in out

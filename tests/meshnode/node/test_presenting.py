@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from consensus.block import BlockBody, CommitVote, encode_body
 from dag import bodies
 from dag.bodies import Evidence, Note, Result
 from dag.canonical import encode
@@ -56,6 +57,17 @@ def test_event_is_shown(event, type_name):
 
 def test_event_of_no_concern_is_left_out():
     assert show_event(events.Published(1, make_vertex(AUTHOR)), {}) is None
+
+
+def test_a_block_shows_its_round_and_what_it_votes_for():
+    body = encode_body(BlockBody(0, 12, 11, 3, (CommitVote(7, AUTHOR),)))
+    shown = show_detail(make_vertex(AUTHOR, kind=Kind.BLOCK, body=body), {})
+    assert (shown.vertex.epoch, shown.vertex.round) == (0, 12)
+    assert shown.vertex.summary == "round 12, commit 7 reached"
+    assert shown.body is not None
+    assert shown.body["votes"] == ({"index": 7, "digest": AUTHOR.hex(), "root": ""},)
+    broken = show_detail(make_vertex(AUTHOR, kind=Kind.BLOCK, body=b"?"), {})
+    assert (broken.body, broken.vertex.round) == (None, None)
 
 
 @pytest.mark.parametrize(
