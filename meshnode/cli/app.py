@@ -145,8 +145,8 @@ _DAG: Final = (
     Command(
         "show",
         "dag:show",
-        "Show one vertex: fields, parents, answer.",
-        ("meshnode dag show 3fa9c1", "meshnode dag show 3fa9c1 --json"),
+        "Draw the DAG with leaders and commits, or show one vertex.",
+        ("meshnode dag show", "meshnode dag show 3fa9c1", "meshnode dag show 3fa9c1 --json"),
     ),
     Command(
         "verify",
@@ -167,6 +167,64 @@ _CONSENSUS: Final = (
         "consensus:status",
         "Show the agreed order: how far it is, who makes it, who is silent.",
         ("meshnode consensus status", "meshnode consensus status --json"),
+    ),
+)
+_DECIDE: Final = (
+    Command(
+        "propose",
+        "decide:propose",
+        "Put a question to the mesh.",
+        (
+            'meshnode decide propose "Shall we share answers in full?"',
+            'meshnode decide propose "Which model?" --option kimi-k2 --option smollm2',
+        ),
+    ),
+    Command(
+        "vote",
+        "decide:vote",
+        "Answer a question; the last answer before it closes counts.",
+        ('meshnode decide vote 3fa9c1 yes --reason "it was asked for twice"',),
+    ),
+    Command(
+        "show",
+        "decide:show",
+        "Show a question, its answers and their reasons.",
+        ("meshnode decide show 3fa9c1", "meshnode decide show 3fa9c1 --wait --json"),
+    ),
+    Command(
+        "list",
+        "decide:list_",
+        "List what the mesh is asked and has decided, newest first.",
+        ("meshnode decide list", "meshnode decide list --status open --json"),
+    ),
+)
+_VALIDATORS: Final = (
+    Command(
+        "list",
+        "validators:list_",
+        "List the validators, and the changes that are being voted on.",
+        ("meshnode validators list", "meshnode validators list --json"),
+    ),
+    Command(
+        "add",
+        "validators:add",
+        "Propose a member as a validator, or other stake for one.",
+        (
+            "meshnode validators add attic",
+            "meshnode validators add attic --stake 2 --wait",
+        ),
+    ),
+    Command(
+        "remove",
+        "validators:remove",
+        "Propose to take a validator's seat away; it stays a member.",
+        ('meshnode validators remove attic --reason "it was sold"',),
+    ),
+    Command(
+        "change",
+        "validators:change",
+        "Propose other rules for the committee as it is.",
+        ("meshnode validators change --profile cft",),
     ),
 )
 _IDENTITY: Final = (
@@ -205,6 +263,8 @@ def make_app() -> App:
     for name, summary, commands in (
         ("dag", "Look into the store of signed results.", _DAG),
         ("consensus", "Look at the order the mesh agrees on.", _CONSENSUS),
+        ("decide", "Put questions to the mesh, and answer them.", _DECIDE),
+        ("validators", "Look at or change who agrees on the order.", _VALIDATORS),
         ("identity", "Look at or replace this node's keys.", _IDENTITY),
     ):
         sub = _make_group(name, summary, f"Examples:\n  {commands[0].examples[0]}")
@@ -299,9 +359,11 @@ def _explain_usage(error: CycloptsError) -> tuple[str, str]:
     commands = {
         "meshnode dag": _DAG,
         "meshnode consensus": _CONSENSUS,
+        "meshnode decide": _DECIDE,
+        "meshnode validators": _VALIDATORS,
         "meshnode identity": _IDENTITY,
     }.get(chain)
     names = [command.name for command in commands or (*_START, *_USE, *_INSPECT)]
-    names += [] if commands else ["dag", "consensus", "identity"]
+    names += [] if commands else ["dag", "consensus", "decide", "validators", "identity"]
     close = difflib.get_close_matches(word, names, n=1)
     return f"there is no command '{word}'", f"did you mean '{close[0]}'?" if close else hint

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from meshnode.cli.decision_text import describe_risk, name_stakes
 from meshnode.cli.exits import OK
 from meshnode.cli.formats import format_count
 from meshnode.cli.options import HomeOption, JsonOption
 from meshnode.cli.output import note, print_json, say
 from meshnode.client import connect
+
+if TYPE_CHECKING:
+    from meshnode.views import ConsensusInfo
 
 _HOUR_MS = 3_600_000
 
@@ -36,6 +40,7 @@ async def invite(
     """Print a ticket that lets others join."""
     async with connect(home) as node:
         ticket = await node.invite(uses=uses, expires_in_ms=expires_h * _HOUR_MS, role=role)
+        order = (await node.status()).consensus
     if json:
         print_json(
             {
@@ -52,4 +57,23 @@ async def invite(
         f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password. "
         "On the other machine: meshnode join TICKET"
     )
+    if role == "validator" and order is not None:
+        for line in describe_candidacy(order, uses):
+            note(line)
     return OK
+
+
+def describe_candidacy(order: ConsensusInfo, uses: int) -> list[str]:
+    """What happens when somebody joins as a validator."""
+    if len(order.validators) == 1:
+        lines = ["who joins with it becomes a validator at once, on this node's word alone"]
+    else:
+        lines = [
+            "who joins with it is proposed as a validator, and this node's yes is given;",
+            "the others see it in `meshnode validators list` and answer by `meshnode decide vote`",
+        ]
+    stakes = name_stakes(order)
+    smallest = min(stakes.values())
+    newcomers = {f"newcomer {number + 1}": smallest for number in range(uses)}
+    risk = describe_risk({**stakes, **newcomers}, order.profile)
+    return [*lines, f"warning: {risk}"] if risk else lines

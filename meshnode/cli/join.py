@@ -31,6 +31,7 @@ from meshnode.ticket import TICKET_CHARACTERS_MAX, decode_ticket
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from meshnode.home import Home
     from meshnode.views import NodeStatus
 
 CONNECT_TIMEOUT_S: Final = 15.0
@@ -78,6 +79,11 @@ async def join(
         print_json(status.to_json())
     else:
         say(describe_membership(status))
+        if is_candidate(opened):
+            say(
+                "the validators are asked to give this node a seat; it makes blocks from then on, "
+                "and `meshnode validators list` shows it"
+            )
     return OK if status.peers_ready else FAILED
 
 
@@ -91,6 +97,17 @@ def describe_membership(status: NodeStatus) -> str:
         f"joined {network}, but no peer is connected yet; the node keeps trying, and "
         "`meshnode doctor` shows what it tried"
     )
+
+
+def is_candidate(home: Home) -> bool:
+    """Whether this home was invited as a validator."""
+    from dag.bodies import INVITATION_DECODER, SIGNED_INVITATION_DECODER
+
+    network = home.get_current_network()
+    if network is None or not network.membership.invitation:
+        return False
+    signed = SIGNED_INVITATION_DECODER.decode(network.membership.invitation)
+    return INVITATION_DECODER.decode(signed.invitation).role == "validator"
 
 
 async def wait_for_peer(home: Path, *, timeout_s: float = CONNECT_TIMEOUT_S) -> NodeStatus:

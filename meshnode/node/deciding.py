@@ -127,6 +127,7 @@ class DecisionDesk:
             raise CommandRejected(
                 f"this makes no committee: {error.message}", hint="`meshnode validators list`"
             ) from None
+        self._refuse_twice(change)
         return await self._publish(body)
 
     async def vote(self, text: str, option: str, *, reason: str) -> VertexInfo:
@@ -185,6 +186,16 @@ class DecisionDesk:
                 hint="`meshnode decide list` lists the open ones",
             )
         return signed.id, body
+
+    def _refuse_twice(self, change: CommitteeChange) -> None:
+        """Votes on one change must not be split over two proposals."""
+        for record in self._runtime.decisions.list_proposals():
+            if record.status == "open" and record.body.action == change:
+                short = record.id.hex()[:8]
+                raise CommandRejected(
+                    f"decision {short} asks for this already",
+                    hint=f"answer it with `meshnode decide vote {short} yes`",
+                )
 
     def _check_vote(self, body: ProposalBody) -> None:
         if not self._runtime.decisions.weigh(body, self._runtime.author):

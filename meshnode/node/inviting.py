@@ -33,6 +33,8 @@ class Inviter:
         if expires_in_ms < 0:
             raise CommandRejected("an invitation cannot have expired before it is issued")
         runtime, setup = self._runtime, self._setup
+        if role == "validator":
+            self._require_seat()
         now_ms = runtime.now_ms()
         seed = await asyncio.to_thread(
             self._book.issue,
@@ -55,6 +57,16 @@ class Inviter:
                 bearer_seed=seed,
             )
         )
+
+    def _require_seat(self) -> None:
+        """Nobody's word proposes a validator but a validator's."""
+        if all(
+            one.author != self._runtime.author for one in self._runtime.view().consensus.validators
+        ):
+            raise CommandRejected(
+                "this node is no validator, so it cannot invite one",
+                hint="invite a peer, and propose it with `meshnode validators add`",
+            )
 
     def make_join_server(self) -> JoinServer:
         """Answers those who come with a ticket."""

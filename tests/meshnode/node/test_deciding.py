@@ -7,9 +7,13 @@ import asyncio
 import pytest
 
 from consensus.committee import Committee
+from dag.bodies import CommitteeChange, StakeChange
 from dag.genesis import Validator
 from meshnode.errors import CommandRejected, NodeClosed
+from meshnode.node import open_node
+from meshnode.node.deciding import _describe_change
 from meshnode.testing import mesh
+from meshnode.transport.memory import MemoryNetwork
 
 LIMIT_S = 30
 
@@ -169,3 +173,51 @@ async def test_closed_node_decides_nothing():
 async def alone():
     async with open_mesh(1) as (node,):
         yield node
+
+
+async def test_change_that_is_asked_for_already_is_not_asked_twice(alone):
+    change = await alone.propose_committee({}, profile="cft")
+    await get(alone, change.id, "open")
+    with pytest.raises(CommandRejected, match=f"decision {change.id[:8]} asks for this already"):
+        await alone.propose_committee({}, profile="cft")
+
+
+async def test_long_change_is_asked_in_short(alone):
+    names = {bytes([number]) * 32: "x" * 64 for number in range(9)}
+    change = CommitteeChange(tuple(StakeChange(author, 1) for author in names))
+    assert len(_describe_change(change, names)) == 500
+
+
+# --- inviting a validator --------------------------------------------------------------------------
+
+
+def open_one(hub, **options):
+    return open_node(transport=hub, suite="ed25519", engine="none", **options)
+
+
+async def test_who_is_invited_as_a_validator_is_proposed_as_one():
+    hub = MemoryNetwork()
+    async with open_one(hub, name="ada") as founder:
+        ticket = await founder.invite(role="validator")
+        async with open_one(hub, ticket=ticket, name="bob") as joiner:
+            async with asyncio.timeout(LIMIT_S):
+                while not (passed := await founder.decisions(status="passed")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            found = passed[0]
+            assert found.change is not None
+            assert [(seat.author, seat.stake) for seat in found.change.seats] == [
+                (joiner.author, 1)
+            ]
+            assert [ballot.reason for ballot in found.ballots] == ["signed the invitation"]
+            assert "'bob'" in found.question
+            assert await get(joiner, found.id, "passed") == found
+
+
+async def test_nobody_but_a_validator_invites_a_validator():
+    hub = MemoryNetwork()
+    async with open_one(hub) as founder:
+        ticket = await founder.invite()
+        async with open_one(hub, ticket=ticket) as guest:
+            with pytest.raises(CommandRejected, match="is no validator"):
+                await guest.invite(role="validator")
+            assert (await guest.invite()).startswith("mesh1")
