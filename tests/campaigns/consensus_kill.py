@@ -197,7 +197,7 @@ def print_report(report: Report, tell: Tell) -> None:
     pairs, at_start = f"{report.pairs} of a second one", f"{report.kills_at_start} during a start"
     tell(f"{'kills':<14} {report.kills}: {pairs}, {at_start}")
     tell(f"{'acknowledged':<14} {found.acknowledged} vertices")
-    tell(f"{'commits':<14} {found.commits}, {found.untold} tellings without a reader")
+    tell(f"{'commits':<14} {found.commits}, told by each validator in order and once")
     for name, values in parts.items():
         tell(f"{name:<14} {_describe(values)}")
     tell(f"{'machine':<14} load {_describe(report.loads, '')}, {os.cpu_count()} cores")

@@ -23,8 +23,6 @@ class Judgement:
 
     acknowledged: int = 0
     commits: int = 0
-    untold: int = 0
-    """Tellings of a commit that no reader of events was there to hear: around a restart."""
     decided_rounds: dict[int, int] = field(default_factory=dict)
     """By the index of a commit: the first round with which its leader could be decided."""
     ordered_at: dict[str, int] = field(default_factory=dict)
@@ -46,9 +44,11 @@ async def judge(mesh: ValidatorMesh) -> Judgement:
     bench = _Bench(mesh, found)
     for validator in mesh.validators:
         await asyncio.to_thread(bench.compare, validator)
-    told = Counter(telling.name for telling in mesh.book.tellings)
     found.commits = len(bench.digests)
-    found.untold = sum(found.commits - told[each.name] for each in mesh.validators)
+    for validator in mesh.validators:
+        told = mesh.book.tellings.get(validator.name, 0)
+        if told != found.commits:
+            found.failures.append(f"{validator.name} told {told} of {found.commits} commits")
     return found
 
 

@@ -206,6 +206,8 @@ class ValidatorMesh:
             order = (await validator.status()).consensus
             if order is None or order.waiting:
                 return False
+            if self.book.heights.get(validator.name, 0) != order.commit_index:
+                return False  # readers of its events are a moment behind
             digests[order.commit_digest] = None
         return len(digests) == 1
 
