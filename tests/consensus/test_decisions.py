@@ -101,10 +101,12 @@ def test_action_passes_to_the_replica_once_and_in_order():
     second = scene.put(1, motion(CommitteeChange(profile="cft")))
     scene.vote(second, 0, 1, 2)
     scene.vote(first, 0, 1, 2)
+    assert scene.decisions.has_change
     change = scene.decisions.take_change()
     assert change == CommitteeChange(profile="cft")
     scene.set_committee(compute_next_committee(scene.committee, change))
     assert scene.decisions.take_change() == ADD_4
+    assert not scene.decisions.has_change
     assert scene.decisions.take_change() is None
 
 
