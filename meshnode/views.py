@@ -193,6 +193,10 @@ class VertexInfo(View):
     epoch: int | None = None
     round: int | None = None
     """Of a block; null for everything else."""
+    commit: int | None = None
+    """Index of the commit that put it out; null until then, and where nobody looked."""
+    leads: bool = False
+    """Whether it is the block that led that commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from meshnode.cli.output import (
     print_json,
     print_table,
     say,
+    wants_colour,
     write,
 )
 from meshnode.cli.stores import NoStore
@@ -35,6 +36,7 @@ from meshnode.errors import StorageError
 from meshnode.views import make_list_document
 
 if TYPE_CHECKING:
+    from meshnode.cli.vertex_source import VertexSource
     from meshnode.views import VertexDetail, VertexInfo
 
 LOG_COLUMNS: Final = ("id", ">depth", "kind", "author", "time", "*what")
@@ -48,6 +50,10 @@ KindOption = Annotated[
     Literal["profile", "block", "result", "note", "decision", "market", "receipt", "evidence"]
     | None,
     Parameter(help="Only vertices of this kind."),
+]
+DrawingForm = Literal["svg", "dot", "json", "text"]
+BlocksOption = Annotated[
+    bool, Parameter(help="Whether blocks are in the picture, or only what was said.")
 ]
 LimitOption = Annotated[
     int,
@@ -80,28 +86,50 @@ async def log(
 
 
 async def show(
-    vertex: Annotated[str, Parameter(help="Its id, or the beginning of it.")],
+    vertex: Annotated[
+        str | None,
+        Parameter(help="Its id, or the beginning of it; without one the DAG is drawn."),
+    ] = None,
     *,
+    blocks: BlocksOption = True,
+    limit: LimitOption = 200,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Show one vertex: fields, parents, answer."""
+    """Draw the newest part of the DAG, or show one vertex: fields, parents, answer."""
     async with open_source(home) as source:
-        found = await source.vertex(vertex)
+        if vertex is None:
+            found = await read_picture(source, limit=limit, blocks=blocks)
+            network = await source.describe_network()
+            say(draw(found, network=network, form="json" if json else "text").rstrip("\n"))
+            return OK
+        detail = await source.vertex(vertex)
     if json:
-        print_json(found.to_json())
+        print_json(detail.to_json())
     else:
-        for line in describe_vertex(found):
+        for line in describe_vertex(detail):
             say(line)
     return OK
 
 
+async def read_picture(source: VertexSource, *, limit: int, blocks: bool) -> list[VertexInfo]:
+    """The newest vertices with the blocks that put them in order, down to where both are complete."""
+    said = await source.vertices(limit=limit, kind=None)
+    if not blocks:
+        return said
+    order = await source.vertices(limit=limit, kind="block")
+    full = [part for part in (said, order) if len(part) == limit]
+    floor = max((min(vertex.lamport for vertex in part) for part in full), default=0)
+    return [vertex for vertex in (*said, *order) if vertex.lamport >= floor]
+
+
 async def export(
     *,
-    format: Annotated[Literal["svg", "dot", "json"], Parameter(help="What to write.")] = "svg",  # noqa: A002 - the option's name
+    format: Annotated[DrawingForm, Parameter(help="What to write.")] = "svg",  # noqa: A002 - the option's name
     output: Annotated[
         Path | None, Parameter(help="File to write [default: standard output].")
     ] = None,
+    blocks: BlocksOption = True,
     limit: LimitOption = 500,
     home: HomeOption = None,
     json: Annotated[
@@ -110,7 +138,7 @@ async def export(
 ) -> int:
     """Draw the DAG, or write it down for other programs."""
     async with open_source(home) as source:
-        found = await source.vertices(limit=limit, kind=None)
+        found = await read_picture(source, limit=limit, blocks=blocks)
         network = await source.describe_network()
     text = draw(found, network=network, form="json" if json else format)
     if output is None:
@@ -121,17 +149,20 @@ async def export(
     return OK
 
 
-def draw(vertices: list[VertexInfo], *, network: str, form: Literal["svg", "dot", "json"]) -> str:
+def draw(vertices: list[VertexInfo], *, network: str, form: DrawingForm) -> str:
     """The DAG of these vertices as a document."""
     from meshnode.drawing.documents import make_dag_text, make_dot
     from meshnode.drawing.lattice import make_lattice
     from meshnode.drawing.svg import draw_svg
+    from meshnode.drawing.text import draw_text
 
     lattice = make_lattice(vertices)
     if form == "json":
         return make_dag_text(lattice, network=network)
     if form == "dot":
         return make_dot(lattice, title=network)
+    if form == "text":
+        return draw_text(lattice, width=WIDTH_MAX, coloured=wants_colour()) + "\n"
     heads = sum(cell.is_head for cell in lattice.cells)
     subtitle = (
         f"{format_count(len(vertices), 'vertex', 'vertices')} in "

@@ -144,6 +144,12 @@ def _make_table(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width
     return table
 
 
+def wants_colour() -> bool:
+    """Whether what is written to stdout is seen by somebody who has not asked for plain text."""
+    environ = os.environ
+    return sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
 def is_interactive() -> bool:
     """Whether a person sees what is written and can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -88,11 +88,14 @@ class StoreSource:
 
     async def vertices(self, *, limit: int, kind: str | None) -> list[VertexInfo]:
         """The newest vertices, newest first."""
+        from meshnode.node.order_presenting import place
         from meshnode.node.presenting import parse_kind, show_vertex
 
         code = None if kind is None else parse_kind(kind)
         found = self._store.scan(limit=limit, kind=code, author=None, before=None)
-        return [show_vertex(stored.signed, self._get_names()) for stored in found]
+        commits = self._store.find_commits([stored.signed.id for stored in found])
+        shown = [show_vertex(stored.signed, self._get_names()) for stored in found]
+        return place(shown, commits)
 
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""

@@ -10,6 +10,7 @@ from meshnode.drawing.text import printable
 
 if TYPE_CHECKING:
     from meshnode.drawing.lattice import Lattice
+    from meshnode.views import VertexInfo
 
 
 def make_dot(lattice: Lattice, *, title: str) -> str:
@@ -20,14 +21,26 @@ def make_dot(lattice: Lattice, *, title: str) -> str:
         for cell in lattice.cells:
             if cell.row == number:
                 vertex = cell.vertex
-                label = _quote(f"{vertex.kind} {vertex.id[:8]}")
-                colour = _quote(get_mark(vertex.kind).colour)
-                lines.append(f"    {_quote(vertex.id)} [label={label} fillcolor={colour}];")
+                lines.append(f"    {_quote(vertex.id)} [{_describe(vertex)}];")
         lines.append("  }")
     for parent, child in lattice.edges:
         parent_id, child_id = lattice.cells[parent].vertex.id, lattice.cells[child].vertex.id
         lines.append(f"  {_quote(parent_id)} -> {_quote(child_id)};")
+    skipped = [str(slot.round) for slot in lattice.slots if slot.commit is None]
+    if skipped:
+        label = _quote(f"rounds passed over: {', '.join(skipped)}")
+        lines.append(f"  label={label};")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _describe(vertex: VertexInfo) -> str:
+    """Attributes of a node: leaders have a double outline, and what is final names its commit."""
+    parts = [vertex.kind, vertex.id[:8]]
+    if vertex.commit is not None:
+        parts.append(f"commit {vertex.commit}")
+    colour = get_mark(vertex.kind).colour
+    outline = " peripheries=2 penwidth=2" if vertex.leads else ""
+    return f"label={_quote(' '.join(parts))} fillcolor={_quote(colour)}{outline}"
 
 
 def make_dag_document(lattice: Lattice, *, network: str) -> dict[str, Any]:
@@ -44,6 +57,7 @@ def make_dag_document(lattice: Lattice, *, network: str) -> dict[str, Any]:
             for parent, child in lattice.edges
         ],
         "missing_references": lattice.missing,
+        "slots": [slot.to_json() for slot in lattice.slots],
     }
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from dag.types import LANE_SPEECH
+from dag.types import LANE_BLOCKS, LANE_SPEECH
+from meshnode.drawing.slots import Slot, find_slots
 from meshnode.errors import StorageError
 from meshnode.views import VertexInfo
 
@@ -30,6 +31,8 @@ class Row:
     def label(self) -> str:
         """What stands at the row's beginning."""
         name = self.name or self.author[:8]
+        if self.lane == LANE_BLOCKS:
+            return f"{name} blocks"
         return name if self.lane == LANE_SPEECH else f"{name} (lane {self.lane})"
 
 
@@ -56,6 +59,13 @@ class Lattice:
     """(parent, child) as positions in `cells`."""
     missing: int
     """References to vertices outside the picture."""
+    slots: tuple[Slot, ...] = ()
+    """Rounds whose leader is decided."""
+
+    @property
+    def shows_order(self) -> bool:
+        """Whether it is known of any vertex which commit put it out."""
+        return any(cell.vertex.commit is not None for cell in self.cells)
 
 
 def make_graph(vertices: Sequence[VertexInfo]) -> Graph:
@@ -77,15 +87,9 @@ def make_graph(vertices: Sequence[VertexInfo]) -> Graph:
 def make_lattice(vertices: Sequence[VertexInfo]) -> Lattice:
     """Place vertices: authors in the order they first spoke, later to the right."""
     graph = make_graph(vertices)
-    columns = {
-        vertex_id: column
-        for column, generation in enumerate(nx.topological_generations(graph))
-        for vertex_id in generation
-    }
+    columns = _find_columns(graph, vertices)
     ordered = sorted(vertices, key=lambda vertex: (vertex.lamport, vertex.id))
-    rows: dict[tuple[str, int], int] = {}
-    for vertex in ordered:
-        rows.setdefault((vertex.author, vertex.lane), len(rows))
+    rows = _find_rows(ordered)
     names = {vertex.author: vertex.author_name for vertex in ordered}
     taken: dict[tuple[int, int], int] = {}
     cells = []
@@ -101,4 +105,36 @@ def make_lattice(vertices: Sequence[VertexInfo]) -> Lattice:
         cells=tuple(cells),
         edges=tuple(sorted((positions[parent], positions[child]) for parent, child in graph.edges)),
         missing=sum(len(vertex.parents) for vertex in vertices) - graph.number_of_edges(),
+        slots=find_slots(ordered, columns),
     )
+
+
+def _find_columns(graph: Graph, vertices: Sequence[VertexInfo]) -> dict[str, int]:
+    """A vertex stands right of all its parents.
+
+    Blocks go on while few speak, and what is said refers to no block. So beside blocks it moves to
+    the right, as far as what refers to it lets it: where it was said, and not at the far left.
+    """
+    columns: dict[str, int] = {
+        vertex_id: column
+        for column, generation in enumerate(nx.topological_generations(graph))
+        for vertex_id in generation
+    }
+    said = {vertex.id for vertex in vertices if vertex.lane == LANE_SPEECH}
+    if len(said) == len(vertices):
+        return columns
+    last = max(columns.values())
+    for vertex_id in reversed(list(nx.topological_sort(graph))):
+        if vertex_id in said:
+            children = [columns[child] for child in graph.successors(vertex_id)]
+            columns[vertex_id] = min(children, default=last + 1) - 1
+    return columns
+
+
+def _find_rows(ordered: Sequence[VertexInfo]) -> dict[tuple[str, int], int]:
+    """Authors in the order they first spoke, the lanes of each one below the other."""
+    authors: dict[str, dict[int, None]] = {}
+    for vertex in ordered:
+        authors.setdefault(vertex.author, {})[vertex.lane] = None
+    places = [(author, lane) for author, lanes in authors.items() for lane in sorted(lanes)]
+    return {place: row for row, place in enumerate(places)}

@@ -25,6 +25,7 @@ _MARKS: Final = {
     "receipt": Mark("#5bb8c9", "C"),
     "evidence": Mark("#cf3f4f", "E"),
 }
+_COMMITS: Final = ("#ffe2a8", "#bfe8d4", "#cfdcff", "#f6c9d0", "#dccdf5")
 _OTHER: Final = Mark("#b9bec7", "?")
 
 
@@ -41,3 +42,8 @@ def _index(order: list[str], kind: str) -> int:
 def get_mark(kind: str) -> Mark:
     """The mark of a kind, known or not."""
     return _MARKS.get(kind, _OTHER)
+
+
+def get_commit_colour(index: int) -> str:
+    """A light colour for a commit, another one for each of its neighbours."""
+    return _COMMITS[index % len(_COMMITS)]

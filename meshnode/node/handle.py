@@ -18,7 +18,7 @@ from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
 from meshnode.node.order import OrderReader
-from meshnode.node.order_presenting import show_consensus
+from meshnode.node.order_presenting import place, show_consensus
 from meshnode.node.port import RuntimePort
 from meshnode.node.presenting import (
     describe_problems,
@@ -174,7 +174,8 @@ class NodeHandle(DecisionMethods):
             author=None if author is None else self._lookup.find_author(author),
         )
         names = self._lookup.list_names()
-        return [show_vertex(item.signed, names) for item in stored]
+        commits = await runtime.find_commits([item.signed.id for item in stored])
+        return place([show_vertex(item.signed, names) for item in stored], commits)
 
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""

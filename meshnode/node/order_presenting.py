@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshnode.views import ConsensusInfo, Finality, ValidatorInfo, VerticesOrdered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from meshnode.core.events import Committed
     from meshnode.core.views import ConsensusView
     from meshnode.shell.commit_table import StoredCommit
+    from meshnode.views import VertexInfo
 
 
 def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> ConsensusInfo:
@@ -75,3 +77,16 @@ def show_finality(vertex: bytes, commit: StoredCommit | None) -> Finality:
         time_ms=commit.time_ms,
         leader=commit.leader == vertex,
     )
+
+
+def place(
+    vertices: Sequence[VertexInfo], commits: Mapping[bytes, StoredCommit]
+) -> list[VertexInfo]:
+    """Vertices with the commits that put them out."""
+    return [_place(vertex, commits.get(bytes.fromhex(vertex.id))) for vertex in vertices]
+
+
+def _place(vertex: VertexInfo, commit: StoredCommit | None) -> VertexInfo:
+    if commit is None:
+        return vertex
+    return replace(vertex, commit=commit.index, leads=commit.leader.hex() == vertex.id)

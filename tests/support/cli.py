@@ -86,7 +86,8 @@ class FakeRemote:
         return self.members
 
     async def vertices(self, *, limit: int = 50, kind: str | None = None) -> list[VertexInfo]:
-        return [vertex for vertex in self.stored if kind in (None, vertex.kind)][:limit]
+        wanted = (vertex for vertex in self.stored if (vertex.kind == "block") == (kind == "block"))
+        return [vertex for vertex in wanted if kind in (None, vertex.kind)][:limit]
 
     async def vertex(self, vertex_id: str) -> VertexDetail:
         self._fail("vertex")

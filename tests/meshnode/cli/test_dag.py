@@ -159,6 +159,28 @@ def test_show_of_a_running_node(capsys, remote):
     assert "first token     7 ms" in out
 
 
+def test_show_without_an_id_draws_the_newest_part(capsys, monkeypatch, remote):
+    lines = run_command(capsys, "dag", "show").out.splitlines()
+    assert lines[0].startswith("alice  P")
+    remote.stored = [
+        *remote.stored,
+        make_vertex("x1", "alice", 0, lane=1, kind="block", round=1, epoch=0, commit=1, leads=True),
+    ]
+    assert "L1" in run_command(capsys, "dag", "show").out
+    assert "L1" not in run_command(capsys, "dag", "show", "--no-blocks").out
+    document = run_command(capsys, "dag", "show", "--json").document
+    assert document["slots"] == [{"epoch": 0, "round": 1, "commit": 1}]
+    monkeypatch.setattr("meshnode.cli.dag.wants_colour", lambda: True)
+    assert "\x1b[1;33mL1" in run_command(capsys, "dag", "show").out
+
+
+def test_a_picture_ends_where_one_of_its_halves_does(capsys, remote):
+    blocks = [make_vertex(f"x{n}", "alice", n, lane=1, kind="block", lamport=n) for n in range(9)]
+    remote.stored = [*remote.stored[:2], *reversed(blocks)]
+    document = run_command(capsys, "dag", "export", "--limit", "4", "--format", "json").document
+    assert {vertex["lamport"] for vertex in document["vertices"]} == {5, 6, 7, 8}
+
+
 @pytest.mark.parametrize("text", ["xyz", "0" * 65, "ffffffffffff"])
 def test_show_refuses_what_names_nothing(capsys, journal, text):
     outcome = run_command(capsys, "dag", "show", text)

@@ -12,7 +12,7 @@ from meshnode.cli.formats import (
     format_size,
     format_time,
 )
-from meshnode.cli.output import clean, clean_line, print_table
+from meshnode.cli.output import clean, clean_line, print_table, wants_colour
 from meshnode.cli.paragraph import Paragraph
 
 
@@ -101,3 +101,21 @@ def test_paragraph_wraps_words_that_come_in_pieces(capsys):
         paragraph.add(piece)
     paragraph.finish()
     assert capsys.readouterr().out == "  one two\n  three four\n  five\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "tty", "coloured"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, True, False),
+    ],
+)
+def test_colours_are_for_people_who_want_them(monkeypatch, environ, tty, coloured):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: tty)
+    assert wants_colour() is coloured

@@ -39,7 +39,9 @@ def test_lattice_shelves_the_further_vertices_of_a_fork():
 def test_lattice_gives_each_lane_its_row():
     alice = make_vertex("a0", "alice", 0)
     block = make_vertex("block", "alice", 0, alice, lane=1, kind="block")
-    assert [row.label for row in make_lattice([alice, block]).rows] == ["alice", "alice (lane 1)"]
+    other = make_vertex("other", "alice", 0, alice, lane=2)
+    assert make_lattice([alice, other]).rows[1].label == "alice (lane 2)"
+    assert [row.label for row in make_lattice([alice, block]).rows] == ["alice", "alice blocks"]
 
 
 def test_lattice_refuses_a_circle():
