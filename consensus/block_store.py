@@ -13,7 +13,7 @@ from typing import Final
 
 from consensus.block import GENESIS_ROUND, Block
 from consensus.committee import Committee, iterate_bits
-from dag.types import Ref
+from dag.types import COUNTER_MAX, Ref
 
 
 class Node:
@@ -72,7 +72,8 @@ class BlockStore:
         self._committee = committee
         self._nodes: dict[bytes, Node] = {}
         self._rounds: dict[int, _Round] = {}
-        self._inert: dict[bytes, int] = {}
+        self._inert: dict[bytes, tuple[int, int]] = {}
+        """Vertices that broke a rule, with lamport and round."""
         self._gone: dict[bytes, int] = {}
         """Blocks at or below the floor whose lamport is above its."""
         self._floor = floor
@@ -138,9 +139,16 @@ class BlockStore:
         """Whether a vertex that is not held counts as present."""
         return ref.lamport <= self._floor_lamport or ref.id in self._gone
 
-    def mark_inert(self, ref: Ref) -> None:
-        """Remember a vertex that broke a rule: blocks built on it break one too."""
-        self._inert[ref.id] = ref.lamport
+    def mark_inert(self, ref: Ref, round_: int = COUNTER_MAX) -> None:
+        """Remember a vertex that broke a rule: blocks built on it break one too.
+
+        `round_` is that of a block which broke a rule of ancestors.
+        """
+        self._inert[ref.id] = ref.lamport, round_
+
+    def unmark_inert(self, block_id: bytes) -> None:
+        """Forget that a block broke a rule: it is to be judged again."""
+        self._inert.pop(block_id, None)
 
     def add(self, block: Block) -> Node | None:
         """Take in a valid block whose parents are held or below the floor; None if it is below.
@@ -149,7 +157,8 @@ class BlockStore:
         """
         assert block.id not in self._nodes, "a block is added once"
         if block.round <= self._floor:
-            self._gone[block.id] = block.ref.lamport
+            if block.ref.lamport > self._floor_lamport:
+                self._gone[block.id] = block.ref.lamport
             return None
         node = Node(block)
         self._link(node)
@@ -261,8 +270,18 @@ class BlockStore:
         for node in self._rounds.get(self._floor + 1, _EMPTY_ROUND).nodes:
             node.links = ()
         self._highest_round = max(self._highest_round, self._floor)
+        self._forget_low(limit)
+
+    def _forget_low(self, limit: int) -> None:
+        """Keep of what is gone and what is inert only ids that lamports do not tell."""
+        inert: dict[bytes, tuple[int, int]] = {}
+        for key, (lamport, round_) in self._inert.items():
+            if round_ <= self._floor:
+                self._gone[key] = lamport
+            elif lamport > limit:
+                inert[key] = lamport, round_
+        self._inert = inert
         self._gone = {key: lamport for key, lamport in self._gone.items() if lamport > limit}
-        self._inert = {key: lamport for key, lamport in self._inert.items() if lamport > limit}
 
 
 def _get_id(node: Node) -> bytes:

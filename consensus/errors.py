@@ -13,7 +13,10 @@ MeshError
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dag.errors import InvalidMessage, MeshError, Offence
+from dag.types import COUNTER_MAX
 
 
 class ConsensusError(MeshError):
@@ -56,15 +59,32 @@ class BrokenFaultBound(ConsensusError):
         self.committed = committed
 
 
+class Release(NamedTuple):
+    """When a block that breaks a rule of ancestors is to be judged again.
+
+    What lies below the floor counts as present and is not looked at, so a rule that is broken
+    through it is broken until then, at every node.
+    """
+
+    round: int = COUNTER_MAX
+    """The floor has reached this round."""
+    lamport: int = COUNTER_MAX
+    """The floor has reached this lamport."""
+    vertex_id: bytes = b""
+    """This vertex counts as a valid block, or as present."""
+
+
 class InvalidBlock(InvalidMessage):
     """A lane-1 vertex that breaks a rule of its epoch; `rule` is the rule's short name."""
 
     code = "invalid_block"
     offence = Offence.BAD_VERTEX
 
-    def __init__(self, rule: str, message: str) -> None:
+    def __init__(self, rule: str, message: str, *, release: Release | None = None) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
+        self.release = release
+        """None where no floor changes it."""
 
 
 class InvalidCheckpoint(InvalidMessage):

@@ -7,7 +7,8 @@ whatever the order they came in and however often `advance` was called between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ from consensus.floor import Floor, FloorState
 from consensus.leader import LeaderSchedule, ReputationState
 from consensus.linearizer import Linearizer, LinearizerState, OrderKey, by_round
 from consensus.payload import PayloadOrder, PayloadState
+from consensus.suspended import Suspended
 from consensus.validity import (
     FOREIGN_RULES,
     FutureEpoch,
@@ -47,7 +49,10 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Inert(msgspec.Struct, frozen=True):
-    """It breaks a rule: stored and passed on, and without any effect."""
+    """It breaks a rule: stored and passed on, and without any effect.
+
+    Where it breaks a rule through its ancestors, that may end when they fall below the floor.
+    """
 
     error: InvalidBlock
 
@@ -115,6 +120,7 @@ class Ordering:
         start: OrderingState | None = None,
         gc_depth: int | None = GC_DEPTH_ROUNDS,
         order: OrderKey = by_round,
+        on_released: Callable[[Block], None] | None = None,
     ) -> None:
         """Start an epoch, or go on from a frozen state.
 
@@ -127,6 +133,7 @@ class Ordering:
             start: After a thaw, the blocks above its floor are then given to `add`.
             gc_depth: Rounds below the last leader that are still put out; None for all.
             order: How blocks are sorted inside a commit.
+            on_released: Told of a block that was `Inert` and is accepted now, inside `advance`.
 
         Raises `MalformedMessage` for a state that packs half an id.
         """
@@ -147,6 +154,8 @@ class Ordering:
         self._linearizer = Linearizer(
             self._store, gc_depth=gc_depth, order=order, start=start.blocks
         )
+        self._suspended = Suspended()
+        self._on_released = on_released
         self._head = start.head
         self._ordered = start.ordered
         self._committed_cursor = start.cursor
@@ -205,7 +214,6 @@ class Ordering:
             return Dropped()
         try:
             block = judge_bytes(signed, self._network, store.committee)
-            judge_ancestors(block, store, self._index, self._ordered)
         except FutureEpoch:
             return Later()
         except InvalidBlock as error:
@@ -213,7 +221,7 @@ class Ordering:
             if error.rule not in FOREIGN_RULES:
                 store.mark_inert(signed.ref)
             return Inert(error)
-        return self.insert(block)
+        return self.insert(block) if block.round <= store.floor else self._judge(block)
 
     def insert(self, block: Block) -> Verdict:
         """Take in a block that was judged before, as on replay from the own log."""
@@ -223,6 +231,31 @@ class Ordering:
             return Dropped()
         self._committer.touch(block)
         return Accepted(block, twin_of)
+
+    def _judge(self, block: Block) -> Verdict:
+        try:
+            judge_ancestors(block, self._store, self._index, self._ordered)
+        except InvalidBlock as error:
+            self._store.mark_inert(block.ref, block.round)
+            self._suspended.add(block, error.release)
+            return Inert(error)
+        return self.insert(block)
+
+    def _release(self) -> None:
+        """Judge again what has waited for the floor to be where it is."""
+        store, suspended = self._store, self._suspended
+        due = [(block.ref, block) for block in suspended.take_due(store.floor, store.floor_lamport)]
+        heapq.heapify(due)
+        while due:
+            _, block = heapq.heappop(due)
+            if block.round > store.floor:
+                store.unmark_inert(block.id)
+                if not isinstance(self._judge(block), Accepted):
+                    continue
+                if self._on_released is not None:
+                    self._on_released(block)
+            for child in suspended.take_waiting_for(block.id):
+                heapq.heappush(due, (child.ref, child))
 
     def advance(self) -> Iterator[tuple[Decision, Commit | None]]:
         """Every slot decided since, in order, with its commit where it is not skipped.
@@ -251,4 +284,5 @@ class Ordering:
             payload_horizon=self._payload.horizon,
         ):
             self._store.prune(floor.round, floor.lamport)
+            self._release()
         return commit

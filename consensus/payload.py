@@ -89,6 +89,10 @@ class PayloadOrder:
             tuple((lamport, pack_ids(self._seen[lamport])) for lamport in sorted(self._seen)),
         )
 
+    def is_settled(self, ref: Ref) -> bool:
+        """Whether a vertex was put out, or never will be."""
+        return ref.lamport <= self._horizon or ref.id in self._seen.get(ref.lamport, {})
+
     def _collect(self, heads: tuple[Ref, ...]) -> list[Ref]:
         found: list[Ref] = []
         stack = [ref for ref in heads if self._mark(ref)]

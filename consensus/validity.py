@@ -7,7 +7,7 @@ counts as one among a median, and so does one stamped far ahead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from consensus.block import (
@@ -22,7 +22,7 @@ from consensus.block import (
 )
 from consensus.block_store import BlockStore
 from consensus.committee import Committee
-from consensus.errors import InvalidBlock
+from consensus.errors import InvalidBlock, Release
 from dag.index import Entry
 from dag.types import COUNTER_MAX, ID_BYTES, LANE_BLOCKS, LANE_SPEECH, Kind, Ref
 from dag.vertex import SignedVertex, Vertex
@@ -124,10 +124,13 @@ def check_genesis(block: Block) -> None:
 def check_parents(block: Block, store: BlockStore) -> None:
     """Every block parent is a valid block of this epoch, or lies below the floor."""
     for ref in block.parents:
+        if store.is_below_floor(ref) or store.get(ref.id) is not None:
+            continue
+        release = Release(lamport=ref.lamport, vertex_id=ref.id)
+        name = ref.id.hex()[:12]
         if store.is_inert(ref.id):
-            raise InvalidBlock("inert-parent", f"{ref.id.hex()[:12]} broke a rule")
-        if store.get(ref.id) is None and not store.is_below_floor(ref):
-            raise InvalidBlock("unknown-parent", f"{ref.id.hex()[:12]} is no block of this epoch")
+            raise InvalidBlock("inert-parent", f"{name} broke a rule", release=release)
+        raise InvalidBlock("unknown-parent", f"{name} is no block of this epoch", release=release)
 
 
 def check_age(block: Block, store: BlockStore) -> None:
@@ -143,17 +146,16 @@ def check_rounds(block: Block, store: BlockStore) -> None:
     """Every parent is of a lower round."""
     for parent in _get_parents(block, store):
         if parent.round >= block.round:
-            raise InvalidBlock("parent-round", f"{parent.round} is not below {block.round}")
+            raise _blame((parent,), "parent-round", f"{parent.round} is not below {block.round}")
 
 
 def check_authors(block: Block, store: BlockStore) -> None:
     """At most one parent per author: this is what makes a vote unique."""
-    seen = 0
+    seen: dict[int, Block] = {}
     for parent in _get_parents(block, store):
-        bit = 1 << parent.author
-        if seen & bit:
-            raise InvalidBlock("parent-author", f"two parents by author {parent.author}")
-        seen |= bit
+        other = seen.setdefault(parent.author, parent)
+        if other is not parent:
+            raise _blame((other, parent), "parent-author", f"two parents by author {parent.author}")
 
 
 def check_previous(block: Block, store: BlockStore) -> None:
@@ -163,54 +165,82 @@ def check_previous(block: Block, store: BlockStore) -> None:
         return
     if not block.parents:
         raise InvalidBlock("previous", "the own previous block stands first")
-    previous = store.get(block.parents[0].id)
+    previous = _get_parent(block.parents[0], store)
     if previous is None:
         return  # Below the floor: check_parents has seen to that.
     if previous.author != block.author or previous.round != block.previous_round:
-        raise InvalidBlock("previous", "the own previous block stands first, with its round")
+        raise _blame((previous,), "previous", "the own previous block stands first, with its round")
 
 
 def _check_first(block: Block, store: BlockStore) -> None:
     before = block.predecessor
-    if before is not None and (store.get(before.id) is not None or store.is_inert(before.id)):
-        raise InvalidBlock("previous", "the author has an earlier block in this epoch")
-    if any(parent.author == block.author for parent in _get_parents(block, store)):
-        raise InvalidBlock("previous", "the own previous block stands first")
+    if before is not None and not store.is_below_floor(before):
+        previous, why = store.get(before.id), "the author has an earlier block in this epoch"
+        if previous is not None:
+            raise _blame((previous,), "previous", why)
+        if store.is_inert(before.id):
+            release = Release(lamport=before.lamport, vertex_id=before.id)
+            raise InvalidBlock("previous", why, release=release)
+    for parent in _get_parents(block, store):
+        if parent.author == block.author:
+            raise _blame((parent,), "previous", "the own previous block stands first")
 
 
 def check_quorum(block: Block, store: BlockStore) -> None:
     """Parents of the round below hold a quorum of stake; round 1 stands on all of genesis."""
-    if block.round - 1 <= store.floor:
+    below = block.round - 1
+    if below <= store.floor:
         return  # Genesis, or forgotten, which counts as present.
+    parents = list(_get_parents(block, store))
+    if GENESIS_ROUND < below - 1 <= store.floor and len(parents) < len(block.parents):
+        return  # Some of the first round above the floor may be forgotten too, by their lamport.
     authors = 0
-    for parent in _get_parents(block, store):
-        if parent.round == block.round - 1:
+    for parent in parents:
+        if parent.round == below:
             authors |= 1 << parent.author
     stake, quorum = store.committee.weigh(authors), store.committee.thresholds.quorum
     if stake < quorum:
-        raise InvalidBlock("quorum", f"parents of round {block.round - 1} hold {stake} of {quorum}")
+        release = Release(
+            round=max(below - 1, store.floor + 1),
+            lamport=min((parent.ref.lamport for parent in parents), default=COUNTER_MAX),
+        )
+        raise InvalidBlock(
+            "quorum", f"parents of round {below} hold {stake} of {quorum}", release=release
+        )
 
 
-def check_payload(block: Block, index: PayloadIndex, ordered: Iterable[bytes] = ()) -> None:
+def check_payload(
+    block: Block, store: BlockStore, index: PayloadIndex, ordered: Iterable[bytes] = ()
+) -> None:
     """Lane-0 parents are lane-0 vertices, and what they newly cover is bounded.
 
-    `ordered` names the leaders whose histories earlier epochs put out: genesis covers those.
+    `ordered` names the leaders whose histories earlier epochs put out: genesis covers those. What
+    lies below the floor is not counted: it may be forgotten here and held there.
     """
     if not block.payload:
         return
     for ref in block.payload:
         entry = index.get(ref.id)
-        if entry is not None and entry.lane != LANE_SPEECH:
-            raise InvalidBlock("payload", "only lane-0 vertices follow the block parents")
+        if entry is not None and entry.lane != LANE_SPEECH and ref.lamport > store.floor_lamport:
+            release = Release(lamport=ref.lamport)
+            raise InvalidBlock(
+                "payload", "only lane-0 vertices follow the block parents", release=release
+            )
     covered = index.collect_ancestors(
         (ref.id for ref in block.payload), exclude=(*(ref.id for ref in block.parents), *ordered)
     )
-    if len(covered) > COVERED_COUNT_MAX:
-        raise InvalidBlock("coverage", f"{len(covered)} > {COVERED_COUNT_MAX} new vertices")
-    entries = (index.get(ref.id) for ref in covered)
-    size_bytes = sum(entry.size_bytes for entry in entries if entry is not None)
-    if size_bytes > COVERED_BYTES_MAX:
-        raise InvalidBlock("coverage", f"{size_bytes} > {COVERED_BYTES_MAX} new bytes")
+    count = size_bytes = 0
+    for ref in reversed(covered):
+        if ref.lamport <= store.floor_lamport:
+            break
+        entry = index.get(ref.id)
+        count, size_bytes = count + 1, size_bytes + (0 if entry is None else entry.size_bytes)
+        if count > COVERED_COUNT_MAX or size_bytes > COVERED_BYTES_MAX:
+            raise InvalidBlock(
+                "coverage",
+                f"more than {COVERED_COUNT_MAX} new vertices or {COVERED_BYTES_MAX} new bytes",
+                release=Release(lamport=ref.lamport),
+            )
 
 
 def judge_bytes(signed: SignedVertex, network: bytes, committee: Committee) -> Block:
@@ -229,17 +259,34 @@ def judge_bytes(signed: SignedVertex, network: bytes, committee: Committee) -> B
 def judge_ancestors(
     block: Block, store: BlockStore, index: PayloadIndex, ordered: Iterable[bytes] = ()
 ) -> None:
-    """Check a block against what it stands on. Raises `InvalidBlock` naming the rule."""
+    """Check a block against what it stands on. Raises `InvalidBlock` naming the rule.
+
+    Each rule only ever falls away as the floor rises, so every node comes to the same answer, some
+    sooner: the error says when to ask again.
+    """
     check_age(block, store)
     check_parents(block, store)
     check_rounds(block, store)
     check_authors(block, store)
     check_previous(block, store)
     check_quorum(block, store)
-    check_payload(block, index, ordered)
+    check_payload(block, store, index, ordered)
+
+
+def _get_parent(ref: Ref, store: BlockStore) -> Block | None:
+    """A parent that is held and above the floor in both ways; the others break no rule."""
+    return None if ref.lamport <= store.floor_lamport else store.get(ref.id)
 
 
 def _get_parents(block: Block, store: BlockStore) -> Iterable[Block]:
-    """The parents that are held; those below the floor can break none of the rules."""
-    found = (store.get(ref.id) for ref in block.parents)
+    found = (_get_parent(ref, store) for ref in block.parents)
     return (parent for parent in found if parent is not None)
+
+
+def _blame(parents: Sequence[Block], rule: str, message: str) -> InvalidBlock:
+    """The breach of a rule through these parents, until one of them is below the floor."""
+    release = Release(
+        round=min(parent.round for parent in parents),
+        lamport=min(parent.ref.lamport for parent in parents),
+    )
+    return InvalidBlock(rule, message, release=release)

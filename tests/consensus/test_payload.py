@@ -103,3 +103,13 @@ def test_order_of_payload_goes_on_from_a_state():
         put_out(order, 4, 5)
     assert again.freeze() == whole.freeze()
     assert again.commit(LEADER, (Ref(4, (4).to_bytes(32, "big")),)) == ()
+
+
+def test_vertex_is_settled_once_put_out_or_below_the_horizon():
+    order = PayloadOrder(Index(), gc_commits=1)
+    put_out(order, 4)
+    assert order.is_settled(Ref(4, (4).to_bytes(32, "big")))
+    late = Ref(4, b"l" * 32)
+    assert not order.is_settled(late)
+    put_out(order, 5)
+    assert order.is_settled(late)

@@ -7,7 +7,7 @@ import pytest
 from consensus import validity
 from consensus.block import COMMIT_VOTES_MAX, CommitVote
 from consensus.block_store import BlockStore
-from consensus.errors import InvalidBlock
+from consensus.errors import InvalidBlock, Release
 from consensus.validity import FutureEpoch, judge_ancestors, judge_bytes
 from dag.types import COUNTER_MAX, LANE_SPEECH, Kind, Ref
 from tests.support.block_dag import BlockDag
@@ -202,6 +202,80 @@ def test_what_a_block_newly_covers_is_bounded(bench: Bench, monkeypatch: pytest.
     assert rule == "coverage"
     monkeypatch.setattr(validity, "COVERED_COUNT_MAX", 3)
     assert bench.breaks(signed) == "coverage"
+
+
+def test_blocks_stand_above_what_was_put_away_before_their_epoch(bench: Bench):
+    dag = bench.dag
+    note = dag.note(1)
+    bench.store = BlockStore(dag.committee, floor_lamport=1, epoch_lamport=1)
+    assert bench.breaks(dag.block(1, 1, time_ms=5)) == "age"
+    assert bench.judge(dag.block(1, 1, payload=[note.ref], time_ms=5)).ref.lamport > 1
+
+
+def find_release(bench: Bench, signed) -> Release:
+    with pytest.raises(InvalidBlock) as caught:
+        bench.judge(signed)
+    assert caught.value.release is not None
+    return caught.value.release
+
+
+def test_rules_fall_away_where_the_error_says(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Each breach ends with the floor it names, and not one step before."""
+    dag, below = bench.dag, own_row(bench, 4)
+    note, inert = dag.note(0), dag.block(0, 1, time_ms=9)
+    own, other = bench.rows[1][1], bench.rows[2][0]
+    bench.store.mark_inert(inert.ref)
+    monkeypatch.setattr(validity, "COVERED_COUNT_MAX", 0)
+    for signed, (round_, lamport) in (
+        (dag.block(1, 6, [*below[:3], note]), (None, note.ref.lamport)),
+        (dag.block(1, 6, [*below[:3], inert]), (None, 1)),
+        (dag.block(1, 6, [*below[:3], bench.rows[1][0]]), (2, 2)),
+        (dag.block(1, 6, [own, *below[1:]], previous_round=1, seq=9), (2, 2)),
+        (dag.block(1, 6, [*below[1:], own], previous_round=0, seq=0), (2, 2)),
+        (
+            dag.block(1, 6, below[1:], previous_round=0, predecessor=other, seq=9),
+            (3, other.ref.lamport),
+        ),
+        (dag.block(1, 6, below[1:], previous_round=0, predecessor=inert, seq=9), (None, 1)),
+        (dag.block(1, 6, below, payload=[bench.rows[1][0].ref]), (None, 2)),
+        (dag.block(1, 6, below, payload=[note.ref]), (None, note.ref.lamport)),
+    ):
+        release = find_release(bench, signed)
+        assert (release.round, release.lamport) == (
+            COUNTER_MAX if round_ is None else round_,
+            lamport,
+        )
+        bench.store = make_bench_store(bench, max((round_ or 1) - 1, 0), lamport - 1, inert)
+        assert find_release(bench, signed) == release
+        bench.store = make_bench_store(bench, 0, lamport, inert)
+        assert bench.judge(signed).round == 6
+        if round_ is not None:
+            bench.store = make_bench_store(bench, round_, 0, inert)
+            assert bench.judge(signed).round == 6
+        bench.store = make_bench_store(bench, 0, 0, inert)
+
+
+def make_bench_store(bench: Bench, round_: int, lamport: int, inert) -> BlockStore:
+    store = BlockStore(bench.dag.committee)
+    for signed in (signed for row in bench.rows for signed in row):
+        store.add(judge_bytes(signed, bench.dag.network, bench.dag.committee))
+    store.mark_inert(inert.ref)
+    store.prune(round_, lamport)
+    return store
+
+
+def test_quorum_falls_away_as_its_round_is_forgotten(bench: Bench):
+    dag, below = bench.dag, own_row(bench, 4)
+    thin, lamport = dag.block(1, 6, below[:2]), below[0].ref.lamport
+    assert find_release(bench, thin) == Release(round=4, lamport=lamport)
+    bench.store.prune(4, 0)
+    assert find_release(bench, thin) == Release(round=5, lamport=lamport)
+    bench.store.prune(4, lamport)
+    assert bench.judge(thin).round == 6
+    bare = dag.block(1, 9, time_ms=9)
+    assert find_release(bench, bare) == Release(round=7)
+    bench.store.prune(8)
+    assert bench.judge(bare).round == 9
 
 
 def test_what_earlier_epochs_ordered_is_not_covered_again(
