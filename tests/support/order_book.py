@@ -15,8 +15,6 @@ class OrderBook:
     """Collects the events of all validators, over all their lives, and compares them."""
 
     def __init__(self) -> None:
-        self.tellings: dict[str, int] = {}
-        """How many commits each validator has told, over all its lives."""
         self.failures: list[str] = []
         self.heights: dict[str, int] = {}
         """The last commit each validator has told."""
@@ -60,7 +58,6 @@ class OrderBook:
         at_s = time.monotonic()
         for vertex in commit.vertices:
             self.finals.setdefault(vertex, {}).setdefault(name, at_s)
-        self.tellings[name] = self.tellings.get(name, 0) + 1
         self._news.set()
 
     async def wait_for(self, condition: Callable[[], bool], *, timeout_s: float) -> float:

@@ -45,10 +45,6 @@ async def judge(mesh: ValidatorMesh) -> Judgement:
     for validator in mesh.validators:
         await asyncio.to_thread(bench.compare, validator)
     found.commits = len(bench.digests)
-    for validator in mesh.validators:
-        told = mesh.book.tellings.get(validator.name, 0)
-        if told != found.commits:
-            found.failures.append(f"{validator.name} told {told} of {found.commits} commits")
     return found
 
 

@@ -28,12 +28,36 @@ _body_decoder = CanonicalDecoder(BlockBody, what="block", bytes_max=BODY_BYTES_M
 
 def read_stored(home: Path) -> Recovered:
     """Read a journal from a copy: opening the original would repair what a kill left."""
-    (journal,) = (home / "networks").glob(f"*/{FILE_NAME}")
     with tempfile.TemporaryDirectory() as folder:
-        for path in journal.parent.glob(f"{FILE_NAME}*"):
-            shutil.copy(path, folder)
+        copy_store(home, Path(folder))
         with closing(Store.open_readonly(Path(folder) / FILE_NAME)) as store:
             return store.load()
+
+
+def copy_store(home: Path, folder: Path) -> None:
+    """Copy the journal of a home whose process is gone, as it lies there."""
+    folder.mkdir(exist_ok=True)
+    for path in _list_files(_find_journal(home).parent):
+        shutil.copy(path, folder)
+
+
+def put_back_store(copy: Path, home: Path) -> None:
+    """Replace the journal of a home by a copy, and remove the copy."""
+    folder = _find_journal(home).parent
+    for path in _list_files(folder):
+        path.unlink()
+    for path in _list_files(copy):
+        shutil.move(path, folder)
+
+
+def _find_journal(home: Path) -> Path:
+    (journal,) = (home / "networks").glob(f"*/{FILE_NAME}")
+    return journal
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """The journal and its log; the log's index is made anew by whoever opens them."""
+    return [path for path in (folder / FILE_NAME, folder / f"{FILE_NAME}-wal") if path.exists()]
 
 
 def list_ids(stored: Recovered) -> dict[str, None]:
