@@ -126,11 +126,6 @@ class Decisions:
         """Whether a change of the committee waits to be handed over."""
         return bool(self._passed)
 
-    @property
-    def has_change(self) -> bool:
-        """Whether a change has passed that was not handed over yet; it may fit no more."""
-        return bool(self._passed)
-
     def take_change(self) -> CommitteeChange | None:
         """Hand over the first change that has passed; one that no longer fits is dropped."""
         while self._passed:

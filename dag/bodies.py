@@ -156,7 +156,9 @@ RESULT_DECODER: Final = CanonicalDecoder(Result, what="result", bytes_max=BODY_B
 NOTE_DECODER: Final = CanonicalDecoder(Note, what="note", bytes_max=BODY_BYTES_MAX)
 EVIDENCE_DECODER: Final = CanonicalDecoder(Evidence, what="evidence", bytes_max=BODY_BYTES_MAX)
 DECISION_DECODER: Final[CanonicalDecoder[ProposalBody | BallotBody]] = CanonicalDecoder(
-    ProposalBody | BallotBody, what="decision", bytes_max=BODY_BYTES_MAX
+    ProposalBody | BallotBody,  # type: ignore[arg-type]  # msgspec reads unions as types
+    what="decision",
+    bytes_max=BODY_BYTES_MAX,
 )
 INVITATION_DECODER: Final = CanonicalDecoder(Invitation, what="invitation", bytes_max=512)
 SIGNED_INVITATION_DECODER: Final = CanonicalDecoder(

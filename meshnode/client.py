@@ -272,8 +272,11 @@ class RemoteNode(RemoteDecisions):
 
     # --- HTTP --------------------------------------------------------------------------------
 
-    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> object:
-        async with self._request("GET", path, query=query, total_ms=READ_TIMEOUT_MS) as response:
+    async def _get(
+        self, path: str, query: Mapping[str, str] | None = None, *, wait_ms: int = 0
+    ) -> object:
+        total_ms = READ_TIMEOUT_MS + wait_ms
+        async with self._request("GET", path, query=query, total_ms=total_ms) as response:
             return await _read_json(response)
 
     async def _post(

@@ -17,8 +17,10 @@ class RemoteDecisions(ABC):
     """Questions put to the mesh, answers to them, changes of the committee."""
 
     @abstractmethod
-    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> object:
-        """The JSON that a path answers."""
+    async def _get(
+        self, path: str, query: Mapping[str, str] | None = None, *, wait_ms: int = 0
+    ) -> object:
+        """The JSON that a path answers, which may take `wait_ms` longer than usual."""
 
     @abstractmethod
     async def _post(self, path: str, body: dict[str, Any]) -> object:
@@ -30,9 +32,14 @@ class RemoteDecisions(ABC):
         data = await self._get("/api/v1/decisions", query)
         return read_list_document("decisions", DecisionInfo, data)
 
-    async def decision(self, decision_id: str) -> DecisionInfo:
-        """One question, by its id or the beginning of it."""
-        return DecisionInfo.from_json(await self._get(_make_path(decision_id)))
+    async def decision(self, decision_id: str, *, wait_ms: int = 0) -> DecisionInfo:
+        """One question, by its id or the beginning of it.
+
+        With `wait_ms` as soon as it is decided, or when that time is over: `status` tells which.
+        """
+        query = {"wait_ms": str(wait_ms)}
+        data = await self._get(_make_path(decision_id), query, wait_ms=wait_ms)
+        return DecisionInfo.from_json(data)
 
     async def propose(
         self,

@@ -137,9 +137,9 @@ class Node:
         found: list[DecisionInfo] = self._worker.run(self._handle.decisions(**options))
         return found
 
-    def decision(self, decision_id: str) -> DecisionInfo:
-        """One question, by its id or the beginning of it."""
-        found: DecisionInfo = self._worker.run(self._handle.decision(decision_id))
+    def decision(self, decision_id: str, *, wait_ms: int = 0) -> DecisionInfo:
+        """One question, by its id or the beginning of it; waits so long for its end."""
+        found: DecisionInfo = self._worker.run(self._handle.decision(decision_id, wait_ms=wait_ms))
         return found
 
     def invite(self, **options: Any) -> str:

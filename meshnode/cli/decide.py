@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter, validators
@@ -20,7 +19,7 @@ from meshnode.cli.formats import format_id
 from meshnode.cli.options import HomeOption, JsonOption, TimeoutOption
 from meshnode.cli.output import clean_line, note, print_json, print_table, say
 from meshnode.client import connect
-from meshnode.errors import CommandRejected, DeadlineExceeded
+from meshnode.errors import DeadlineExceeded
 from meshnode.views import make_list_document
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from meshnode.views import VertexInfo
 
 HOUR_MS: Final = 3_600_000
-_POLL_S: Final = 0.2
+_WAIT_MAX_MS: Final = 60_000
 
 ClosesOption = Annotated[
     int,
@@ -182,23 +181,12 @@ async def wait_closed(node: RemoteNode, decision_id: str, *, timeout_s: int) -> 
     """A decision once it is closed. Raises `DeadlineExceeded`."""
     end_s = read_clock_s() + timeout_s
     while True:
-        found = await _find(node, decision_id, last=read_clock_s() > end_s)
-        if found is not None and found.status != "open":
+        left_ms = max(0, int((end_s - read_clock_s()) * 1_000))
+        found = await node.decision(decision_id, wait_ms=min(left_ms, _WAIT_MAX_MS))
+        if found.status != "open":
             return found
-        if read_clock_s() > end_s:
-            state = "not final" if found is None else describe_state(found, read_now_ms())
+        if not left_ms:
             raise DeadlineExceeded(
-                f"it is not decided after {timeout_s} s: {state}",
+                f"not decided after {timeout_s} s: {describe_state(found, read_now_ms())}",
                 hint=f"`meshnode decide show {decision_id[:8]}` tells when it is",
             )
-        await asyncio.sleep(_POLL_S)
-
-
-async def _find(node: RemoteNode, decision_id: str, *, last: bool) -> DecisionInfo | None:
-    """A decision, None for one that no commit has put in order yet."""
-    try:
-        return await node.decision(decision_id)
-    except CommandRejected:
-        if last:
-            raise
-        return None

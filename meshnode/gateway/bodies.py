@@ -153,6 +153,12 @@ class EventsQuery(Body, frozen=True):
     after: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
+class DecisionQuery(Body, frozen=True):
+    """How long to wait for a decision."""
+
+    wait_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 0
+
+
 async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
     """A request's JSON body; an absent one is an empty object. Raises `MalformedMessage`."""
     data = await request.read()

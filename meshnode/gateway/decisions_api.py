@@ -1,6 +1,6 @@
 """Decisions over HTTP: questions put to the mesh, answers to them, changes of the committee.
 
-    GET  /api/v1/decisions?status=open, /api/v1/decisions/{id}
+    GET  /api/v1/decisions?status=open, /api/v1/decisions/{id}?wait_ms=
     POST /api/v1/decisions, /api/v1/decisions/{id}/vote, /api/v1/committee
 
 Whoever posts gets the vertex that says so; what comes of it is known once it is final.
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from meshnode.gateway.bodies import (
     CommitteeBody,
+    DecisionQuery,
     DecisionsQuery,
     ProposeBody,
     VoteBody,
@@ -48,7 +49,10 @@ class DecisionsApi:
         return web.json_response(make_list_document("decisions", found))
 
     async def _show(self, request: web.Request) -> web.Response:
-        found = await self._host.get_node().decision(request.match_info["id"])
+        query = read_query(request, DecisionQuery)
+        found = await self._host.get_node().decision(
+            request.match_info["id"], wait_ms=query.wait_ms
+        )
         return web.json_response(found.to_json())
 
     async def _propose(self, request: web.Request) -> web.Response:

@@ -128,8 +128,8 @@ class MeshNode(Protocol):
     async def decisions(self, *, status: str | None = None) -> list[DecisionInfo]:
         """Questions and where they stand, newest first."""
 
-    async def decision(self, decision_id: str) -> DecisionInfo:
-        """One question, by its id or the beginning of it."""
+    async def decision(self, decision_id: str, *, wait_ms: int = 0) -> DecisionInfo:
+        """One question, by its id or the beginning of it; waits so long for its end."""
 
     async def invite(
         self, *, uses: int = 1, expires_in_ms: int = INVITE_EXPIRES_IN_MS, role: str = "peer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
@@ -17,9 +18,11 @@ from dag.bodies import (
 )
 from dag.canonical import encode
 from dag.types import Kind
-from meshnode.errors import CommandRejected, InvalidMessage
+from meshnode.core.events import Committed
+from meshnode.errors import CommandRejected, InvalidMessage, NodeClosed
 from meshnode.node.decision_presenting import show_decision
 from meshnode.node.presenting import show_vertex
+from meshnode.shell.subscriptions import SubscriberLagged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +31,10 @@ if TYPE_CHECKING:
     from meshnode.decision_views import DecisionInfo
     from meshnode.node.lookup import Lookup
     from meshnode.shell.runtime import Runtime
+    from meshnode.shell.subscriptions import Subscription
     from meshnode.views import VertexInfo
 
+DECISION_WAIT_MAX_MS: Final = 600_000
 CHANGE_THRESHOLD: Final = (2, 3)
 STATUSES: Final = ("open", "passed", "failed", "expired", "invalid", "rejected")
 
@@ -59,8 +64,17 @@ class DecisionDesk:
             if status is None or record.status == status
         ]
 
-    def show(self, text: str) -> DecisionInfo:
-        """One proposal, by its id or the beginning of it. Raises `CommandRejected`."""
+    async def show(self, text: str, wait_ms: int) -> DecisionInfo:
+        """One proposal, by its id or the beginning of it, closed if it closes within `wait_ms`.
+
+        Raises `CommandRejected`.
+        """
+        if not 0 <= wait_ms <= DECISION_WAIT_MAX_MS:
+            raise CommandRejected(
+                f"{wait_ms} ms is no time to wait", hint=f"0 to {DECISION_WAIT_MAX_MS}"
+            )
+        if wait_ms and not self._is_closed(text):
+            await self._wait_closed(text, wait_ms)
         record = self._find(text)
         if record is None:
             raise CommandRejected(
@@ -151,6 +165,32 @@ class DecisionDesk:
         )
 
     # --- inside ----------------------------------------------------------------------------------
+
+    async def _wait_closed(self, text: str, wait_ms: int) -> None:
+        """Until a proposal has closed, or the time is over."""
+        try:
+            async with asyncio.timeout(wait_ms / 1_000):
+                while True:
+                    try:
+                        async with self._runtime.events() as events:
+                            await self._follow(text, events)
+                        return
+                    except SubscriberLagged:
+                        continue
+        except TimeoutError:
+            return  # how it stands then is the answer
+
+    async def _follow(self, text: str, events: Subscription) -> None:
+        if self._is_closed(text):
+            return
+        async for event in events:
+            if isinstance(event, Committed) and self._is_closed(text):
+                return
+        raise NodeClosed("the node ended while it was waited for", hint="open it again")
+
+    def _is_closed(self, text: str) -> bool:
+        record = self._find(text)
+        return record is not None and record.status != "open"
 
     async def _publish(
         self, body: ProposalBody | BallotBody, knowledge: tuple[bytes, ...] = ()

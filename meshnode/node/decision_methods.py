@@ -85,6 +85,9 @@ class DecisionMethods(ABC):
         """Questions and where they stand, newest first; optionally of one status."""
         return self._get_decisions().list_decisions(status)
 
-    async def decision(self, decision_id: str) -> DecisionInfo:
-        """One question, by its id or the beginning of it."""
-        return self._get_decisions().show(decision_id)
+    async def decision(self, decision_id: str, *, wait_ms: int = 0) -> DecisionInfo:
+        """One question, by its id or the beginning of it.
+
+        With `wait_ms` as soon as it is decided, or when that time is over: `status` tells which.
+        """
+        return await self._get_decisions().show(decision_id, wait_ms)

@@ -24,7 +24,9 @@ async def test_decisions_are_read_as_the_node_shows_them(scene):
     assert await node.decisions(status="open") == [DECISION]
     assert fake.calls[-1] == ("decisions", (), {"status": "open"})
     assert await node.decision("ab12") == DECISION
-    assert fake.calls[-1] == ("decision", ("ab12",), {})
+    assert fake.calls[-1] == ("decision", ("ab12",), {"wait_ms": 0})
+    assert await node.decision("ab12", wait_ms=50) == DECISION
+    assert fake.calls[-1][2] == {"wait_ms": 50}
 
 
 async def test_question_arrives_with_every_option(scene):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshnode.decision_views import DecisionInfo
-from meshnode.errors import CommandRejected
 from meshnode.views import NodeStatus, VertexDetail, VertexInfo
 from tests.support.cli import FakeRemote
 from tests.support.views import make_decision, make_id, make_vertex
@@ -14,10 +13,9 @@ from tests.support.views import make_decision, make_id, make_vertex
 
 @dataclass
 class DecidingRemote(FakeRemote):
-    """Answers with `decision` once it was asked `unknown` times; `statuses` come one by one."""
+    """Answers with `decision_view`; what comes `later` takes its place, one by one."""
 
     decision_view: DecisionInfo = field(default_factory=make_decision)
-    unknown: int = 0
     later: list[DecisionInfo] = field(default_factory=list)
     statuses: list[NodeStatus] = field(default_factory=list)
     action: dict[str, Any] | None = None
@@ -43,10 +41,9 @@ class DecidingRemote(FakeRemote):
     async def decisions(self, *, status: str | None = None) -> list[DecisionInfo]:
         return [self.decision_view] if status in (None, self.decision_view.status) else []
 
-    async def decision(self, decision_id: str) -> DecisionInfo:
-        if self.unknown:
-            self.unknown -= 1
-            raise CommandRejected(f"no decision begins with '{decision_id}'")
+    async def decision(self, decision_id: str, *, wait_ms: int = 0) -> DecisionInfo:
+        self.waited.append((decision_id, wait_ms))
+        self._fail("decision")
         if self.later:
             self.decision_view = self.later.pop(0)
         return self.decision_view

@@ -122,8 +122,8 @@ class FakeNode:
         self._record("decisions", **options)
         return [DECISION]
 
-    async def decision(self, decision_id):
-        self._record("decision", decision_id)
+    async def decision(self, decision_id, **options):
+        self._record("decision", decision_id, **options)
         return DECISION
 
     async def invite(self, **options):

@@ -9,6 +9,7 @@ import pytest
 from meshnode.cli import decision_text
 from meshnode.cli.decision_text import describe_committee, describe_decision, describe_risk
 from meshnode.decision_views import CommitteeChangeInfo, OptionInfo, SeatChange
+from meshnode.errors import CommandRejected
 from meshnode.views import ValidatorInfo
 from tests.support.cli import run_command
 from tests.support.deciding_remote import DECISION, DecidingRemote
@@ -40,7 +41,6 @@ def remote(monkeypatch):
     node.state = make_status(consensus=make_order(1, 1))
     for name in ("decide", "validators", "invite"):
         monkeypatch.setattr(f"meshnode.cli.{name}.connect", lambda home, node=node: node)
-    monkeypatch.setattr("meshnode.cli.decide._POLL_S", 0)
     monkeypatch.setattr("meshnode.cli.validators._POLL_S", 0)
     for name in ("decide", "validators"):
         monkeypatch.setattr(f"meshnode.cli.{name}.read_now_ms", lambda: NOW_MS)
@@ -120,7 +120,6 @@ def test_vote_names_its_vertex(capsys, remote):
 
 
 def test_waiting_ends_with_the_decision(capsys, remote):
-    remote.unknown = 2
     remote.later = [make_decision(), make_decision(status="passed", winner="yes", closed_at=9)]
     outcome = run_command(capsys, "decide", "propose", "Tea?", "--wait")
     assert outcome.code == 0
@@ -133,17 +132,16 @@ def test_waiting_ends_with_the_decision(capsys, remote):
 
 
 def test_waiting_ends_after_a_while(capsys, remote, monkeypatch):
-    clock = iter((0.0, 1.0, 2.0, 9.0, 9.0))
+    clock = iter((0.0, 0.0, 70.0, 101.0))
     monkeypatch.setattr("meshnode.cli.decide.read_clock_s", lambda: next(clock))
-    outcome = run_command(capsys, "decide", "show", "ab12", "--wait", "--timeout", "5")
+    outcome = run_command(capsys, "decide", "show", "ab12", "--wait", "--timeout", "100")
     assert outcome.code == 5
-    assert "it is not decided after 5 s: open, in 1 h 0 min" in outcome.err
+    assert "not decided after 100 s: open, in 1 h 0 min" in outcome.err
+    assert remote.waited == [("ab12", 60_000), ("ab12", 30_000), ("ab12", 0)]
 
 
-def test_waiting_for_what_never_was_is_refused(capsys, remote, monkeypatch):
-    clock = iter((0.0, 9.0))
-    monkeypatch.setattr("meshnode.cli.decide.read_clock_s", lambda: next(clock))
-    remote.unknown = 9
+def test_waiting_for_what_never_was_is_refused(capsys, remote):
+    remote.failures["decision"] = CommandRejected("no decision begins with 'ab12'")
     outcome = run_command(capsys, "decide", "show", "ab12", "--wait", "--timeout", "5")
     assert (outcome.code, "no decision begins with" in outcome.err) == (4, True)
 

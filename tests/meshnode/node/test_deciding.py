@@ -162,6 +162,38 @@ async def test_stake_is_not_for_those_without_a_seat():
             desk._check_vote(body)
 
 
+async def test_waiting_ends_with_the_decision_or_the_time(alone, monkeypatch):
+    question = await alone.propose("Now?")
+    waiting = asyncio.create_task(alone.decision(question.id, wait_ms=LIMIT_S * 1_000))
+    assert (await alone.decision(question.id, wait_ms=300)).status == "open"
+    await alone.vote(question.id, "yes")
+    assert (await waiting).status == "passed"
+    assert (await alone.decision(question.id, wait_ms=1_000)).status == "passed"
+    with pytest.raises(CommandRejected, match="no time to wait"):
+        await alone.decision(question.id, wait_ms=-1)
+
+
+async def test_waiting_goes_on_for_a_reader_that_fell_behind(alone):
+    runtime = alone._runtime
+    question = await alone.propose("Now?")
+    events = runtime.events
+    small = [events(1)]
+    runtime.events = lambda: small.pop() if small else events()
+    waiting = asyncio.create_task(alone.decision(question.id, wait_ms=LIMIT_S * 1_000))
+    await alone.vote(question.id, "yes")
+    assert (await waiting).status == "passed"
+    assert not small
+
+
+async def test_waiting_ends_with_the_node():
+    async with open_mesh(1) as (node,):
+        waiting = asyncio.create_task(node.decision("ab" * 32, wait_ms=LIMIT_S * 1_000))
+        await asyncio.sleep(0)
+        await node.close()
+        with pytest.raises(NodeClosed, match="while it was waited for"):
+            await waiting
+
+
 async def test_closed_node_decides_nothing():
     async with open_mesh(1) as (node,):
         await node.close()
