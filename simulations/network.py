@@ -66,6 +66,14 @@ class Counters:
     dropped: int = 0
     in_flight: int = 0
     sent_bytes: int = 0
+    lost: int = 0
+    """Of the dropped, those that the weather took."""
+    parted: int = 0
+    """Of the dropped, those that a cut or a NAT stopped."""
+    held_back: int = 0
+    """Those that others may overtake."""
+    clogged: int = 0
+    """Those that a clogged direction held up."""
 
     @property
     def conserved(self) -> bool:
@@ -129,6 +137,7 @@ class Network:
         counters.sent_bytes += size_bytes
         if self._cuts and self.is_cut(source, target):
             counters.dropped += 1
+            counters.parted += 1
             return None
         arrival_ns = self._depart_ns(source, size_bytes) + self.travel_ns(source, target)
         if settings.loss:
@@ -144,8 +153,13 @@ class Network:
         departure_ns = self._depart_ns(source, size_bytes)
         if self._hidden:
             self._opened[source, target] = None
-        if (settings.loss and stream.random() < settings.loss) or not self.reaches(source, target):
+        is_lost = settings.loss and stream.random() < settings.loss
+        if is_lost or not self.reaches(source, target):
             counters.dropped += 1
+            if is_lost:
+                counters.lost += 1
+            else:
+                counters.parted += 1
             return
         copies = 1
         if settings.duplicate and stream.random() < settings.duplicate:
@@ -155,6 +169,7 @@ class Network:
             arrival_ns = departure_ns + self.travel_ns(source, target)
             if settings.reorder and stream.random() < settings.reorder:
                 arrival_ns += int(stream.random() * settings.reorder_ms * NS_PER_MS)
+                counters.held_back += 1
             self._launch(arrival_ns, source, target, message, size_bytes)
 
     def _launch(
@@ -183,8 +198,10 @@ class Network:
         if settings.jitter_sigma:
             delay_ns = int(delay_ns * math.exp(self._stream.gauss(0.0, settings.jitter_sigma)))
         if self._clogged:
-            until_ns = self._clogged.get((source, target), 0)
-            delay_ns += max(0, until_ns - self._kernel.now_ns)
+            left_ns = self._clogged.get((source, target), 0) - self._kernel.now_ns
+            if left_ns > 0:
+                delay_ns += left_ns
+                self.counters.clogged += 1
         return delay_ns
 
     def _depart_ns(self, source: int, size_bytes: int) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import random
 
 WAITING_MAX: Final = 3_000
-"""More are dropped, and fetched again."""
+"""More are dropped, and fetched again; each author has an equal share of it."""
 
 
 class Log:
@@ -38,7 +38,10 @@ class Log:
 class Inbox:
     """Holds blocks back until all their parents are known."""
 
-    def __init__(self) -> None:
+    def __init__(self, authors: int = 1) -> None:
+        """`authors`: how many there are, so that a flood by one takes no room of others."""
+        self._authors = authors
+        self._shares: dict[bytes, int] = {}
         self._missing: dict[bytes, int] = {}
         """How many parents each waiting block lacks."""
         self._children: dict[bytes, list[SignedVertex]] = {}
@@ -50,9 +53,12 @@ class Inbox:
         return block_id in self._missing
 
     def add(self, signed: SignedVertex, missing: list[bytes]) -> bool:
-        """Hold a block back; False if too many wait."""
-        if len(self._missing) >= WAITING_MAX:
+        """Hold a block back; False if too many of its author's wait."""
+        author = signed.vertex.author
+        share = self._shares.get(author, 0)
+        if share >= WAITING_MAX // self._authors:
             return False
+        self._shares[author] = share + 1
         self._missing[signed.id] = len(missing)
         for parent in missing:
             self._children.setdefault(parent, []).append(signed)
@@ -65,10 +71,19 @@ class Inbox:
             self._missing[child.id] -= 1
             if not self._missing[child.id]:
                 del self._missing[child.id]
+                self._shares[child.vertex.author] -= 1
                 ready.append(child)
         return ready
 
     def list_wanted(self, count_max: int) -> tuple[bytes, ...]:
-        """Parents that are missing and not here either."""
-        wanted = (key for key in self._children if key not in self._missing)
-        return tuple(key for key, _ in zip(wanted, range(count_max), strict=False))
+        """Parents that are missing and not here either, as many for each author's blocks."""
+        limit = max(1, count_max // self._authors)
+        asked: dict[bytes, int] = {}
+        wanted = []
+        for key, children in self._children.items():
+            author = children[0].vertex.author
+            count = asked.get(author, 0)
+            if key not in self._missing and count < limit:
+                asked[author] = count + 1
+                wanted.append(key)
+        return tuple(wanted)

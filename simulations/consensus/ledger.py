@@ -10,21 +10,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from consensus.block import read_body
-from consensus.decision import Status
+from consensus.committer import FIRST_SLOT
+from consensus.decision import Slot, Status
+from simulations.consensus.certified import Certified
 from simulations.consensus.grounds import PROMISE, Grounds, compute_quorum
+from simulations.consensus.repeats import check_replay, check_shuffled
+from simulations.consensus.settled import Settled
 from simulations.errors import CheckFailed
 
 if TYPE_CHECKING:
+    import random
+
     from consensus.block import Block
-    from consensus.decision import Decision, Slot
+    from consensus.decision import Decision
     from dag.order import Commit
     from dag.vertex import SignedVertex
     from simulations.consensus.mesh import ValidatorMesh
     from simulations.consensus.validator import Validator
 
 INBOX_MAX: Final = 3_000
-UNDECIDED_MAX: Final = 2_000
-"""Slots behind a sequence: no run here lasts for more rounds."""
+AHEAD_ROUNDS: Final = 4
+"""Rounds behind a commit whose leaders are compared."""
 
 
 class Ledger:
@@ -37,7 +43,15 @@ class Ledger:
             mesh.options.profile, [member.stake for member in committee.validators]
         )
         self._quorum = compute_quorum(mesh.options.profile, committee.total_stake)
+        self._certified = Certified(committee, self._quorum, mesh.liars)
+        self._settled = Settled(mesh.options.reputation_window)
+        self._signed: dict[tuple[int, int], bytes] = {}
+        """Blocks of honest authors by (author, place in the lane)."""
+        self._frames: dict[int, tuple[int, tuple[tuple[int, ...], ...]]] = {}
+        """Of each commit the horizon behind it and the leaders of the rounds above it."""
         self.decided: dict[Slot, tuple[Status, bytes]] = {}
+        self.leaders: dict[Slot, int] = {}
+        """Whose the decided slots are."""
         self.commits: list[Commit] = []
         """The agreed sequence, as long as the longest."""
         self.committed_ns: list[int] = []
@@ -48,11 +62,15 @@ class Ledger:
         """When each block was first accepted, its author's own acceptance."""
         self.final_ns: dict[tuple[bytes, int], int] = {}
         """When a vertex was output at its author's, or a batch at whoever brought it."""
-        self.twins: dict[int, dict[tuple[int, int], None]] = {}
-        """Slots in which a node saw two blocks."""
+        self.twinned: dict[int, None] = {}
+        """Authors of whom honest validators, taken together, hold two blocks of one slot."""
+        self._faces: dict[tuple[int, int], bytes] = {}
         self._anchored: dict[Slot, dict[int, tuple[int, ...]]] = {}
         """Leaders of the rounds between a slot and its anchor, when it was decided."""
+        self._foreseen: dict[int, dict[tuple[int, ...], None]] = {}
+        """By round, who was to lead it, seen from the commits shortly before."""
         self._heights: dict[tuple[int, int], int] = {}
+        self._next_slots: dict[tuple[int, int], Slot] = {}
         self._output: dict[tuple[int, int], dict[bytes, None]] = {}
         self._slots: dict[tuple[int, int], dict[tuple[int, int], None]] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
@@ -64,14 +82,20 @@ class Ledger:
         if not self._mesh.is_honest(one.author):
             return
         self._check_valid(one, signed, block)
-        self._places[block.id] = (block.author, block.round)
-        slot = (block.author, block.round)
+        self._places[block.id] = slot = (block.author, block.round)
         if self._mesh.is_honest(block.author):
             self.made_ns.setdefault(block.id, self._mesh.world.kernel.now_ns)
             if self.made.setdefault(slot, block.id) != block.id:
                 raise CheckFailed("I8 one-block", f"author {slot[0]} has two in round {slot[1]}")
-        elif len(one.ordering.store.get_slot(block.round, block.author)) > 1:
-            self.twins.setdefault(self._get_node(one), {})[slot] = None
+            place = (block.author, signed.vertex.seq)
+            if self._signed.setdefault(place, block.id) != block.id:
+                raise CheckFailed(
+                    "I8 one-block", f"author {place[0]} signed place {place[1]} twice"
+                )
+        elif self._faces.setdefault(slot, block.id) != block.id:
+            self._mesh.note("twins")
+            self.twinned[block.author] = None
+        self._certified.on_accepted(one.ordering.store, block)
         if one.is_made(signed):
             self._check_rounds(one, block)
             self._check_connected(one)
@@ -115,6 +139,8 @@ class Ledger:
         if not self._mesh.is_honest(one.author):
             return
         self._check_slot(decision)
+        self._check_sequence(one, decision)
+        self.leaders[decision.slot] = decision.author
         if not one.is_replaying:
             self._grounds.check(one.ordering.store, decision)
             self._check_anchor(one, decision)
@@ -131,7 +157,36 @@ class Ledger:
             self._mesh.world.kernel.note(commit.digest)
         elif self.commits[commit.index - 1] != commit:
             raise CheckFailed("I2 prefix", f"commit {commit.index} differs at {one.author}")
+        self._check_frame(one, commit, decision.slot.round)
         self._check_output(one, key, commit)
+
+    def on_advanced(self, one: Validator) -> None:
+        """A validator has handed out all it can."""
+        if self._mesh.is_honest(one.author):
+            self._settled.check(one, self.get_height(one))
+
+    def _check_frame(self, one: Validator, commit: Commit, round_: int) -> None:
+        """I14: after equal commits the horizon and the coming leaders are equal."""
+        leaders = []
+        for ahead in range(round_ + 1, round_ + 1 + AHEAD_ROUNDS):
+            leaders.append(one.schedule.get_leaders(ahead))
+            self._foreseen.setdefault(ahead, {})[leaders[-1]] = None
+        found = (one.ordering.horizon, tuple(leaders))
+        if self._frames.setdefault(commit.index, found) != found:
+            raise CheckFailed(
+                "I14 frame", f"horizon or leaders differ behind commit {commit.index}"
+            )
+        if commit.index > 1 and commit.time_ms < self.commits[commit.index - 2].time_ms:
+            raise CheckFailed("I14 frame", f"time runs backwards at commit {commit.index}")
+
+    def _check_sequence(self, one: Validator, decision: Decision) -> None:
+        """Slots are handed out one after the other, all offsets of a round, skips too."""
+        key, slot = (self._get_node(one), one.life), decision.slot
+        expected = self._next_slots.get(key, FIRST_SLOT)
+        if slot != expected:
+            raise CheckFailed("I2 prefix", f"slot {tuple(slot)} is decided, {tuple(expected)} due")
+        last = slot.offset + 1 == len(one.schedule.get_leaders(slot.round))
+        self._next_slots[key] = Slot(slot.round + last, 0 if last else slot.offset + 1)
 
     def _check_slot(self, decision: Decision) -> None:
         block_id = b"" if decision.block is None else decision.block.id
@@ -157,6 +212,7 @@ class Ledger:
                 raise CheckFailed(PROMISE, f"{tuple(below)} was decided past {tuple(slot)}")
 
     def _check_output(self, one: Validator, key: tuple[int, int], commit: Commit) -> None:
+        horizon = self._frames[commit.index - 1][0] if commit.index > 1 else 0
         output = self._output.setdefault(key, {})
         slots = self._slots.setdefault(key, {})
         now_ns = self._mesh.world.kernel.now_ns
@@ -171,6 +227,8 @@ class Ledger:
             if place in slots:
                 raise CheckFailed("I3 once", f"two blocks of slot {place} are put out")
             slots[place] = None
+            if place[1] <= horizon:
+                raise CheckFailed("I9 output", f"block {place} lies below horizon {horizon}")
 
     def _get_node(self, one: Validator) -> int:
         return one.context.index
@@ -181,17 +239,16 @@ class Ledger:
         """Whether a validator has put out a vertex in its present life."""
         return vertex_id in self._output.get((self._get_node(one), one.life), {})
 
+    def is_foreseen(self, round_: int) -> bool:
+        """Whether the leaders of a round were known and the same while blocks of it were made."""
+        return len(self._foreseen.get(round_, {})) == 1
+
     def get_height(self, one: Validator) -> int:
         """How many commits a validator has handed out in its present life."""
         return self._heights.get((self._get_node(one), one.life), 0)
 
-    def check_end(self) -> None:
+    def check_end(self, stream: random.Random) -> None:
         """What can only be seen when all is over."""
-        for one in self._mesh.honest:
-            pending = one.ordering.list_pending()
-            if len(pending) > UNDECIDED_MAX:
-                raise CheckFailed("I13 bounded", f"{len(pending)} slots are undecided")
-            if self._mesh.options.reputation_window == 0:
-                for decision in pending:
-                    if decision.status != Status.UNDECIDED:
-                        self._check_slot(decision)
+        one = stream.choice(self._mesh.honest)
+        check_replay(self._mesh, one.log.entries, self.get_height(one))
+        check_shuffled(self._mesh, one.log.entries, stream, self.get_height(one))

@@ -73,22 +73,25 @@ class ValidatorMesh:
         self.committee = Committee(0, members, self.options.profile)
         self.batches: dict[bytes, int] = {}
         """When each batch was brought, in nanoseconds, by its id."""
+        made = make or {}
+        self.liars = dict.fromkeys((*twins, *made))
+        """Authors that do not as they should."""
+        self.happened: dict[str, int] = {}
+        """How often each kind of fault had an effect, as far as validators know."""
         self.ledger = Ledger(self)
         self.views: dict[tuple[int, int], int] = {}
         """Which copy of a twinned author a node reaches."""
         self._twins = dict.fromkeys(twins)
-        made = make or {}
         self.validators = [
             made.get(author, Validator)(self, author, 0) for author in range(len(given))
         ]
         self.validators += [Validator(self, author, 1) for author in twins]
-        self._lost = dict.fromkeys((*twins, *made))
         self.contexts = world.add_processes(self.validators)
 
     @property
     def honest(self) -> list[Validator]:
         """Those that do as they should."""
-        return [one for one in self.validators if one.author not in self._lost]
+        return [one for one in self.validators if one.author not in self.liars]
 
     def is_twinned(self, author: int) -> bool:
         """Whether there are two copies of an author."""
@@ -96,7 +99,7 @@ class ValidatorMesh:
 
     def is_honest(self, author: int) -> bool:
         """Whether an author does as it should."""
-        return author not in self._lost
+        return author not in self.liars
 
     # --- parts of a validator -------------------------------------------------------------------
 
@@ -148,9 +151,14 @@ class ValidatorMesh:
         self.validators[author].submit(batch)
         return batch
 
+    def note(self, kind: str) -> None:
+        """A fault has had an effect."""
+        self.happened[kind] = self.happened.get(kind, 0) + 1
+
     def crash(self, validator: Validator) -> None:
         """Take a validator down, if it is up."""
         if validator.context.is_up:
+            self.note("crash")
             validator.crash()
 
     def restart(self, validator: Validator) -> None:

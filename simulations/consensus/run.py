@@ -9,21 +9,17 @@ from __future__ import annotations
 import msgspec
 
 from consensus.pacemaker import PacemakerSettings
+from simulations.consensus.demands import Demands
+from simulations.consensus.injector import Injector
 from simulations.consensus.liars import LIARS
 from simulations.consensus.mesh import MeshOptions, ValidatorMesh
-from simulations.consensus.spec import MOMENTS, ROUNDS_MIN, Fault, Spec
-from simulations.consensus.validator import Moment, Validator
+from simulations.consensus.spec import Spec
 from simulations.errors import CheckFailed, SimulationFailed, Unreached
-from simulations.kernel import NS_PER_MS
 from simulations.latency import Lognormal
 from simulations.network import NetworkSettings
 from simulations.world import World
 
 SUBMIT_EVERY_MS = 40
-VIEW_EVERY_MS = 150
-QUIET_AFTER_MS = 3_000
-QUIET_FOR_MS = 1_500
-PUT_OUT_MS = 10_000
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +75,8 @@ class Run:
             twins=[fault.node for fault in spec.faults if fault.kind == "twins"],
             make={fault.node: LIARS[fault.kind] for fault in spec.faults if fault.kind in LIARS},
         )
+        self._injector = Injector(self.mesh, spec.faults, self.calm)
+        self._demands = Demands(self.mesh, spec, self._submit)
         self._settled_ms = -1
 
     def carry_out(self) -> Result:
@@ -99,149 +97,23 @@ class Run:
         return self._report(check, message)
 
     def _go(self) -> None:
-        for fault in self.spec.faults:
-            if fault.kind not in {"twins", *LIARS}:
-                self.world.at(fault.at_ms, self._begin, fault)
-        self._schedule_views()
+        self._injector.schedule(self.spec.safety_ms)
         for at_ms in range(1, self.spec.safety_ms, SUBMIT_EVERY_MS):
             self.world.at(at_ms, self._submit)
         self.world.run_for(self.spec.safety_ms)
-        self._heal()
-        self._demand_progress()
-        self.mesh.ledger.check_end()
-        self._demand_quiet()
-        self._demand_all_put_out()
+        if self.spec.faults:
+            self._injector.insist(self._submit)
+        self._injector.heal()
+        demands = self._demands
+        self._settled_ms = demands.demand_progress()
+        demands.demand_pace()
+        self.mesh.ledger.check_end(self.world.streams.get("end"))
+        demands.demand_quiet()
+        demands.demand_all_put_out()
 
     def _submit(self) -> bytes:
         authors = [one.author for one in self.mesh.honest]
         return self.mesh.submit(self.world.streams.get("workload").choice(authors))
-
-    # --- faults ---------------------------------------------------------------------------------
-
-    def _begin(self, fault: Fault) -> None:
-        one = self.mesh.validators[fault.node % len(self.spec.stakes)]
-        end_ms = fault.at_ms + fault.for_ms
-        match fault.kind:
-            case "crash":
-                self._crash(one, MOMENTS[fault.amount])
-                self.world.at(end_ms, self._restart, one)
-            case "cut":
-                self._cut(fault)
-            case "clog":
-                for target in self.mesh.list_targets(one):
-                    self.world.network.clog(one.context.index, target, end_ms * NS_PER_MS)
-            case "clock":
-                one.clock_offset_ms = fault.amount
-                self.world.at(end_ms, self._set_clock, one)
-            case _:
-                share = fault.amount / 100
-                loss, double = (share, 0.0) if fault.kind == "loss" else (0.0, share)
-                self.world.network.change(
-                    NetworkSettings(
-                        latency=self.calm.latency, loss=loss, duplicate=double, reorder=share
-                    )
-                )
-                self.world.at(end_ms, self.world.network.change, self.calm)
-
-    def _crash(self, one: Validator, moment: Moment) -> None:
-        if not self.mesh.is_honest(one.author):
-            return
-        if moment:
-            one.die_at = moment
-        else:
-            self.mesh.crash(one)
-
-    def _restart(self, one: Validator) -> None:
-        one.die_at = ""
-        self.mesh.restart(one)
-
-    def _cut(self, fault: Fault) -> None:
-        nodes = range(len(self.mesh.validators))
-        left = [node for node in nodes if fault.node >> self.mesh.validators[node].author & 1]
-        right = [node for node in nodes if node not in left]
-        cuts = self.world.network.cut(left, right)
-        self.world.at(fault.at_ms + fault.for_ms, self.world.network.heal, cuts)
-
-    def _set_clock(self, one: Validator) -> None:
-        one.clock_offset_ms = 0
-
-    def _schedule_views(self) -> None:
-        """Let viewers of twins look at the one or the other, ever anew."""
-        stream = self.world.streams.get("views")
-        twins = [fault.node for fault in self.spec.faults if fault.kind == "twins"]
-        for at_ms in range(1, self.spec.safety_ms, VIEW_EVERY_MS) if twins else ():
-            if at_ms == 1 or stream.random() < 0.3:
-                views = {
-                    (one.author, twin): stream.randrange(2)
-                    for one in self.mesh.honest
-                    for twin in twins
-                }
-                self.world.at(at_ms, self.mesh.views.update, views)
-
-    def _heal(self) -> None:
-        self.world.network.heal()
-        self.world.network.unclog()
-        self.world.network.change(self.calm)
-        for one in self.mesh.honest:
-            one.clock_offset_ms = 0
-            self._restart(one)
-
-    # --- what must come of it -------------------------------------------------------------------
-
-    def _demand_progress(self) -> None:
-        """Bring batches until there were rounds enough, and all of them must be ordered."""
-        begun_ms = self.world.now_ms
-        brought: list[bytes] = []
-
-        def is_done() -> bool:
-            is_long = min(self._count_rounds()) >= ROUNDS_MIN
-            if not is_long or len(brought) < len(self.spec.stakes):
-                brought.append(self._submit())
-                return False
-            ledger = self.mesh.ledger
-            return all(
-                ledger.has_output(one, batch) for one in self.mesh.honest for batch in brought
-            )
-
-        self.world.run_until(is_done, self.spec.heal_ms)
-        self._settled_ms = self.world.now_ms - begun_ms
-
-    def _demand_quiet(self) -> None:
-        self.world.run_for(QUIET_AFTER_MS)
-        before = len(self.mesh.ledger.made)
-        self.world.run_for(QUIET_FOR_MS)
-        made = len(self.mesh.ledger.made) - before
-        if made:
-            raise CheckFailed("quiet", f"{made} blocks are made though nobody says anything")
-        heights = {self.mesh.ledger.get_height(one) for one in self.mesh.honest}
-        if len(heights) > 1:
-            raise CheckFailed("agreement", f"heights are {sorted(heights)} when all is said")
-
-    def _demand_all_put_out(self) -> None:
-        """I9: woken again, honest validators put out every block of theirs above the horizon."""
-        ledger = self.mesh.ledger
-        made = list(ledger.made.items())
-        left = [(one, slot, block_id) for one in self.mesh.honest for slot, block_id in made]
-
-        def is_done() -> bool:
-            nonlocal left
-            left = [
-                (one, slot, block_id)
-                for one, slot, block_id in left
-                if slot[1] > one.ordering.horizon and not ledger.has_output(one, block_id)
-            ]
-            if left:
-                self._submit()
-            return not left
-
-        try:
-            self.world.run_until(is_done, PUT_OUT_MS)
-        except Unreached:
-            one, slot, _ = left[0]
-            raise CheckFailed("I9 output", f"block {slot} is lost at {one.author}") from None
-
-    def _count_rounds(self) -> list[int]:
-        return [one.ordering.store.highest_round for one in self.mesh.honest]
 
     def _describe(self) -> str:
         return "; ".join(
@@ -258,13 +130,13 @@ class Run:
             seed=self.spec.seed,
             members=len(self.spec.stakes),
             profile=self.spec.profile,
-            kinds=self.spec.kinds,
+            kinds=self._injector.happened,
             check=check,
             message=message,
             digest=self.world.digest,
             events=self.world.kernel.events,
             virtual_ms=self.world.now_ms,
-            rounds=min(self._count_rounds()),
+            rounds=min(self._demands.count_rounds()),
             commits=len(self.mesh.ledger.commits),
             settled_ms=self._settled_ms,
         )

@@ -21,8 +21,13 @@ FIRST_MS: Final = 200
 COUNT_MAX: Final = 4
 LAST_MEAN_MS: Final = 700
 MOMENTS: Final = ("", "before_write", "after_write")
-HONEST_KINDS: Final = ("crash", "cut", "clog", "loss", "double", "clock")
+LONELY_KINDS: Final = ("crash", "clock", "disk")
+"""What can happen to one alone."""
+HONEST_KINDS: Final = (*LONELY_KINDS, "cut", "clog", "loss", "double")
 """What happens to those who do as they should; every other kind is a way of lying."""
+CLOCKS_MS: Final = (-240_000, -3_000, -200, 200, 3_000, 240_000)
+WRITES_MS: Final = (30, 120, 500)
+"""How long a slow disk takes."""
 LYING_KINDS: Final = ("twins", "twins", *LIARS)
 UNEQUAL_SHARE: Final = 0.2
 
@@ -36,7 +41,7 @@ class Fault(msgspec.Struct, frozen=True):
     node: int = 0
     """Whom it strikes; of a cut, the nodes of one side as bits."""
     amount: int = 0
-    """Which moment of a crash; milliseconds of a clock; percent of a loss."""
+    """Which moment of a crash; milliseconds of a clock or a write; percent of a loss."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,21 +94,27 @@ def draw_spec(seed: int, *, mutant: str = "") -> Spec:
         write_ms=stream.choice((0, 2, 10)),
         median_ms=stream.choice((5, 20, 60)),
         sigma=stream.choice((0.0, 0.1, 0.5, 1.0)),
-        leader_timeout_ms=stream.choice((50, 200, 400)),
+        leader_timeout_ms=stream.choice((100, 200, 400)),
         safety_ms=safety_ms,
         mutant=mutant,
         faults=_draw_faults(stream, stakes, profile, safety_ms),
     )
 
 
+def list_kinds(members: int) -> tuple[str, ...]:
+    """What can happen to so many validators that do as they should."""
+    return HONEST_KINDS if members > 1 else LONELY_KINDS
+
+
 def _draw_faults(
     stream: random.Random, stakes: list[int], profile: ProfileName, safety_ms: int
 ) -> tuple[Fault, ...]:
     liars = _draw_liars(stream, stakes, profile)
-    kinds = [kind for kind in HONEST_KINDS if stream.random() < 0.5]
+    possible = list_kinds(len(stakes))
+    kinds = [kind for kind in possible if stream.random() < 0.5]
     lying = [stream.choice(LYING_KINDS) for _ in liars]
     while len({*kinds, *lying}) < KINDS_MIN:
-        kinds = sorted({*kinds, stream.choice(HONEST_KINDS)})
+        kinds = sorted({*kinds, stream.choice(possible)})
     faults = [Fault(kind, node=liar) for kind, liar in zip(lying, liars, strict=True)]
     for kind in kinds:
         count = stream.randint(1, COUNT_MAX)
@@ -131,7 +142,9 @@ def _draw_fault(stream: random.Random, kind: str, members: int, safety_ms: int) 
     elif kind == "crash":
         amount = stream.randrange(len(MOMENTS))
     elif kind == "clock":
-        amount = stream.choice((-3_000, -200, 200, 3_000))
+        amount = stream.choice(CLOCKS_MS)
+    elif kind == "disk":
+        amount = stream.choice(WRITES_MS)
     elif kind in {"loss", "double"}:
         amount = stream.choice((5, 20, 50))
     return Fault(kind, at_ms, for_ms, node, amount)

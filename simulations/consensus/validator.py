@@ -43,6 +43,8 @@ class Validator:
         self.log = Log()
         self.life = 0
         self.clock_offset_ms = 0
+        self.write_ms = mesh.options.write_ms
+        """From making a block to its being durable."""
         self.die_at: Moment = ""
         """Crash when the next own block is written."""
         self.pool: list[bytes] = []
@@ -71,7 +73,7 @@ class Validator:
             must_ask=self.life > 0,
         )
         self.knowledge = Knowledge(self.ordering.store)
-        self.inbox = Inbox()
+        self.inbox = Inbox(len(mesh.committee))
         self.signed: dict[bytes, SignedVertex] = {}
         """All that is known, above the floor."""
         self.last_own: SignedVertex | None = None
@@ -249,16 +251,19 @@ class Validator:
             self.mesh.ledger.on_decided(self, decision, commit)
             if commit is not None:
                 self._finish(commit)
+        self.mesh.ledger.on_advanced(self)
 
     def _finish(self, commit: Commit) -> None:
         self.pacemaker.on_commit(self.now_ms, commit)
         for ref in commit.vertices:
             self.in_flight.pop(ref.id, None)
+            if ref.id in self.pool:
+                self.pool.remove(ref.id)
         horizon = self.ordering.horizon
         for batch in [key for key, round_ in self.in_flight.items() if round_ <= horizon]:
             del self.in_flight[batch]
             self.pool.append(batch)
-            self.pacemaker.on_payload(is_waiting=True)
+        self.pacemaker.on_payload(is_waiting=bool(self.pool))
         self._commits += 1
         if self._commits % PRUNE_EVERY == 0:
             self._prune()
@@ -306,8 +311,10 @@ class Validator:
         while (proposal := self.pacemaker.propose(self.now_ms)) is not None:
             self._making = self._make(proposal)
             self.connected = self._connected | 1 << self.author
-            if self.mesh.options.write_ms:
-                self.context.set_timer("written", self.mesh.options.write_ms)
+            if self.write_ms:
+                if self.write_ms > self.mesh.options.write_ms:
+                    self.mesh.note("disk")
+                self.context.set_timer("written", self.write_ms)
                 break
             self._write()
             if not self.context.is_up:

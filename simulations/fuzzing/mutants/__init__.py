@@ -13,12 +13,18 @@ from typing import Final
 
 from simulations.errors import BadModel
 from simulations.fidelity import forget
-from simulations.fuzzing.mutants import in_consensus, in_core, in_dag, in_disk
+from simulations.fuzzing.mutants import in_consensus, in_core, in_dag, in_disk, in_order
 from simulations.fuzzing.mutants.patches import Mutant
 
 __all__ = ["MUTANTS", "Mutant", "switch_on"]
 
-_ALL: Final = (*in_dag.SEEDED, *in_core.SEEDED, *in_disk.SEEDED, *in_consensus.SEEDED)
+_ALL: Final = (
+    *in_dag.SEEDED,
+    *in_core.SEEDED,
+    *in_disk.SEEDED,
+    *in_consensus.SEEDED,
+    *in_order.SEEDED,
+)
 MUTANTS: Final = {mutant.name: mutant for mutant in _ALL}
 
 

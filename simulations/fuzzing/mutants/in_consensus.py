@@ -127,7 +127,9 @@ def _jump(_right: Any) -> Any:
     return property(round_)
 
 
-def _ask_nobody(right: Any) -> Any:
+def ask_nobody(right: Any) -> Any:
+    """Go on after a start without having heard of own blocks."""
+
     def init(self: Pacemaker, *arguments: Any, **named: Any) -> None:
         right(self, *arguments, **{**named, "must_ask": False})
 
@@ -204,7 +206,7 @@ SEEDED: Final = (
         "own-block-forgotten",
         "lost own blocks are not asked",
         (Log, "sync", answer(None)),
-        (Pacemaker, "__init__", _ask_nobody),
+        (Pacemaker, "__init__", ask_nobody),
     ),
     _seed(
         "unconnected-builds",

@@ -38,15 +38,26 @@ def test_block_waits_until_the_last_of_its_parents_is_known():
     assert inbox.list_wanted(9) == ()
 
 
-def test_what_waits_itself_is_not_wanted(monkeypatch):
+def test_what_waits_itself_is_not_wanted():
     low, middle = make(0), make(1, [make(0)], 2)
     top = make(2, [middle], 3)
     inbox = Inbox()
     inbox.add(middle, [low.id])
     inbox.add(top, [middle.id])
     assert inbox.list_wanted(9) == (low.id,)
-    monkeypatch.setattr(inboxes, "WAITING_MAX", 2)
-    assert not inbox.add(make(3, [top], 4), [top.id])
+
+
+def test_flood_by_one_author_takes_no_room_of_others(monkeypatch):
+    monkeypatch.setattr(inboxes, "WAITING_MAX", 4)
+    inbox = Inbox(authors=2)
+    missing = [bytes([number]) * 32 for number in range(9)]
+    floods = [make(0, round_=round_) for round_ in range(1, 4)]
+    added = [inbox.add(block, missing[number : number + 1]) for number, block in enumerate(floods)]
+    assert added == [True, True, False]
+    assert inbox.add(make(1), missing[8:])
+    assert inbox.list_wanted(2) == (missing[0], missing[8])
+    assert inbox.release(missing[0]) == floods[:1]
+    assert inbox.add(floods[2], missing[2:3])
 
 
 def test_crash_keeps_what_was_synced():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 
@@ -46,9 +48,11 @@ def forge(mesh: ValidatorMesh, parents, round_: int, previous_round: int):
 
 def test_healthy_validators_break_nothing():
     mesh = make_mesh()
-    mesh.ledger.check_end()
+    mesh.ledger.check_end(Random(1))
     assert mesh.ledger.get_height(mesh.validators[0]) == len(mesh.ledger.commits) > 3
-    assert not mesh.ledger.twins
+    assert not mesh.ledger.twinned
+    assert mesh.ledger.is_foreseen(4)
+    assert not mesh.ledger.is_foreseen(999)
 
 
 def test_second_block_of_an_honest_author_is_found():
@@ -85,6 +89,7 @@ def test_left_out_round_and_block_for_too_few_are_found():
         mesh.ledger.on_accepted(*leap)
     step = forge(mesh, below, top + 1, top)
     mesh.ledger.made.pop((0, top + 1))
+    mesh.ledger._signed.clear()
     one._making, one.connected = step[1], 0b0011
     with pytest.raises(CheckFailed, match="B08 reach"):
         mesh.ledger.on_accepted(*step)
@@ -100,16 +105,21 @@ def test_full_inbox_is_found(monkeypatch: pytest.MonkeyPatch):
         mesh.ledger.on_accepted(mesh.validators[0], signed, block)
 
 
-def test_many_undecided_slots_are_found(monkeypatch: pytest.MonkeyPatch):
+def test_place_that_is_signed_twice_is_found():
     mesh = make_mesh()
-    monkeypatch.setattr(ledgers, "UNDECIDED_MAX", -1)
-    with pytest.raises(CheckFailed, match="slots are undecided"):
-        mesh.ledger.check_end()
+    one = mesh.validators[0]
+    block = one.ordering.store.get_round(2)[0]
+    signed = one.signed[block.id]
+    mesh.ledger.made.clear()
+    mesh.ledger._signed[0, signed.vertex.seq] = bytes(32)
+    with pytest.raises(CheckFailed, match="signed place 1 twice"):
+        mesh.ledger.on_accepted(one, signed, block)
 
 
 def test_slot_that_is_decided_two_ways_is_found():
     mesh = make_mesh()
     mesh.validators[0].is_replaying = True
+    mesh.validators[0].life += 1
     with pytest.raises(CheckFailed, match="I1 slot"):
         mesh.ledger.on_decided(mesh.validators[0], Decision(Slot(1, 0), 1, Status.SKIP), None)
 
@@ -120,9 +130,11 @@ def test_anchor_that_is_not_the_first_is_found():
     store = one.ordering.store
     far = store.get_round(7)[0]
     mesh.ledger.decided.clear()
+    mesh.ledger._next_slots.clear()
     mesh.ledger.on_decided(
         one, Decision(Slot(1, 0), 1, Status.COMMIT, store.get_round(1)[1], far), None
     )
+    mesh.ledger._next_slots[0, 0] = Slot(5, 0)
     with pytest.raises(CheckFailed, match="was decided past"):
         mesh.ledger.on_decided(
             one, Decision(Slot(5, 0), 1, Status.COMMIT, store.get_round(5)[1]), None
@@ -140,6 +152,45 @@ def told():
     block = one.ordering.store.get(commit.leader)
     assert block is not None
     return mesh.ledger, one, Decision(Slot(block.round, 0), block.author, Status.COMMIT, block)
+
+
+def follow(ledger, one):
+    """The decision behind the first."""
+    status, block_id = ledger.decided[Slot(2, 0)]
+    block = one.ordering.store.get(block_id)
+    return Decision(Slot(2, 0), block.author, status, block)
+
+
+def test_slot_that_is_passed_over_is_found(told):
+    ledger, one, decision = told
+    ledger.on_decided(one, decision, ledger.commits[0])
+    with pytest.raises(CheckFailed, match=r"slot \(1, 0\) is decided, \(2, 0\) due"):
+        ledger.on_decided(one, decision, None)
+
+
+def test_other_horizon_is_found(told):
+    ledger, one, decision = told
+    ledger._frames[1] = (7, ledger._frames[1][1])
+    with pytest.raises(CheckFailed, match="horizon or leaders differ behind commit 1"):
+        ledger.on_decided(one, decision, ledger.commits[0])
+
+
+def test_time_that_falls_is_found(told):
+    ledger, one, decision = told
+    first, second = ledger.commits[:2]
+    ledger.on_decided(one, decision, first)
+    ledger.commits[0] = msgspec.structs.replace(first, time_ms=second.time_ms + 1)
+    with pytest.raises(CheckFailed, match="time runs backwards at commit 2"):
+        ledger.on_decided(one, follow(ledger, one), second)
+
+
+def test_block_below_the_horizon_is_found(told):
+    ledger, one, decision = told
+    first, second = ledger.commits[:2]
+    ledger.on_decided(one, decision, first)
+    ledger._frames[1] = (99, ledger._frames[1][1])
+    with pytest.raises(CheckFailed, match="lies below horizon 99"):
+        ledger.on_decided(one, follow(ledger, one), second)
 
 
 def test_sequence_with_a_gap_is_found(told):
@@ -161,7 +212,7 @@ def test_what_is_put_out_twice_is_found(told):
     ledger.on_decided(one, decision, first)
     ledger.commits[1] = again = msgspec.structs.replace(second, vertices=first.vertices)
     with pytest.raises(CheckFailed, match="is put out twice"):
-        ledger.on_decided(one, decision, again)
+        ledger.on_decided(one, follow(ledger, one), again)
 
 
 def test_twins_that_are_both_put_out_are_found(told):
@@ -171,4 +222,4 @@ def test_twins_that_are_both_put_out_are_found(told):
     blocks = [ref.id for ref in second.vertices if ref.id in ledger._places]
     ledger._places[blocks[0]] = ledger._places[blocks[1]]
     with pytest.raises(CheckFailed, match="two blocks of slot"):
-        ledger.on_decided(one, decision, second)
+        ledger.on_decided(one, follow(ledger, one), second)
