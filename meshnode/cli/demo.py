@@ -15,7 +15,15 @@ from cyclopts import Parameter, validators
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import UNKNOWN, format_count, format_duration, format_id, format_name
 from meshnode.cli.options import JsonOption
-from meshnode.cli.output import WIDTH_MAX, clean, clean_line, print_json, say
+from meshnode.cli.output import (
+    WIDTH_MAX,
+    clean,
+    clean_line,
+    print_json,
+    print_table,
+    say,
+    wants_colour,
+)
 from meshnode.cli.paragraph import Paragraph
 from meshnode.demo.mesh import NODES_MAX, NODES_MIN, open_demo_mesh
 from meshnode.demo.script import ANSWER_TOKENS_MAX, run_script
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from meshnode.demo.script import DemoReport, Exchange
 
 _INDENT: Final = " " * 11
+FINALITY_COLUMNS: Final = ("*question", "answered by", ">answer", ">final after", ">commit")
 SVG_NAME: Final = "dag.svg"
 _WATCH_S: Final = 1.0
 
@@ -122,6 +131,7 @@ class _Show:
             f"{_INDENT}-- signed as vertex {format_id(answer.vertex, 12)}, on every node "
             f"{format_duration(exchange.everywhere_ms)} later"
         )
+        say(f"{_INDENT}-- {_describe_final(exchange)}")
 
 
 def _show_report(report: DemoReport, elapsed_ms: int) -> None:
@@ -138,7 +148,10 @@ def _show_report(report: DemoReport, elapsed_ms: int) -> None:
     )
     say()
     say("The DAG: one line per author, each letter a signed vertex, later to the right")
-    say(draw_text(make_lattice(list(report.vertices)), width=WIDTH_MAX))
+    lattice = make_lattice(list(report.vertices))
+    say(draw_text(lattice, width=WIDTH_MAX, coloured=wants_colour()))
+    say()
+    print_table(FINALITY_COLUMNS, [_describe_in_row(exchange) for exchange in report.exchanges])
     say()
     say(f"answered by  {report.model} (engine {report.engine}) on {report.nodes[0]['name']}")
     say(f"stores       {equal}")
@@ -146,6 +159,23 @@ def _show_report(report: DemoReport, elapsed_ms: int) -> None:
     say(f"answers      {format_duration(min(totals))} to {format_duration(max(totals))}")
     say(f"spread       every result was on all nodes within {slowest} of its end")
     say(f"in all       {format_duration(elapsed_ms)}")
+
+
+def _describe_final(exchange: Exchange) -> str:
+    if exchange.final_ms is None:
+        return "not final in time: the validators did not agree on it"
+    return f"final after {format_duration(exchange.final_ms)}, in commit {exchange.commit}"
+
+
+def _describe_in_row(exchange: Exchange) -> tuple[str, ...]:
+    answer = exchange.answer
+    return (
+        exchange.question,
+        format_name(answer.name, answer.author, 10),
+        format_duration(answer.total_ms),
+        format_duration(exchange.final_ms),
+        str(exchange.commit or UNKNOWN),
+    )
 
 
 async def _stay(mesh: DemoMesh, drawing: Path, *, quiet: bool) -> None:
@@ -158,7 +188,7 @@ async def _stay(mesh: DemoMesh, drawing: Path, *, quiet: bool) -> None:
         say(f'  meshnode ask "Who are you?" --home {last}')
         say(f"  meshnode status --home {first}")
         say(f"  meshnode peers --home {last}")
-        say(f"  meshnode dag log --home {last}")
+        say(f"  meshnode dag show --home {last}")
         say(f"  meshnode dag verify --home {last}")
         sys.stdout.flush()
     try:
@@ -183,7 +213,7 @@ def _show_goodbye(svg: Path | None) -> None:
 def _write_svg(report: DemoReport, path: Path) -> Path:
     from meshnode.cli.dag import draw, write_drawing
 
-    write_drawing(path, draw(list(report.vertices), network="demo", form="svg"))
+    write_drawing(path, draw([*report.vertices, *report.blocks], network="demo", form="svg"))
     return path
 
 

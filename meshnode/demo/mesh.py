@@ -1,4 +1,4 @@
-"""Brings a demo's mesh up: one founder that serves a model, and others that join by ticket."""
+"""Brings a demo's mesh up: a few founders, one of which serves a model; more join by ticket."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from meshnode.demo.founding import found_network
 from meshnode.demo.processes import Crew, DemoNode, open_crew
 from meshnode.errors import ConfigError, DeadlineExceeded
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 NODES_MIN: Final = 2
 NODES_MAX: Final = 16
+VALIDATORS_MAX: Final = 4
+"""So many found the mesh and agree on its order: the fewest of whom one may fail."""
 CONNECT_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.02
 _FLAGS: Final = {"api": "127.0.0.1:0", "listen": ["/ip4/127.0.0.1/tcp/0"], "kind": "demo"}
@@ -35,9 +38,9 @@ class DemoMesh:
     folder: Path
     nodes: tuple[DemoNode, ...]
     ready_ms: int
-    """From nothing until the founder was ready."""
+    """From nothing until the founders were ready."""
     connected_ms: int
-    """From the first join until everybody was connected with everybody."""
+    """From then until everybody was connected with everybody."""
 
     @property
     def founder(self) -> DemoNode:
@@ -55,13 +58,15 @@ async def open_demo_mesh(*, nodes: int, engine: str, tell: Tell) -> AsyncIterato
     folder = Path(tempfile.mkdtemp(prefix="meshnode-demo-"))
     async with open_crew(folder) as crew:
         began = time.monotonic()
-        tell(f"starting {name_node(0)}, which founds the mesh and serves the engine {engine}")
-        founder = await _start_founder(crew, engine)
+        names = [name_node(number) for number in range(min(nodes, VALIDATORS_MAX))]
+        await asyncio.to_thread(found_network, folder, names)
+        tell(f"starting {', '.join(names)}: the mesh's validators; {names[0]} serves {engine}")
+        founders = await _start_founders(crew, names, engine)
         ready_ms = _since(began)
-        tell(f"starting {nodes - 1} more, which join with a ticket")
+        if nodes > len(names):
+            tell(f"starting {nodes - len(names)} more, which join with a ticket")
         began = time.monotonic()
-        joiners = await _start_joiners(crew, founder, nodes - 1)
-        everybody = (founder, *joiners)
+        everybody = (*founders, *await _start_joiners(crew, founders[0], nodes))
         await _wait_until_connected(everybody)
         yield DemoMesh(folder, everybody, ready_ms, _since(began))
 
@@ -72,15 +77,24 @@ def name_node(number: int) -> str:
     return name if number < len(_NAMES) else f"{name}-{number // len(_NAMES) + 1}"
 
 
-async def _start_founder(crew: Crew, engine: str) -> DemoNode:
-    return await crew.start(name_node(0), {**_FLAGS, "network_name": "demo", "engine": engine})
+async def _start_founders(crew: Crew, names: list[str], engine: str) -> list[DemoNode]:
+    engines = [engine, *["none"] * (len(names) - 1)]
+    return await asyncio.gather(
+        *(
+            crew.start(name, {**_FLAGS, "engine": chosen})
+            for name, chosen in zip(names, engines, strict=True)
+        )
+    )
 
 
-async def _start_joiners(crew: Crew, founder: DemoNode, count: int) -> list[DemoNode]:
-    ticket = await founder.remote.invite(uses=count)
+async def _start_joiners(crew: Crew, first: DemoNode, nodes: int) -> list[DemoNode]:
+    numbers = range(VALIDATORS_MAX, nodes)
+    if not numbers:
+        return []
+    ticket = await first.remote.invite(uses=len(numbers))
     flags = {**_FLAGS, "engine": "none"}
     return await asyncio.gather(
-        *(crew.start(name_node(number), flags, ticket=ticket) for number in range(1, count + 1))
+        *(crew.start(name_node(number), flags, ticket=ticket) for number in numbers)
     )
 
 

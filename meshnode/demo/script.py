@@ -36,6 +36,10 @@ class Exchange:
     answer: Answer
     everywhere_ms: int | None
     """From the end of the answer until every node held its vertex; None if that took too long."""
+    final_ms: int | None
+    """From the end of the answer until it had its place in the order; None as above."""
+    commit: int | None
+    """The commit that put it there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,9 @@ class DemoReport:
     exchanges: tuple[Exchange, ...]
     heads: tuple[HeadsInfo, ...]
     vertices: tuple[VertexInfo, ...]
+    """What was said."""
+    blocks: tuple[VertexInfo, ...]
+    """What put it in order."""
 
     @property
     def heads_are_equal(self) -> bool:
@@ -58,9 +65,10 @@ class DemoReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every answer is everywhere, and every store is the same."""
+        """Whether every answer is everywhere and final, and every store is the same."""
         spread = all(exchange.everywhere_ms is not None for exchange in self.exchanges)
-        return spread and self.heads_are_equal
+        final = all(exchange.final_ms is not None for exchange in self.exchanges)
+        return spread and final and self.heads_are_equal
 
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
@@ -77,6 +85,8 @@ class DemoReport:
                     "asker": exchange.asker,
                     "question": exchange.question,
                     "everywhere_ms": exchange.everywhere_ms,
+                    "final_ms": exchange.final_ms,
+                    "commit": exchange.commit,
                     "answer": exchange.answer.to_json(),
                 }
                 for exchange in self.exchanges
@@ -84,6 +94,7 @@ class DemoReport:
             "heads": [heads.to_json() for heads in self.heads],
             "heads_are_equal": self.heads_are_equal,
             "vertices": [vertex.to_json() for vertex in self.vertices],
+            "blocks": [vertex.to_json() for vertex in self.blocks],
         }
 
 
@@ -118,6 +129,7 @@ async def run_script(mesh: DemoMesh, audience: Audience) -> DemoReport:
         exchanges=tuple(exchanges),
         heads=heads,
         vertices=tuple(await mesh.nodes[-1].remote.vertices(limit=VERTICES_MAX)),
+        blocks=tuple(await mesh.nodes[-1].remote.vertices(limit=VERTICES_MAX, kind="block")),
     )
 
 
@@ -140,11 +152,16 @@ async def _ask(mesh: DemoMesh, asker: DemoNode, question: str, audience: Audienc
                 pass
     if answer is None:
         raise MeshError("the answer ended without a result", hint="run `meshnode doctor`")
+    everywhere_ms, (final_ms, commit) = await asyncio.gather(
+        _measure_spread(mesh, answer.vertex), _measure_finality(asker, answer.vertex)
+    )
     exchange = Exchange(
         asker=asker.name,
         question=question,
         answer=answer,
-        everywhere_ms=await _measure_spread(mesh, answer.vertex),
+        everywhere_ms=everywhere_ms,
+        final_ms=final_ms,
+        commit=commit,
     )
     audience.on_answer(exchange)
     return exchange
@@ -158,6 +175,14 @@ async def _measure_spread(mesh: DemoMesh, vertex_id: str) -> int | None:
     except TimeoutError:
         return None
     return int((time.monotonic() - began) * 1_000)
+
+
+async def _measure_finality(asker: DemoNode, vertex_id: str) -> tuple[int | None, int | None]:
+    """How long it took until the asker knew of a commit, and of which."""
+    began = time.monotonic()
+    found = await asker.remote.finality(vertex_id, wait_ms=int(SPREAD_TIMEOUT_S * 1_000))
+    final_ms = int((time.monotonic() - began) * 1_000) if found.final else None
+    return final_ms, found.commit_index
 
 
 async def _wait_for_vertex(node: DemoNode, vertex_id: str) -> None:

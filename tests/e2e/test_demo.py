@@ -45,6 +45,8 @@ def test_demo_answers_agrees_and_ends_by_itself(tmp_path):
     assert out.count("-- ada, echo: ") == 3
     assert re.search(r"equal on all 3 nodes: \d+ vertices", out)
     assert "every result was on all nodes within" in out
+    assert len(re.findall(r"-- final after \d+(\.\d)? m?s, in commit \d+", out)) == 3
+    assert "answered by" in out
     assert drawing.read_text().startswith("<svg")
     assert all(len(line) <= 100 for line in out.splitlines())
     assert_nothing_left(folder)
@@ -66,6 +68,9 @@ def test_demo_as_json_is_one_document(tmp_path):
     assert document["schema"] == "meshnode.demo/1"
     assert document["ok"] is True
     assert len(document["answers"]) == 3
+    commits = [answer["commit"] for answer in document["answers"]]
+    assert commits == sorted(commits)
+    assert None not in commits
     assert {heads["digest"] for heads in document["heads"]} == {document["heads"][0]["digest"]}
     assert_nothing_left(tmp_path)
 

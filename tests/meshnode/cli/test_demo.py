@@ -12,14 +12,14 @@ from meshnode.cli import demo as demo_module
 from meshnode.demo.script import DemoReport, Exchange
 from meshnode.views import HeadsInfo
 from tests.support.cli import run_command
-from tests.support.views import make_answer, make_id, make_small_dag
+from tests.support.views import make_answer, make_id, make_small_dag, make_vertex
 
 
 @pytest.fixture
 def shown(monkeypatch, tmp_path):
     """A demo whose mesh and report are made up."""
     heads = [HeadsInfo(digest=make_id("a"), vertices=6, lamport=2, heads=())] * 2
-    state = SimpleNamespace(heads=heads, everywhere_ms=4, running=[True, True])
+    state = SimpleNamespace(heads=heads, everywhere_ms=4, final_ms=210, running=[True, True])
 
     @asynccontextmanager
     async def open_demo_mesh(*, nodes, engine, tell):
@@ -40,6 +40,8 @@ def shown(monkeypatch, tmp_path):
             question="Why?",
             answer=make_answer(finish_reason="length"),
             everywhere_ms=state.everywhere_ms,
+            final_ms=state.final_ms,
+            commit=None if state.final_ms is None else 7,
         )
         audience.on_answer(exchange)
         return DemoReport(
@@ -51,6 +53,7 @@ def shown(monkeypatch, tmp_path):
             exchanges=(exchange,),
             heads=tuple(state.heads),
             vertices=tuple(make_small_dag()),
+            blocks=(make_vertex("x1", "alice", 0, lane=1, kind="block"),),
         )
 
     monkeypatch.setattr(demo_module, "open_demo_mesh", open_demo_mesh)
@@ -66,6 +69,9 @@ def test_demo_shows_answers_drawing_and_what_next(capsys, shown):
     assert "\x1b" not in outcome.out
     assert "alice  P─────R" in outcome.out
     assert "cut at the demo's limit" in outcome.out
+    assert "-- final after 210 ms, in commit 7" in outcome.out
+    (row,) = [line for line in outcome.out.splitlines() if line.startswith("Why?  ")]
+    assert row.split() == ["Why?", "bob", "345", "ms", "210", "ms", "7"]
     assert "equal on all 2 nodes: 6 vertices" in outcome.out
     assert "`meshnode up` starts a node" in outcome.out
 
@@ -74,10 +80,11 @@ def test_demo_says_when_stores_differ(capsys, shown):
     shown.heads = [
         HeadsInfo(digest=make_id(name), vertices=6, lamport=2, heads=()) for name in "ab"
     ]
-    shown.everywhere_ms = None
+    shown.everywhere_ms = shown.final_ms = None
     outcome = run_command(capsys, "demo", "--exit")
     assert outcome.code == 1
     assert "NOT EQUAL" in outcome.out
+    assert "not final in time" in outcome.out
     assert "on all nodes within ?" in outcome.out
 
 

@@ -15,7 +15,7 @@ from meshnode.demo.script import DemoReport, Exchange, describe_model, run_scrip
 from meshnode.errors import CommandRejected, ConfigError, DeadlineExceeded, MeshError
 from meshnode.views import HeadsInfo
 from tests.support.cli import FakeRemote
-from tests.support.views import make_answer, make_id, make_small_dag, make_status
+from tests.support.views import make_answer, make_finality, make_id, make_small_dag, make_status
 
 
 class Silent:
@@ -33,9 +33,14 @@ def make_heads(name):
     return HeadsInfo(digest=make_id(name), vertices=3, lamport=2, heads=())
 
 
-def make_report(*heads, everywhere_ms=3):
+def make_report(*heads, everywhere_ms=3, final_ms=200):
     exchange = Exchange(
-        asker="bell", question="?", answer=make_answer(), everywhere_ms=everywhere_ms
+        asker="bell",
+        question="?",
+        answer=make_answer(),
+        everywhere_ms=everywhere_ms,
+        final_ms=final_ms,
+        commit=7,
     )
     return DemoReport(
         nodes=({"name": "ada"}, {"name": "bell"}),
@@ -46,6 +51,7 @@ def make_report(*heads, everywhere_ms=3):
         exchanges=(exchange,),
         heads=heads,
         vertices=tuple(make_small_dag()),
+        blocks=(),
     )
 
 
@@ -116,21 +122,25 @@ def test_environment_of_nodes_has_no_settings_of_a_person(monkeypatch):
     assert "canary" not in processes.make_environment().values()
 
 
-def test_report_is_ok_when_everything_is_everywhere():
+def test_report_is_ok_when_everything_is_everywhere_and_final():
     same = make_heads("a")
+    assert not make_report(same, same, final_ms=None).ok
     assert make_report(same, same).ok
     assert not make_report(same, make_heads("b")).ok
     assert not make_report(same, same, everywhere_ms=None).ok
-    assert make_report(same).to_json()["schema"] == "meshnode.demo/1"
+    document = make_report(same).to_json()
+    assert document["schema"] == "meshnode.demo/1"
+    assert (document["answers"][0]["final_ms"], document["answers"][0]["commit"]) == (200, 7)
 
 
 async def test_script_reports_a_vertex_that_does_not_arrive(monkeypatch):
     monkeypatch.setattr("meshnode.demo.script.SPREAD_TIMEOUT_S", 0.05)
     late = FakeRemote(failures={"vertex": CommandRejected("not there")})
-    other = FakeRemote(stored=make_small_dag())
+    other = FakeRemote(stored=make_small_dag(), place=make_finality(final=False))
     monkeypatch.setattr(late, "heads", lambda: _later(make_heads("x")))
     report = await run_script(make_fake_mesh(late, other), Silent())
     assert [exchange.everywhere_ms for exchange in report.exchanges] == [None] * 3
+    assert [exchange.final_ms for exchange in report.exchanges] == [None] * 3
     assert not report.heads_are_equal
 
 
