@@ -26,7 +26,7 @@ from dag.types import COUNTER_MAX, ID_BYTES
 from dag.vertex import SignedVertex
 
 SNAPSHOT_VERSION: Final = 1
-ROOT_DOMAIN: Final = b"meshnode/root/1"
+ROOT_DOMAIN: Final = b"meshnode/state-root/1"
 PART_DOMAIN: Final = b"meshnode/snapshot-part/1"
 HEADER_BYTES_MAX: Final = 65_536
 PARTS_MAX: Final = 512
