@@ -15,12 +15,15 @@ class Blocks:
     """Blocks, parents first; also what answers `Want`, and what is said again while all is still."""
 
     blocks: tuple[SignedVertex, ...]
+    held: tuple[bytes, ...] = ()
+    """The last block held of each author: whoever lacks one asks for it."""
 
     @property
     def size_bytes(self) -> int:
         """About what it takes on a wire."""
         parents = sum(len(signed.vertex.parents) for signed in self.blocks)
-        return len(self.blocks) * BLOCK_BYTES + parents * REF_BYTES
+        refs = parents + len(self.held)
+        return len(self.blocks) * BLOCK_BYTES + refs * REF_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,11 @@ class Validator:
         author = self.mesh.validators[source].author
         self._hear(author)
         match message:
-            case Blocks(blocks):
+            case Blocks(blocks, held):
                 self._take_all(source, blocks)
+                lacking = tuple(filter(self._lacks, held))
+                if lacking:
+                    self._say(source, Want(lacking))
             case Want(ids):
                 self._serve(source, author, ids)
             case Ask():
@@ -189,8 +192,11 @@ class Validator:
         if len(self.inbox) > before:
             self._say(source, Want(self.inbox.list_wanted(WANTED_MAX)))
 
+    def _lacks(self, block_id: bytes) -> bool:
+        return block_id not in self.signed and block_id not in self.inbox
+
     def _take(self, signed: SignedVertex) -> None:
-        if signed.id in self.signed or signed.id in self.inbox:
+        if not self._lacks(signed.id):
             return
         missing = self._find_missing(signed)
         if missing:
@@ -293,11 +299,13 @@ class Validator:
             self._drive()
 
     def _beacon(self) -> None:
-        """Say the own last block again, byte for byte, and ask for what is missing."""
+        """Say the own last block again, byte for byte, what is held, and what is missing."""
         self._connect()
         wanted = self.inbox.list_wanted(WANTED_MAX)
+        said = () if self.last_own is None else (self.last_own,)
+        beacon = Blocks(said, tuple(self.last_of.values()))
         for target in self.mesh.list_targets(self):
-            self._say(target, Blocks(() if self.last_own is None else (self.last_own,)))
+            self._say(target, beacon)
             if wanted:
                 self._say(target, Want(wanted))
             if self.pacemaker.is_recovering:
