@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 class Backlog:
     """Lane-0 vertices in order of admission, from admission to output."""
 
-    def __init__(self, index: Index, authors: AuthorRegistry, *, keeps_content: bool) -> None:
-        """`keeps_content`: whether state machines will want to read what is put out."""
+    def __init__(self, index: Index, authors: AuthorRegistry) -> None:
         self._index = index
         self._authors = authors
-        self._keeps_content = keeps_content
         self._content: dict[bytes, SignedVertex] = {}
         self._waiting: dict[bytes, Ref] = {}
         self._loose: dict[bytes, Ref] = {}
@@ -44,8 +42,7 @@ class Backlog:
         """A lane-0 vertex was admitted."""
         entry = self._index.get(signed.id)
         assert entry is not None, "what was admitted is in the index"
-        if self._keeps_content:
-            self._content[signed.id] = signed
+        self._content[signed.id] = signed
         self._follow_forks()
         self._place(entry)
 
@@ -75,7 +72,7 @@ class Backlog:
                     stack.append(parent)
 
     def take(self, refs: Iterable[Ref]) -> tuple[SignedVertex, ...]:
-        """A commit puts these out; answers the lane-0 vertices among them where content is kept."""
+        """A commit puts these out; answers the lane-0 vertices among them."""
         content = []
         for ref in refs:
             self._waiting.pop(ref.id, None)

@@ -93,6 +93,13 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     """So many of its vertices are lane 0, and come first; blocks follow."""
 
 
+class EpochBegan(msgspec.Struct, frozen=True, tag=True):
+    """Another committee decides from now on; `commit_index` was the last commit before."""
+
+    epoch: int
+    commit_index: int
+
+
 class OrderHalted(msgspec.Struct, frozen=True, tag=True):
     """More validators lie than the committee bears: this node orders nothing any more."""
 
@@ -110,5 +117,6 @@ Event = (
     | OffenceSeen
     | Alone
     | Committed
+    | EpochBegan
     | OrderHalted
 )

@@ -7,9 +7,8 @@ what the shell promises (time never goes back, one receipt per job, one connecti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from consensus.decisions import Decisions
 from dag.authors import Fork, is_first_profile
 from dag.bodies import PROFILE_DECODER
 from dag.errors import Offence
@@ -53,7 +52,7 @@ from meshnode.core.proposing import Proposing
 from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
 from meshnode.core.reception import Reception
 from meshnode.core.reconciliation import Reconciliation
-from meshnode.core.replica import HEAD_KEY, Replica, StateMachine
+from meshnode.core.replica import HEAD_KEY, Replica
 from meshnode.core.requests import Requests
 from meshnode.core.showing import Showing
 from meshnode.core.store import Store
@@ -63,9 +62,11 @@ from meshnode.core.wants import Wants
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consensus.decisions import Decisions
     from dag.authors import AuthorDirectory
     from dag.keys import PublicKeys
     from dag.types import Ref
+    from meshnode.core.machines import StateMachine
     from meshnode.core.recovered import Recovered
     from meshnode.core.settings import Settings
 
@@ -97,8 +98,6 @@ class Node:
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
         self._outbox = Outbox()
         self._store = Store(self._intake, self._outbox, self)
-        self.decisions: Final = Decisions(settings.genesis)
-        machines = (self.decisions, *machines)
         self._replica = Replica(
             settings.genesis, self._network, self._intake, self._outbox, machines=machines
         )
@@ -190,6 +189,7 @@ class Node:
             outbox=outbox,
             requests=self._requests,
             replica=self._replica,
+            list_ready=lambda: self._peers.ready,
             admit=store.admit_own,
         )
         self._reception = Reception(
@@ -233,7 +233,7 @@ class Node:
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
         step = self._replica.restore(signed)
-        self._proposing.follow(0, step.block, step.commits, made_here=False)
+        self._proposing.follow(0, step, made_here=False)
         if signed.vertex.author == self._settings.author:
             self._publishing.note_own(signed)
         if signed.vertex.kind == Kind.EVIDENCE:
@@ -245,6 +245,11 @@ class Node:
     def authors(self) -> AuthorDirectory:
         """The keys admission verifies with; safe to read from any thread."""
         return self._directory
+
+    @property
+    def decisions(self) -> Decisions:
+        """What was put to the mesh; to be read only."""
+        return self._replica.decisions
 
     def is_stored(self, vertex_id: bytes) -> bool:
         """Whether a vertex is stored; safe to call from any thread."""
@@ -418,7 +423,7 @@ class Node:
         self._adverts.on_ready(link.peer)
         self._reconciliation.add_peer(now_ms, link.peer)
         self._publishing.on_ready(now_ms, link.peer)
-        self._proposing.on_ready(now_ms, link, self._peers.ready)
+        self._proposing.on_ready(now_ms, link)
 
     def on_early(self, now_ms: int, link: Link, message: Checked) -> None:
         """A message that came while its sender's PROOF was verified."""
@@ -426,7 +431,7 @@ class Node:
 
     def on_lost(self, now_ms: int, link: Link) -> None:
         """A connection that was ready has ended."""
-        self._proposing.on_lost(now_ms, link, self._peers.ready)
+        self._proposing.on_lost(now_ms, link)
         self._overlay.gone(link.peer)
         self._fetching.drop_peer(link.peer)
         self._requests.drop_peer(now_ms, link.peer)
@@ -440,7 +445,8 @@ class Node:
         vertex = signed.vertex
         self._reconciliation.changed(now_ms)
         step = self._replica.on_admitted(signed)
-        self._proposing.follow(now_ms, step.block, step.commits, made_here=made_here)
+        self._forks.on_block(now_ms, step.block, self._replica.ordering.store)
+        self._proposing.follow(now_ms, step, made_here=made_here)
         if made_here:
             self._publishing.note_own(signed)
             self._dissemination.push(now_ms, signed)

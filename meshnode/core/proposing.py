@@ -2,7 +2,8 @@
 
 The pacemaker says when, and on which blocks. Here the block becomes a vertex: the lane-0 heads it
 puts in order are chosen, it is signed by a job, and it goes the way of every own vertex, durable
-before it is sent. One block is made at a time.
+before it is sent. One block is made at a time. With a new epoch comes a new pacemaker, if the
+committee has a seat for this node.
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ from meshnode.core.payload_choice import choose_payload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from consensus.block import Block
     from consensus.proposal import Proposal
     from dag.intake import Intake
-    from dag.order import Commit
+    from dag.types import Ref
     from meshnode.core.link import Link
     from meshnode.core.outbox import Outbox
-    from meshnode.core.replica import Replica
+    from meshnode.core.replica import Replica, Step
     from meshnode.core.requests import Requests
     from meshnode.core.settings import Settings
 
@@ -47,32 +47,50 @@ class Proposing:
         outbox: Outbox,
         requests: Requests,
         replica: Replica,
+        list_ready: Callable[[], Sequence[Link]],
         admit: Callable[[int, VerifiedVertex], None],
     ) -> None:
+        self._settings = settings
         self._author = settings.author
         self._network: bytes = intake.authors.network
         self._intake = intake
         self._outbox = outbox
+        self._requests = requests
         self._replica = replica
+        self._list_ready = list_ready
         self._admit = admit
         self._voted = 0
         """Index of the last commit voted for in this life."""
         self._now_ms = 0
         self._is_cut_off = False
         """The own lane ends in what is no block here: nothing can stand on it."""
-        position = replica.committee.get_index(settings.author) if settings.validates else None
+        self._epoch = replica.committee.epoch
         self._pacemaker: Pacemaker | None = None
-        if position is not None:
-            self._pacemaker = Pacemaker(
-                replica.ordering, replica.schedule, position, settings=settings.pace
-            )
-        self._past = OwnPast(
-            settings.author,
-            outbox,
-            requests,
-            is_stored=intake.index.__contains__,
+        self._past = self._make_past()
+        self._take_seat(0, must_ask=True)
+
+    def _make_past(self) -> OwnPast:
+        return OwnPast(
+            self._author,
+            self._outbox,
+            self._requests,
+            is_stored=self._intake.index.__contains__,
             on_answered=self._on_answered,
         )
+
+    def _take_seat(self, now_ms: int, *, must_ask: bool) -> None:
+        replica, settings = self._replica, self._settings
+        position = replica.committee.get_index(self._author) if settings.validates else None
+        self._pacemaker = None
+        if position is not None:
+            self._pacemaker = Pacemaker(
+                replica.ordering,
+                replica.schedule,
+                position,
+                settings=settings.pace,
+                now_ms=now_ms,
+                must_ask=must_ask,
+            )
 
     @property
     def own_round(self) -> int:
@@ -92,48 +110,72 @@ class Proposing:
         return "active" if pacemaker.is_connected else "no_quorum"
 
     def _is_barred(self) -> bool:
-        halted = bool(self._replica.halted) or self._is_cut_off
-        return halted or self._intake.authors.is_forked(self._author)
+        replica, author = self._replica, self._author
+        halted = bool(replica.halted) or self._is_cut_off
+        # Own blocks of a later epoch: an earlier life has seen the end of this one.
+        return halted or self._intake.authors.is_forked(author) or replica.is_early(author)
 
     # --- what happens ---------------------------------------------------------------------------
 
-    def follow(
-        self, now_ms: int, block: Block | None, commits: Iterable[Commit], *, made_here: bool
-    ) -> None:
+    def follow(self, now_ms: int, step: Step, *, made_here: bool) -> None:
         """A vertex was admitted, or restored: perhaps a valid block, perhaps with commits."""
+        if self._replica.committee.epoch != self._epoch:
+            self._begin_epoch(now_ms)
+        elif self._pacemaker is not None and step.block is not None:
+            if made_here:
+                self._pacemaker.on_own(now_ms, step.block)
+            else:
+                self._pacemaker.on_block(now_ms, step.block)
         pacemaker = self._pacemaker
         if pacemaker is None:
             return
-        if block is not None:
-            if made_here:
-                pacemaker.on_own(now_ms, block)
-            else:
-                pacemaker.on_block(now_ms, block)
-        for commit in commits:
+        for commit in step.commits:
             pacemaker.on_commit(now_ms, commit)
         if pacemaker.is_recovering:
             self._past.check(now_ms)
 
-    def on_ready(self, now_ms: int, link: Link, ready: Sequence[Link]) -> None:
-        """A connection is ready."""
+    def _begin_epoch(self, now_ms: int) -> None:
+        """Go over to the next committee; what is being signed for the last one is given up."""
+        before = self._pacemaker
+        # Who has heard what validators hold of its past knows all of it, also of later epochs.
+        must_ask = before is None or before.is_recovering
+        self._epoch = self._replica.committee.epoch
+        self._is_cut_off = False
+        self._take_seat(now_ms, must_ask=must_ask)
         pacemaker = self._pacemaker
         if pacemaker is None:
             return
-        validator = self._replica.committee.get_index(link.author)
-        if validator is not None and pacemaker.is_recovering:
-            self._past.ask(now_ms, link.peer, validator)
-        pacemaker.on_connected(now_ms, self._collect(ready))
+        store = self._replica.ordering.store
+        for round_ in range(store.floor + 1, store.highest_round + 1):
+            for block in store.get_round(round_):
+                pacemaker.on_block(now_ms, block)
+        self._past = self._make_past()
+        for link in self._list_ready():
+            self._ask(now_ms, pacemaker, link)
+        pacemaker.on_connected(now_ms, self._collect_connected())
 
-    def on_lost(self, now_ms: int, link: Link, ready: Sequence[Link]) -> None:
+    def on_ready(self, now_ms: int, link: Link) -> None:
+        """A connection is ready."""
+        pacemaker = self._pacemaker
+        if pacemaker is not None:
+            self._ask(now_ms, pacemaker, link)
+            pacemaker.on_connected(now_ms, self._collect_connected())
+
+    def on_lost(self, now_ms: int, link: Link) -> None:
         """A connection has ended."""
         if self._pacemaker is not None:
             self._past.drop_peer(link.peer)
-            self._pacemaker.on_connected(now_ms, self._collect(ready))
+            self._pacemaker.on_connected(now_ms, self._collect_connected())
 
-    def _collect(self, links: Iterable[Link]) -> int:
+    def _ask(self, now_ms: int, pacemaker: Pacemaker, link: Link) -> None:
+        validator = self._replica.committee.get_index(link.author)
+        if validator is not None and pacemaker.is_recovering:
+            self._past.ask(now_ms, link.peer, validator)
+
+    def _collect_connected(self) -> int:
         """The validators at the other ends, as bits."""
         authors = 0
-        for link in links:
+        for link in self._list_ready():
             validator = self._replica.committee.get_index(link.author)
             if validator is not None:
                 authors |= 1 << validator
@@ -151,11 +193,12 @@ class Proposing:
         pacemaker = self._pacemaker
         if pacemaker is None or self._is_barred():
             return
-        pacemaker.on_payload(is_waiting=len(self._replica.backlog) > 0)
+        is_waiting = len(self._replica.backlog) > 0 or self._replica.has_errand
+        pacemaker.on_payload(is_waiting=is_waiting)
         pacemaker.on_deadline(self._replica.find_deadline())
         proposal = pacemaker.propose(now_ms)
         if proposal is not None:
-            self._draft(now_ms, proposal)
+            self._draft(now_ms, pacemaker, proposal)
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do."""
@@ -163,16 +206,14 @@ class Proposing:
             return None
         return self._pacemaker.next_deadline(self._now_ms)
 
-    def _draft(self, now_ms: int, proposal: Proposal) -> None:
-        index = self._intake.index
+    def _draft(self, now_ms: int, pacemaker: Pacemaker, proposal: Proposal) -> None:
         blocks = tuple(block.ref for block in proposal.parents)
-        waiting = self._replica.backlog.refs if proposal.references_payload else ()
-        parents = (*blocks, *choose_payload(index, waiting, blocks))
-        last = index.get_last(self._author, LANE_BLOCKS)
-        previous = blocks[0] if proposal.previous_round else None
-        if previous != (None if last is None else last.ref):
+        last = self._intake.index.get_last(self._author, LANE_BLOCKS)
+        before = self._find_before(proposal, blocks, None if last is None else last.ref)
+        if before is None:
             self._is_cut_off = True
             return
+        parents = (*before, *blocks, *self._choose_payload(proposal, (*before, *blocks), blocks))
         vertex = Vertex(
             version=WIRE_VERSION,
             network=self._network,
@@ -194,20 +235,59 @@ class Proposing:
             ),
         )
         vertex_id = compute_vertex_id(vertex)
-        self._outbox.run(SignVertex(vertex_id), partial(self._on_signed, vertex_id, vertex))
+        on_signed = partial(self._on_signed, pacemaker, vertex_id, vertex)
+        self._outbox.run(SignVertex(vertex_id), on_signed)
+
+    def _find_before(
+        self, proposal: Proposal, blocks: tuple[Ref, ...], last: Ref | None
+    ) -> tuple[Ref, ...] | None:
+        """What of the own lane stands before the block parents; None where nothing can follow."""
+        store = self._replica.ordering.store
+        if proposal.previous_round:
+            return () if last == blocks[0] else None
+        if last is None:
+            return ()
+        is_of_this_epoch = store.get(last.id) is not None or store.is_inert(last.id)
+        return None if is_of_this_epoch else (last,)
+
+    def _choose_payload(
+        self, proposal: Proposal, parents: tuple[Ref, ...], blocks: tuple[Ref, ...]
+    ) -> tuple[Ref, ...]:
+        waiting = self._replica.backlog.refs if proposal.references_payload else ()
+        payload = choose_payload(self._intake.index, waiting, blocks)
+        floor = self._replica.ordering.store.epoch_lamport
+        if compute_lamport((*parents, *payload)) > floor:
+            return payload
+        # The first blocks of an epoch stand above all that was put away before it.
+        return self._intake.heads.speech_refs[-1:]
 
     def _vote(self) -> tuple[CommitVote, ...]:
-        head = self._replica.head
-        if head.index <= self._voted:
-            return ()
-        self._voted = head.index
-        return (CommitVote(head.index, head.digest),)
+        replica, votes = self._replica, []
+        position = replica.committee.get_index(self._author)
+        assert position is not None, "who has no seat makes no block"
+        checkpoint = replica.find_vote(position)
+        if checkpoint is not None:
+            votes.append(checkpoint)
+        head = replica.head
+        if head.index > self._voted:
+            self._voted = head.index
+            if checkpoint is None or checkpoint.index < head.index:
+                votes.append(CommitVote(head.index, head.digest))
+        return tuple(votes)
 
-    def _on_signed(self, vertex_id: bytes, vertex: Vertex, now_ms: int, outcome: Outcome) -> None:
+    def _on_signed(
+        self,
+        pacemaker: Pacemaker,
+        vertex_id: bytes,
+        vertex: Vertex,
+        now_ms: int,
+        outcome: Outcome,
+    ) -> None:
         assert isinstance(outcome, Signed)
-        assert self._pacemaker is not None, "who has no seat signs no block"
-        if self._is_barred() or self._pacemaker.is_stopped:
-            self._pacemaker.on_abandoned()
+        if pacemaker is not self._pacemaker:
+            return  # Its epoch has ended meanwhile, and nothing of it has left this node.
+        if self._is_barred() or pacemaker.is_stopped:
+            pacemaker.on_abandoned()
             return
         wire = encode(Envelope(encode_vertex(vertex), outcome.signature))
         self._admit(now_ms, VerifiedVertex(vertex_id, vertex, wire, outcome.signature))

@@ -1,33 +1,43 @@
 """The agreed order as this node holds it, and the state machines that follow it.
 
-Every admitted vertex passes here: blocks go to the ordering, everything else waits to be put out.
-What a commit puts out goes to every state machine, and the application hears of it once its record
-is durable. After a restart the stored vertices give the same commits again; the state machines
-fold all of them, and the application hears of those it has not been told.
+Every admitted vertex passes here: blocks go to the order of their epoch, everything else waits to
+be put out. What a commit puts out goes to every state machine, and the application hears of it once
+its record is durable. After a restart the stored vertices give the same commits again; the state
+machines fold all of them, and the application hears of those it has not been told.
+
+A decision may name another committee. Then the state after that commit is voted for, and the epoch
+ends as `consensus.epoch` says; blocks of the next one that came early are judged then.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from consensus.block import Block
+from consensus.checkpoint import is_checkpoint
 from consensus.commits import CommitHead
 from consensus.committee import Committee, make_first_committee
 from consensus.errors import BrokenFaultBound
-from consensus.leader import LeaderSchedule, make_schedule
-from consensus.ordering import Accepted, Inert, Ordering
+from consensus.leader import LeaderSchedule
+from consensus.ordering import Accepted, Inert, Later, Ordering
 from consensus.payload import PayloadOrder
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import MalformedMessage
 from dag.order import GENESIS_COMMIT_DIGEST, Commit
 from dag.types import LANE_BLOCKS
 from meshnode.core.backlog import Backlog
+from meshnode.core.checkpointing import Checkpoint, join_pieces, make_checkpoint
 from meshnode.core.effects import StoreValue
-from meshnode.core.events import Committed, OrderHalted
+from meshnode.core.epoch_order import EpochOrder, thaw_epoch
+from meshnode.core.events import Committed, EpochBegan, OrderHalted
+from meshnode.core.machines import Machines, StateMachine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consensus.block import CommitVote
+    from consensus.decisions import Decisions
+    from consensus.vote_aggregator import CommitCertificate
     from dag.genesis import Genesis
     from dag.intake import Intake
     from dag.vertex import SignedVertex
@@ -35,28 +45,9 @@ if TYPE_CHECKING:
 
 HEAD_KEY: Final = "commit-head"
 HEAD_BYTES_MAX: Final = 256
+CHECKPOINTS_KEPT: Final = 2
 
 _head_decoder: Final = CanonicalDecoder(CommitHead, what="commit head", bytes_max=HEAD_BYTES_MAX)
-
-
-class StateMachine(Protocol):
-    """What is folded over the order. Every node's copy is in the same state after a commit."""
-
-    def apply(self, commit: Commit, vertices: Sequence[SignedVertex]) -> None:
-        """Fold one commit: its lane-0 vertices, in order. Total: it never raises."""
-        ...
-
-    def root(self) -> bytes:
-        """A digest of the whole state."""
-        ...
-
-    def snapshot(self) -> bytes:
-        """The whole state, as bytes that every node agrees on."""
-        ...
-
-    def next_deadline(self) -> int | None:
-        """The commit time at which something is due, in milliseconds; None for nothing."""
-        ...
 
 
 class Step(NamedTuple):
@@ -64,6 +55,13 @@ class Step(NamedTuple):
 
     block: Block | None = None
     commits: tuple[Commit, ...] = ()
+
+
+class CertifiedCheckpoint(NamedTuple):
+    """A state that a quorum has voted for, and who did."""
+
+    checkpoint: Checkpoint
+    certificate: CommitCertificate
 
 
 _NOTHING: Final = Step()
@@ -80,38 +78,73 @@ class Replica:
         outbox: Outbox,
         *,
         machines: Sequence[StateMachine] = (),
+        start: Checkpoint | None = None,
     ) -> None:
+        """Begin with genesis, or with a certified state.
+
+        Raises `MalformedMessage` for a state that another version of this program made.
+        """
+        self._network = network
+        self._intake = intake
         self._outbox = outbox
-        self._machines = tuple(machines)
-        self._committee = make_first_committee(genesis)
-        seed = self._committee.compute_seed(network, GENESIS_COMMIT_DIGEST)
-        self._schedule = make_schedule(self._committee, seed)
-        self._index = index = intake.index
-        self._payload = PayloadOrder(index, gc_commits=genesis.parameters.gc_commits)
-        self._ordering = Ordering(
-            network, self._committee, self._schedule, index=index, payload=self._payload
-        )
-        self._backlog = Backlog(index, intake.authors, keeps_content=bool(machines))
+        self._index = intake.index
+        self._checkpoint_commits = genesis.parameters.checkpoint_commits
+        self._machines = Machines(genesis, intake.authors, machines)
+        self._epoch = self._begin(genesis, start)
+        self._enter_epoch(self._epoch.committee)
+        self._backlog = Backlog(intake.index, intake.authors)
+        self._early: list[SignedVertex] = []
+        """Blocks of epochs that have not begun here. They are stored, so the store bounds them."""
+        self._early_authors: dict[bytes, None] = {}
+        self._checkpoints: dict[int, Checkpoint] = {}
+        self._certified: CertifiedCheckpoint | None = None
+        self._conflicts = 0
         self._record = CommitHead()
         self._delivered = 0
         self._untold: list[Commit] = []
         self._inert = 0
         self._halted = ""
 
+    def _begin(self, genesis: Genesis, start: Checkpoint | None) -> EpochOrder:
+        if start is not None:
+            pieces = join_pieces(start)
+            self._machines.restore(pieces)
+            return thaw_epoch(start, pieces, self._index)
+        committee = make_first_committee(genesis)
+        return EpochOrder(
+            self._network,
+            committee,
+            committee.compute_seed(self._network, GENESIS_COMMIT_DIGEST),
+            self._index,
+            payload=PayloadOrder(self._index, gc_commits=genesis.parameters.gc_commits),
+        )
+
+    def _enter_epoch(self, committee: Committee, before: Committee | None = None) -> None:
+        """Say to those who have to know who the validators are."""
+        self._machines.decisions.set_committee(committee)
+        # Who lags behind still needs the last blocks of the committee before.
+        both = (*committee.validators, *(before.validators if before is not None else ()))
+        self._intake.set_committee(validator.author for validator in both)
+
     @property
     def committee(self) -> Committee:
         """Who decides."""
-        return self._committee
+        return self._epoch.committee
+
+    @property
+    def successor(self) -> Committee | None:
+        """Who will decide in the next epoch, while this one is about to end."""
+        return self._epoch.successor
 
     @property
     def schedule(self) -> LeaderSchedule:
         """Who leads which round."""
-        return self._schedule
+        return self._epoch.schedule
 
     @property
     def ordering(self) -> Ordering:
         """The blocks and what they decide; read-only for all but this class."""
-        return self._ordering
+        return self._epoch.ordering
 
     @property
     def backlog(self) -> Backlog:
@@ -119,9 +152,19 @@ class Replica:
         return self._backlog
 
     @property
+    def decisions(self) -> Decisions:
+        """What was put to the mesh; read-only for all but this class."""
+        return self._machines.decisions
+
+    @property
+    def machines(self) -> Machines:
+        """The state after the last commit; read-only for all but this class."""
+        return self._machines
+
+    @property
     def head(self) -> CommitHead:
         """The last commit."""
-        return self._ordering.head
+        return self._epoch.ordering.head
 
     @property
     def inert_count(self) -> int:
@@ -129,9 +172,44 @@ class Replica:
         return self._inert
 
     @property
+    def conflict_count(self) -> int:
+        """Votes that contradict an earlier one of their author: it lies, or its state is broken."""
+        return self._conflicts
+
+    @property
     def halted(self) -> str:
         """Why nothing is ordered any more; empty while all is well."""
         return self._halted
+
+    @property
+    def certified(self) -> CertifiedCheckpoint | None:
+        """The last checkpoint made here for which a quorum of votes is held."""
+        return self._certified
+
+    @property
+    def certified_commit(self) -> int:
+        """Index of the highest commit that a quorum of this epoch's votes names, 0 for none."""
+        certificate = self._epoch.votes.commit
+        return 0 if certificate is None else certificate.index
+
+    @property
+    def has_errand(self) -> bool:
+        """Whether blocks are needed although nothing is said: an epoch ends, or has to."""
+        return self._epoch.successor is not None or self.decisions.has_change
+
+    def is_early(self, author: bytes) -> bool:
+        """Whether blocks of an author are held whose epoch has not begun here."""
+        return author in self._early_authors
+
+    def find_vote(self, author: int) -> CommitVote | None:
+        """The vote for a checkpoint that a validator's next block has to carry."""
+        return None if self._epoch.has_voted(author) else self._epoch.checkpoint_vote
+
+    def find_deadline(self) -> int | None:
+        """The first commit time at which a state machine has something to do."""
+        return self._machines.find_deadline()
+
+    # --- what happens ---------------------------------------------------------------------------
 
     def expect(self, record: bytes, delivered: int | None) -> None:
         """Say before the first vertex what the journal and the application know of the order.
@@ -167,40 +245,115 @@ class Replica:
 
     def on_admitted(self, signed: SignedVertex) -> Step:
         """A vertex was admitted."""
+        epoch = self.committee.epoch
         step = self._take(signed)
         self._tell(step.commits)
+        if self.committee.epoch != epoch:
+            self._outbox.emit(EpochBegan(self.committee.epoch, self.head.index))
         return step
 
     def _take(self, signed: SignedVertex) -> Step:
         if signed.vertex.lane != LANE_BLOCKS:
-            self._backlog.add(signed)
+            if not self.ordering.payload.is_settled(signed.ref):
+                self._backlog.add(signed)
             return _NOTHING
-        verdict = self._ordering.add(signed)
+        block = self._judge(signed)
+        return _NOTHING if block is None else Step(block, tuple(self._advance()))
+
+    def _judge(self, signed: SignedVertex) -> Block | None:
+        verdict = self.ordering.add(signed)
+        if isinstance(verdict, Later):
+            self._early.append(signed)
+            self._early_authors[signed.vertex.author] = None
+        elif isinstance(verdict, Inert):
+            self._inert += 1
         if not isinstance(verdict, Accepted):
-            self._inert += isinstance(verdict, Inert)
-            return _NOTHING
-        return Step(verdict.block, tuple(self._advance()))
+            return None
+        block = verdict.block
+        self._conflicts += len(self._epoch.votes.add(block.author, block.votes, block.ref))
+        self._look_for_certificate()
+        return block
+
+    # --- commits --------------------------------------------------------------------------------
 
     def _advance(self) -> list[Commit]:
-        """Fold every commit that is new."""
+        """Fold every commit that is new, through the ends of epochs."""
         commits: list[Commit] = []
         if self._halted:
             return commits
         try:
-            for _, commit in self._ordering.advance():
-                if commit is not None:
-                    self._fold(commit)
-                    commits.append(commit)
+            while self._fold_epoch(commits):
+                self._begin_next_epoch()
         except BrokenFaultBound as error:
-            self._halted = str(error)
-            self._outbox.emit(OrderHalted(self._halted))
+            self._halt(str(error))
         return commits
 
+    def _halt(self, reason: str) -> None:
+        self._halted = reason
+        self._outbox.emit(OrderHalted(reason))
+
+    def _fold_epoch(self, commits: list[Commit]) -> bool:
+        """Fold what this epoch decides; answers whether that ended it."""
+        for _, commit in self.ordering.advance():
+            if commit is not None:
+                self._fold(commit)
+                commits.append(commit)
+                if self._epoch.is_over:
+                    return True
+        return False
+
     def _fold(self, commit: Commit) -> None:
+        epoch = self._epoch
         vertices = self._backlog.take(commit.vertices)
-        self._backlog.drop(self._payload.horizon)
-        for machine in self._machines:
-            machine.apply(commit, vertices)
+        self._backlog.drop(self.ordering.payload.horizon)
+        self._machines.apply(commit, vertices)
+        epoch.observe(commit)
+        if epoch.successor is not None:
+            return  # The change itself was a checkpoint, and ends with the epoch.
+        change = self.decisions.take_change()
+        if change is not None:
+            epoch.name_successor(change)
+        if change is not None or is_checkpoint(commit.index, self._checkpoint_commits):
+            self._make_checkpoint(commit)
+
+    def _make_checkpoint(self, commit: Commit) -> None:
+        epoch = self._epoch
+        checkpoint = make_checkpoint(
+            self._network,
+            commit,
+            epoch.committee,
+            epoch.successor,
+            floor_lamport=epoch.ordering.floor.lamport,
+            pieces={**epoch.freeze(), **self._machines.freeze()},
+        )
+        epoch.begin_checkpoint(checkpoint.vote)
+        self._checkpoints[commit.index] = checkpoint
+        for index in sorted(self._checkpoints)[:-CHECKPOINTS_KEPT]:
+            del self._checkpoints[index]
+        self._look_for_certificate()
+
+    def _look_for_certificate(self) -> None:
+        """Others may be ahead: a quorum's votes can come before the state they name is here."""
+        for certificate in self._epoch.votes.checkpoints:
+            checkpoint = self._checkpoints.get(certificate.index)
+            if checkpoint is None or self._halted:
+                continue
+            if checkpoint.vote.root != certificate.root:
+                self._halt(
+                    f"a quorum certified another state after commit {certificate.index}: "
+                    "this store or this version differs from the mesh"
+                )
+            elif self._certified is None or self._certified.certificate.index < certificate.index:
+                self._certified = CertifiedCheckpoint(checkpoint, certificate)
+
+    def _begin_next_epoch(self) -> None:
+        before = self.committee
+        self._epoch = self._epoch.begin_next()
+        self._enter_epoch(self.committee, before)
+        early, self._early = self._early, []
+        self._early_authors = {}
+        for signed in early:
+            self._judge(signed)
 
     def _tell(self, commits: Sequence[Commit]) -> None:
         if not commits:
@@ -214,8 +367,3 @@ class Replica:
     def _count_said(self, commit: Commit) -> int:
         entries = [self._index.get(ref.id) for ref in commit.vertices]
         return sum(entry is not None and entry.lane != LANE_BLOCKS for entry in entries)
-
-    def find_deadline(self) -> int | None:
-        """The first commit time at which a state machine has something to do."""
-        due = [machine.next_deadline() for machine in self._machines]
-        return min((due_ms for due_ms in due if due_ms is not None), default=None)

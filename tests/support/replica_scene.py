@@ -22,6 +22,7 @@ class Ledger:
         self.commits: list[Commit] = []
         self.vertices: list[SignedVertex] = []
         self.due_ms = due_ms
+        self.restored = b""
 
     def apply(self, commit: Commit, vertices: Sequence[SignedVertex]) -> None:
         self.commits.append(commit)
@@ -32,6 +33,9 @@ class Ledger:
 
     def snapshot(self) -> bytes:
         return b"".join(signed.id for signed in self.vertices)
+
+    def restore(self, snapshot: bytes) -> None:
+        self.restored = snapshot
 
     def next_deadline(self) -> int | None:
         return self.due_ms
