@@ -104,8 +104,12 @@ class EpochOrder:
 
     def name_successor(self, change: CommitteeChange) -> None:
         """A commit has named the next committee; its state becomes a checkpoint."""
-        self._successor = compute_next_committee(self.committee, change)
-        self._next_gc_commits = change.gc_commits
+        self.expect_end(compute_next_committee(self.committee, change), change.gc_commits)
+
+    def expect_end(self, successor: Committee, next_gc_commits: int) -> None:
+        """Another committee was named; `next_gc_commits` is 0 where that number stays."""
+        self._successor = successor
+        self._next_gc_commits = next_gc_commits
 
     def begin_checkpoint(self, vote: CommitVote) -> None:
         """The state after the last commit is to be certified."""
@@ -158,7 +162,7 @@ def thaw_epoch(checkpoint: Checkpoint, pieces: Mapping[str, bytes], index: Index
         leaders=epoch.leaders,
     )
     if header.next_committee is not None:
-        order._successor = make_committee(header.epoch + 1, header.next_committee)
-        order._next_gc_commits = epoch.next_gc_commits
+        successor = make_committee(header.epoch + 1, header.next_committee)
+        order.expect_end(successor, epoch.next_gc_commits)
     order.begin_checkpoint(checkpoint.vote)
     return order

@@ -24,7 +24,7 @@ from meshnode.core.own_past import OwnPast
 from meshnode.core.payload_choice import choose_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from consensus.proposal import Proposal
     from dag.intake import Intake
