@@ -5,20 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from consensus.block import read_position
 from dag.authors import Fork
 from dag.bodies import EVIDENCE_DECODER
 from dag.canonical import encode
-from dag.errors import InvalidMessage
+from dag.errors import InvalidMessage, MessageTooLarge
 from dag.evidence import make_evidence, read_accused, verify_evidence
-from dag.types import Kind
+from dag.types import LANE_BLOCKS, Kind
 from meshnode.core.chain import Publication
 from meshnode.core.effects import LoadStored
 from meshnode.core.events import ForkSeen
 from meshnode.core.inputs import Loaded, Outcome
 
 if TYPE_CHECKING:
+    from consensus.block import Block
+    from consensus.block_store import BlockStore
     from dag.identity import VerifiedVertex
     from dag.intake import Intake
+    from dag.vertex import SignedVertex
     from meshnode.core.entropy import Entropy
     from meshnode.core.outbox import Outbox
     from meshnode.core.publishing import Publishing
@@ -60,6 +64,23 @@ class Forks:
         self._tell(fork)
         self._plan(now_ms, fork)
 
+    def on_block(self, now_ms: int, block: Block | None, store: BlockStore) -> None:
+        """A block was accepted into a store of its epoch: perhaps its author has another there.
+
+        Twins on two branches of a lane fork it further down, which is seen there, unless that part
+        of one branch is so old that nobody has to hold it.
+        """
+        twins = () if block is None else store.get_slot(block.round, block.author)
+        if len(twins) < 2:
+            return
+        author = store.committee.validators[twins[0].block.author].author
+        first, second = (twin.block.ref for twin in twins[:2])
+        entry = self._intake.index.get(first.id)
+        assert entry is not None, "blocks above the floor are stored"
+        fork = Fork(author, LANE_BLOCKS, entry.seq, first, second)
+        if self._intake.mark_forked(fork):
+            self.on_fork(now_ms, fork)
+
     def _tell(self, fork: Fork) -> None:
         self._outbox.emit(ForkSeen(fork.author, fork.lane, fork.seq, fork.first.id, fork.second.id))
         if fork.author == self._author:
@@ -82,7 +103,7 @@ class Forks:
             if accused in self._proved:
                 return
             authors = self._intake.authors
-            proven = verify_evidence(keys, authors.suite, authors.network, evidence)
+            proven = verify_evidence(keys, authors.suite, authors.network, evidence, read_position)
         except InvalidMessage:
             return  # a body that proves nothing is inert, like any body that does not decode
         self._proved[accused] = None
@@ -119,7 +140,11 @@ class Forks:
         assert isinstance(outcome, Loaded)
         if author not in self._proved:
             first, second = outcome.vertices
-            evidence = make_evidence(first, second)
+            try:
+                # Two blocks of one round prove by what they say, any two vertices by their slot.
+                evidence = make_evidence(first, second, with_bodies=not _share_slot(first, second))
+            except MessageTooLarge:
+                return  # nothing fits that proves it; whoever holds both blocks has seen it
             self._publishing.say(now_ms, Publication(None, Kind.EVIDENCE, encode(evidence)))
 
     def next_deadline(self) -> int | None:
@@ -127,3 +152,7 @@ class Forks:
         if not self._due:
             return None
         return min(due_ms for due_ms, _ in self._due.values())
+
+
+def _share_slot(first: SignedVertex, second: SignedVertex) -> bool:
+    return (first.vertex.lane, first.vertex.seq) == (second.vertex.lane, second.vertex.seq)

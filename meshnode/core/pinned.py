@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from consensus.block import read_position
 from dag.authors import is_first_profile
 from dag.bodies import EVIDENCE_DECODER
 from dag.canonical import CanonicalDecoder, encode
@@ -107,7 +108,7 @@ class PinnedVertices:
                 return
             if not record.founder and accused not in self._last:
                 return
-            verify_evidence(record.keys, authors.suite, authors.network, evidence)
+            verify_evidence(record.keys, authors.suite, authors.network, evidence, read_position)
         except InvalidMessage:
             return  # it proves nothing
         self._evidence[accused] = signed.ref

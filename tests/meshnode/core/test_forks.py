@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from consensus.block import read_position
+from consensus.block_store import BlockStore
+from consensus.validity import judge_bytes
+from dag import evidence as evidence_module
 from dag.bodies import EVIDENCE_DECODER
 from dag.canonical import encode
 from dag.evidence import make_evidence, verify_evidence
@@ -10,6 +14,7 @@ from dag.types import Kind
 from meshnode.core import forks
 from meshnode.core.events import ForkSeen
 from meshnode.core.messages import Push, encode_message
+from tests.support.block_dag import BlockDag, own_first
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder
 from tests.support.lone_core import LoneCore
@@ -187,3 +192,68 @@ def test_forked_node_does_not_publish_evidence():
     assert evidence_of(lone) == []
     assert lone.node.view().speech == "forked"
     assert one.id != twin.id
+
+
+def open_lattice():
+    """A committee of four without its second member's node, and the first three rounds."""
+    dag = BlockDag()
+    lone, peer = open_lone(dag.builder)
+    rows = dag.rows(2)
+    lone.receive(peer, lone.vertices(*dag.builder.vertices[1:]))
+    return dag, lone, peer, rows
+
+
+def test_twins_on_two_branches_fork_the_lane_further_down():
+    """One lane cannot hold two blocks of a round, so such twins differ at an earlier seq."""
+    dag, lone, peer, rows = open_lattice()
+    other = dag.block(2, 1, time_ms=1)
+    parents = [other, *rows[1][:2], rows[1][3]]
+    short = dag.block(2, 3, parents, previous_round=1, seq=1)
+    long = dag.block(2, 3, own_first(rows[1], dag.builder.people[2].author))
+    assert (short.vertex.seq, long.vertex.seq) == (1, 2)
+    lone.receive(peer, lone.vertices(*rows[0], *rows[1], long, other, short))
+    (fork,) = lone.node.view().forks
+    assert (fork.author, fork.seq) == (dag.builder.people[2].author, 0)
+
+
+def make_position_twins():
+    """Two blocks of one round in two slots, as a lane whose fork is forgotten shows them."""
+    dag, lone, peer, _ = open_lattice()
+    one = dag.block(2, 1, time_ms=1)
+    two = dag.block(2, 1, predecessor=one, time_ms=2)
+    lone.receive(peer, lone.vertices(one, two))
+    assert lone.node.view().forks == ()
+    blocks = [judge_bytes(signed, dag.network, dag.committee) for signed in (one, two)]
+    return dag, lone, (one, two), blocks, BlockStore(dag.committee)
+
+
+def test_twins_whose_branches_meet_below_the_floor_are_told_and_proved_by_their_bodies():
+    dag, lone, signed, blocks, store = make_position_twins()
+    accused = dag.builder.people[2]
+    forks_seen = []
+    for block in (blocks[0], None, blocks[1], blocks[1]):
+        if block is not None and store.get(block.id) is None:
+            store.add(block)
+        lone.node._forks.on_block(lone.now_ms, block, store)
+        forks_seen.append(len(lone.node.view().forks))
+    assert forks_seen == [0, 0, 1, 1]
+    (fork,) = lone.node.view().forks
+    assert {fork.first, fork.second} == {one.ref for one in signed}
+    lone.tick(2_000)
+    (vertex,) = evidence_of(lone)
+    evidence = EVIDENCE_DECODER.decode(vertex.vertex.body)
+    proven = verify_evidence(accused.keys, "ed25519", dag.network, evidence, read_position)
+    assert {proven.first.id, proven.second.id} == {one.id for one in signed}
+    lone.restart()
+    assert [fork.author for fork in lone.node.view().forks] == [accused.author]
+
+
+def test_evidence_that_fits_no_body_is_not_published(monkeypatch):
+    _, lone, _, blocks, store = make_position_twins()
+    monkeypatch.setattr(evidence_module, "BODY_BYTES_MAX", 300)
+    for block in blocks:
+        store.add(block)
+    lone.node._forks.on_block(lone.now_ms, blocks[1], store)
+    lone.tick(2_000)
+    assert evidence_of(lone) == []
+    assert len(lone.node.view().forks) == 1
