@@ -79,7 +79,9 @@ def _overlook_newest(right: Any) -> Any:
 
 
 def _believe(_right: Any) -> Any:
-    def verify(_keys: Any, _suite: Any, _network: bytes, evidence: Any) -> ProvenFork:
+    def verify(
+        _keys: Any, _suite: Any, _network: bytes, evidence: Any, _read: Any = None
+    ) -> ProvenFork:
         decode = msgspec.msgpack.Decoder(dag.vertex.Header).decode
         first, second = decode(evidence.first.header), decode(evidence.second.header)
         refs = [
