@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from dag.errors import Offence
 from dag.ranges import CUT_REF_BYTES
-from dag.types import LANES
+from dag.types import LANE_BLOCKS, LANES
 from meshnode.core.messages import Get, GetLast, GetProfiles
 
 if TYPE_CHECKING:
-    from dag.authors import AuthorRegistry
-    from dag.index import Index
+    from dag.intake import Intake
     from dag.types import Ref
+    from meshnode.core.dissemination import Dissemination
     from meshnode.core.outbox import Outbox
     from meshnode.core.requests import Offend
 
@@ -25,11 +25,12 @@ class Answers:
     """Serves stored vertices."""
 
     def __init__(
-        self, outbox: Outbox, index: Index, authors: AuthorRegistry, offend: Offend
+        self, outbox: Outbox, intake: Intake, dissemination: Dissemination, offend: Offend
     ) -> None:
         self._outbox = outbox
-        self._index = index
-        self._authors = authors
+        self._index = intake.index
+        self._authors = intake.authors
+        self._dissemination = dissemination
         self._offend = offend
         self._window_ms = 0
         self._asked: dict[str, int] = {}
@@ -47,7 +48,7 @@ class Answers:
             return
         match message:
             case Get():
-                self._on_get(peer, message)
+                self._on_get(now_ms, peer, message)
             case GetProfiles():
                 self._on_get_profiles(peer, message)
             case GetLast():
@@ -55,7 +56,7 @@ class Answers:
             case _:
                 assert_never(message)
 
-    def _on_get(self, peer: str, message: Get) -> None:
+    def _on_get(self, now_ms: int, peer: str, message: Get) -> None:
         held = []
         missing = []
         for vertex_id in message.ids:
@@ -64,8 +65,14 @@ class Answers:
                 missing.append(vertex_id)
             else:
                 held.append(ref)
+                self._note_asked(now_ms, peer, ref)
         ids = tuple([ref.id for ref in sorted(held)])
         self._outbox.send_stored(peer, message.request, ids, tuple(missing))
+
+    def _note_asked(self, now_ms: int, peer: str, ref: Ref) -> None:
+        entry = self._index.get(ref.id)
+        if entry is not None and entry.lane == LANE_BLOCKS:
+            self._dissemination.on_block_asked(now_ms, peer, entry.author, ref.id)
 
     def _find(self, name: bytes) -> Ref | None:
         if len(name) == CUT_REF_BYTES:

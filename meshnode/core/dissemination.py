@@ -1,7 +1,8 @@
 """Spreading new vertices: pushed over some links, announced over the others.
 
 In a full mesh the author pushes to everybody, and receivers announce what they have: whoever still
-misses a vertex after a while pulls it. In larger networks author and receivers push to the branches
+misses a vertex after a while pulls it. Whoever pulls an author's blocks is sent the next ones by
+whom it asked (`meshnode.core.relays`). In larger networks author and receivers push to the branches
 of a tree (`meshnode.core.plumtree`) and announce to their other neighbours. So each vertex reaches
 each node about once. What authors that forked sign is announced only.
 
@@ -17,9 +18,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from meshnode.core.messages import IDS_MAX, Graft, IHave, Prune, Push
+from meshnode.core.relays import Relays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dag.identity import VerifiedVertex
     from meshnode.core.fetching import Fetching
@@ -33,6 +35,8 @@ KNOWN_MAX: Final = 16_384
 KNOWN_MS: Final = 120_000
 DUPLICATE_MS: Final = 1_000
 """What comes again later than this was sent to compare stores, and says nothing of the tree."""
+FRESH_MS: Final = 5_000
+"""A block that came longer ago is asked for to catch up, and says nothing of connections."""
 ANNOUNCED_WINDOW_MS: Final = 1_000
 ANNOUNCED_MAX: Final = 5_000
 """Ids a peer may announce per window; it may announce more, and is not listened to."""
@@ -84,6 +88,7 @@ class Dissemination:
         self._is_stored = is_stored
         self._is_forked = is_forked
         self._is_overlay = is_overlay
+        self._relays = Relays()
         self._traces: dict[bytes, _Trace] = {}
         self._announced: dict[str, int] = {}
         self._window_ms = 0
@@ -99,6 +104,7 @@ class Dissemination:
     def drop_peer(self, now_ms: int, peer: str) -> None:
         """A connection has ended."""
         self._tree.drop(now_ms, peer)
+        self._relays.drop_peer(peer)
 
     def on_branch(self, now_ms: int, peer: str, message: Graft | Prune) -> None:
         """A peer wants more, or less, to be pushed."""
@@ -108,6 +114,12 @@ class Dissemination:
             self._tree.on_prune(now_ms, peer)
 
     # --- what comes -----------------------------------------------------------------------------
+
+    def on_block_asked(self, now_ms: int, peer: str, author: bytes, vertex_id: bytes) -> None:
+        """A peer asks for a block of an author; one that has only just come here, it waits for."""
+        trace = self._traces.get(vertex_id)
+        if trace is not None and 0 <= now_ms - trace.arrived_ms <= FRESH_MS:
+            self._relays.note_asked(now_ms, peer, author)
 
     def _trace(self, now_ms: int, vertex_id: bytes) -> _Trace:
         trace = self._traces.get(vertex_id)
@@ -189,12 +201,11 @@ class Dissemination:
         know the same, and are worth no copies, so they are announced only.
         What exceeds one message per flush is not announced: reconciliation compares whole stores.
         """
-        if self._is_overlay() and not self._is_forked(signed.vertex.author):
-            trace = self._trace(now_ms, signed.id)
-            branches = [peer for peer in self._tree.eager if peer not in trace.holders]
-            self._outbox.send(branches, Push((signed.wire,)))
-            for peer in branches:
-                trace.holders[peer] = None
+        if not self._is_forked(signed.vertex.author):
+            receivers = self._relays.list_receivers(now_ms, signed.vertex.author)
+            self._hand_on(
+                now_ms, signed, (*self._tree.eager, *receivers) if self._is_overlay() else receivers
+            )
         if len(self._unannounced) < IDS_MAX:
             self._unannounced.append(signed.id)
             if self._flush_due_ms < 0:
@@ -202,6 +213,12 @@ class Dissemination:
                 is_tree = self._is_overlay()
                 wait_ms = timing.tree_flush_ms if is_tree else timing.ihave_flush_ms
                 self._flush_due_ms = now_ms + wait_ms
+
+    def _hand_on(self, now_ms: int, signed: VerifiedVertex, receivers: Iterable[str]) -> None:
+        trace = self._trace(now_ms, signed.id)
+        lacking = [peer for peer in dict.fromkeys(receivers) if peer not in trace.holders]
+        self._outbox.send(lacking, Push((signed.wire,)))
+        trace.holders.update(dict.fromkeys(lacking))
 
     def tick(self, now_ms: int) -> None:
         """Announce what is due."""

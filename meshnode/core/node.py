@@ -150,7 +150,6 @@ class Node:
         )
         self._adverts = Adverts(outbox, self._peers)
         self._desk = CredentialsDesk(intake.authors, store, self.offend)
-        self._answers = Answers(outbox, intake.index, intake.authors, self.offend)
         self._dissemination = Dissemination(
             outbox,
             self._peers,
@@ -161,6 +160,7 @@ class Node:
             is_forked=intake.authors.is_forked,
             is_overlay=lambda: self._overlay.is_on,
         )
+        self._answers = Answers(outbox, intake, self._dissemination, self.offend)
         self._reconciliation = Reconciliation(
             outbox,
             self._peers,
@@ -482,7 +482,7 @@ class Node:
         if self._peers.is_ready(source):
             fetching = self._fetching
             fetched = fetching.is_asked(source, signed.ref)
-            wait_ms = 0 if fetched else self._settings.timing.pull_after_ms
+            wait_ms = 0 if fetched else self._settings.timing.get_patience_ms(signed.vertex.lane)
             fetching.want(source, [fetching.get_name(ref) for ref in missing], now_ms + wait_ms)
 
     def _on_unserved(self, now_ms: int, peer: str) -> None:

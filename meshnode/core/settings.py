@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from consensus.pacemaker import PacemakerSettings
 from dag.genesis import Genesis
+from dag.types import LANE_BLOCKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Timing:
     """Digests differ this long before HEADS are exchanged; at once on a fresh connection."""
     ihave_flush_ms: int = 200
     pull_after_ms: int = 400
+    block_pull_after_ms: int = 100
+    """As `pull_after_ms`, for what a block stands on: the round waits for it."""
     get_ms: int = 2_000
     """An answer to GET makes progress within this, or the next holder is asked."""
     last_answer_ms: int = 15_000
@@ -49,6 +52,10 @@ class Timing:
     tree_pull_max_ms: int = 280
     """As `pull_after_ms`, above `full_mesh_max`: adapted to how long pushes take, between these."""
     ban_ms: int = 3_600_000
+
+    def get_patience_ms(self, lane: int) -> int:
+        """How long what a pushed vertex stands on may take to come by itself."""
+        return self.block_pull_after_ms if lane == LANE_BLOCKS else self.pull_after_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

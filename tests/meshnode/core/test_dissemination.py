@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dag.authors import Fork
-from dag.types import Kind, Ref
-from meshnode.core.dissemination import KNOWN_MAX, KNOWN_MS, Dissemination
+from dag.types import LANE_BLOCKS, Kind, Ref
+from meshnode.core.dissemination import FRESH_MS, KNOWN_MAX, KNOWN_MS, Dissemination
 from meshnode.core.effects import Send
 from meshnode.core.messages import Get, Graft, IHave, Prune, Push
 from tests.support.core_net import CoreNet
@@ -213,3 +213,39 @@ def test_vertices_of_authors_that_forked_show_nothing_of_the_tree():
     scene.receive(two, scene.vertices(signed))
     branches = scene.node._tree._branches
     assert (branches[one].pulls, branches[two].duplicates) == (0, 0)
+
+
+def make_cut_net() -> CoreNet:
+    """Four validators, of whom two cannot reach each other."""
+    net = CoreNet(4, validates=True)
+    net.cut(net.hosts[:1], net.hosts[1:2])
+    net.start()
+    net.run(5_000)
+    return net
+
+
+def test_validators_that_cannot_reach_each_other_get_their_blocks_by_whom_they_asked():
+    net = make_cut_net()
+    rounds = net.hosts[0].core.view().consensus.round
+    questions = sum(host.sent.get("Get", 0) for host in net.hosts)
+    for number in range(40):
+        net.hosts[number % 4].publish(b"%d" % number, kind=Kind.NOTE)
+        net.run(100)
+    assert net.hosts[0].core.view().consensus.round - rounds >= 70
+    assert sum(host.sent.get("Get", 0) for host in net.hosts) - questions <= 10
+    net.run(5_000)
+    assert net.converged
+
+
+def test_who_catches_up_is_not_taken_for_somebody_out_of_reach():
+    net = make_cut_net()
+    dissemination = net.hosts[2].core._dissemination
+    index = net.hosts[2].core._intake.index
+    block = index.get_last(net.hosts[0].person.author, LANE_BLOCKS)
+    assert block is not None
+    own = index.get_last(net.hosts[2].person.author, LANE_BLOCKS)
+    assert own is not None
+    peer = net.hosts[3].name
+    for now_ms, entry in ((net.now_ms + FRESH_MS, block), (net.now_ms, own)):
+        dissemination.on_block_asked(now_ms, peer, entry.author, entry.ref.id)
+        assert peer not in dissemination._relays.list_receivers(now_ms, entry.author)
