@@ -25,7 +25,7 @@ class Ballot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     option: int
     reason: str
     vertex: bytes
-    """Id of the vertex that says so; for who invited a validator, that of the joiner's profile."""
+    """Id of the vertex that says so; for who invited a validator, that of the joiner's request."""
 
 
 class ProposalRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -20,11 +20,17 @@ from consensus.ballots import Ballot, Electorate, OpenProposal, ProposalRecord, 
 from consensus.committee import Committee, compute_next_committee, make_first_committee
 from consensus.errors import InvalidCommittee, InvalidDecision
 from consensus.proposal_rules import YES, check_ballot, check_proposal
-from consensus.validator_invitations import Admission, InvitationUses, find_admission
-from dag.bodies import DECISION_DECODER, BallotBody, CommitteeChange, ProposalBody
+from consensus.validator_invitations import InvitationUses, make_seat_proposal, read_request
+from dag.bodies import (
+    DECISION_DECODER,
+    BallotBody,
+    CommitteeChange,
+    ProposalBody,
+    SeatRequest,
+)
 from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.errors import InvalidMessage
-from dag.genesis import Genesis
+from dag.genesis import Genesis, Suite, compute_network_id
 from dag.identity import compute_author_id
 from dag.order import Commit
 from dag.types import LANE_SPEECH, Kind
@@ -70,6 +76,8 @@ class Decisions:
         ]
         self._members: dict[bytes, int] = dict.fromkeys(founders, -1)
         """By author, the seq of its last vertex in lane 0."""
+        self._network = compute_network_id(genesis)
+        self._suite: Suite = genesis.suite
         self._electorate = Electorate(make_first_committee(genesis), self._members)
         self._open: dict[bytes, OpenProposal] = {}
         self._closed: dict[bytes, ProposalRecord] = {}
@@ -200,9 +208,7 @@ class Decisions:
             return
         # Intake let the author in by its profile, which comes before all else it says.
         self._members[vertex.author] = vertex.seq
-        if vertex.kind == Kind.PROFILE and vertex.seq == 0:
-            self._admit(commit, signed)
-        elif vertex.kind == Kind.DECISION:
+        if vertex.kind == Kind.DECISION:
             self._decide(commit, signed)
 
     def _decide(self, commit: Commit, signed: SignedVertex) -> None:
@@ -211,6 +217,8 @@ class Decisions:
             if isinstance(body, BallotBody):
                 check_ballot(body)
                 self._cast(signed, body)
+            elif isinstance(body, SeatRequest):
+                self._propose_seat(commit, signed, body)
             else:
                 check_proposal(body)
                 self._put(
@@ -230,20 +238,22 @@ class Decisions:
         proposal.cast(Ballot(author, body.option, body.reason, signed.id))
         self._changed[proposal.id] = None
 
-    def _admit(self, commit: Commit, signed: SignedVertex) -> None:
-        """A profile is put in order: who was invited as a validator is proposed as one."""
-        admission = find_admission(signed.vertex, self._electorate.committee, commit.time_ms)
-        if admission is None or not self._uses.take(admission.invitation, commit.time_ms):
-            return
-        body = admission.make_proposal(self._electorate.committee, commit.time_ms)
-        self._put(commit, ProposalRecord(signed.id, admission.inviter, body, commit.index))
-        self._approve(admission, signed.id)
-
-    def _approve(self, admission: Admission, proposal_id: bytes) -> None:
-        """The inviter's signature under the invitation is its yes."""
-        proposal = self._open.get(proposal_id)
+    def _propose_seat(self, commit: Commit, signed: SignedVertex, request: SeatRequest) -> None:
+        """Propose who was invited as a validator; the inviter's signature is its yes."""
+        author, committee = signed.vertex.author, self._electorate.committee
+        invitation = read_request(request, self._network, self._suite, author)
+        if committee.get_index(author) is not None:
+            raise InvalidDecision("the author has a seat")
+        if committee.get_index(invitation.inviter) is None:
+            raise InvalidDecision("the inviter has no seat")
+        body = make_seat_proposal(committee, author, commit.time_ms)
+        if any(proposal.body.action == body.action for proposal in self._open.values()):
+            raise InvalidDecision("this is being decided")
+        self._uses.take(invitation, commit.time_ms)
+        self._put(commit, ProposalRecord(signed.id, invitation.inviter, body, commit.index))
+        proposal = self._open.get(signed.id)
         if proposal is not None:
-            proposal.cast(Ballot(admission.inviter, YES, "signed the invitation", proposal_id))
+            proposal.cast(Ballot(invitation.inviter, YES, "signed the invitation", signed.id))
 
     # --- opening and closing --------------------------------------------------------------------
 

@@ -151,12 +151,24 @@ class BallotBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     reason: str = ""
 
 
+class SeatRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
+    """A member that was invited as a validator asks to be proposed as one."""
+
+    invitation: bytes
+    """Canonical `SignedInvitation`, the bearer's proof included."""
+    ed25519_key: bytes
+    """The inviter's signing keys, which its author id binds: so the request proves itself."""
+    mldsa65_key: bytes
+
+
 PROFILE_DECODER: Final = CanonicalDecoder(Profile, what="profile", bytes_max=BODY_BYTES_MAX)
 RESULT_DECODER: Final = CanonicalDecoder(Result, what="result", bytes_max=BODY_BYTES_MAX)
 NOTE_DECODER: Final = CanonicalDecoder(Note, what="note", bytes_max=BODY_BYTES_MAX)
 EVIDENCE_DECODER: Final = CanonicalDecoder(Evidence, what="evidence", bytes_max=BODY_BYTES_MAX)
-DECISION_DECODER: Final[CanonicalDecoder[ProposalBody | BallotBody]] = CanonicalDecoder(
-    ProposalBody | BallotBody,  # type: ignore[arg-type]  # msgspec reads unions as types
+DecisionBody = ProposalBody | BallotBody | SeatRequest
+
+DECISION_DECODER: Final[CanonicalDecoder[DecisionBody]] = CanonicalDecoder(
+    DecisionBody,  # type: ignore[arg-type]  # msgspec reads unions as types
     what="decision",
     bytes_max=BODY_BYTES_MAX,
 )

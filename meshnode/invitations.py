@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from nacl.signing import SigningKey
 
-from dag.bodies import SIGNED_INVITATION_DECODER, Invitation, SignedInvitation
+from dag.bodies import (
+    INVITATION_DECODER,
+    SIGNED_INVITATION_DECODER,
+    Invitation,
+    SignedInvitation,
+)
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import InvalidMessage
 from dag.identity import sign_invitation
@@ -123,6 +128,14 @@ class InvitationBook:
     def _store(self, issued: dict[bytes, Issued]) -> None:
         write_private(self._path, encode(_Book(tuple(issued.values()))))
         self._issued = issued
+
+
+def was_invited_as_validator(invitation: bytes) -> bool:
+    """Whether an encoded `SignedInvitation` gives a seat to who holds it; empty for founders."""
+    if not invitation:
+        return False
+    signed = SIGNED_INVITATION_DECODER.decode(invitation)
+    return INVITATION_DECODER.decode(signed.invitation).role == "validator"
 
 
 def _expired(item: Issued, now_ms: int) -> bool:

@@ -101,13 +101,10 @@ def describe_membership(status: NodeStatus) -> str:
 
 def is_candidate(home: Home) -> bool:
     """Whether this home was invited as a validator."""
-    from dag.bodies import INVITATION_DECODER, SIGNED_INVITATION_DECODER
+    from meshnode.invitations import was_invited_as_validator
 
     network = home.get_current_network()
-    if network is None or not network.membership.invitation:
-        return False
-    signed = SIGNED_INVITATION_DECODER.decode(network.membership.invitation)
-    return INVITATION_DECODER.decode(signed.invitation).role == "validator"
+    return network is not None and was_invited_as_validator(network.membership.invitation)
 
 
 async def wait_for_peer(home: Path, *, timeout_s: float = CONNECT_TIMEOUT_S) -> NodeStatus:

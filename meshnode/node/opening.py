@@ -22,7 +22,9 @@ from meshnode.core.settings import Timing
 from meshnode.engines.base import Engine
 from meshnode.errors import CommandRejected, ConfigError, DeadlineExceeded, TransportError
 from meshnode.home import Home, open_home
+from meshnode.invitations import was_invited_as_validator
 from meshnode.node.handle import NodeHandle
+from meshnode.node.seat_asking import ask_for_seat
 from meshnode.node.setup import (
     NodeSetup,
     choose_name,
@@ -116,6 +118,12 @@ async def start_node(
     await runtime.submit(Serve((), slots=0, running=0, queued=0, draining=False))
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))
+    if was_invited_as_validator(setup.membership.invitation):
+        membership = setup.membership
+        asking = asyncio.create_task(
+            ask_for_seat(runtime, membership.inviter, membership.invitation)
+        )
+        node_stack.push_async_callback(_cancel, asking)
     name = config.engine or ("none" if setup.membership.inviter else "auto")
     chosen = engine
     if chosen is None:
@@ -124,6 +132,11 @@ async def start_node(
         on_phase("loading", f"loading engine {chosen.name}")
         await handle.start_engine(chosen)
     return handle
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _override(

@@ -20,6 +20,7 @@ from dag.bodies import (
     Profile,
     ProposalBody,
     Result,
+    SeatRequest,
 )
 from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
 from meshnode.core.events import (
@@ -321,6 +322,8 @@ def _summarise(body: Body | None) -> str:
             text = f"asks: {body.question}"
         case BallotBody():
             text = f"answers {body.proposal.hex()[:SHORT_HEX]}: option {body.option + 1}"
+        case SeatRequest():
+            text = "asks for a seat among the validators, as it was invited to"
         case Evidence():
             text = "two vertices of one author in one place"
         case _:

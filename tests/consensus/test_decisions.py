@@ -169,6 +169,13 @@ def test_stake_weighs_anew_when_an_epoch_begins():
     assert (scene.status(proposal), get(scene, proposal).total) == ("passed", 8)
 
 
+def test_whoever_has_a_vote_is_told_its_weight():
+    scene = DecisionScene(2, stakes=(3, 1))
+    weights = [scene.decisions.weigh(question(), author(number)) for number in (0, 1, 2)]
+    assert weights == [3, 1, 0]
+    assert scene.decisions.weigh(question(electorate="members"), author(1)) == 1
+
+
 @pytest.mark.parametrize("wait_ms", [0, DEADLINE_MAX_MS + 1])
 def test_proposal_is_rejected_when_its_deadline_is_not_to_be_waited_for(wait_ms: int):
     scene = DecisionScene(4)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nacl import bindings as sodium
+
 from consensus.committee import Committee, make_first_committee
 from consensus.decisions import Decisions
 from dag.bodies import (
@@ -11,11 +13,12 @@ from dag.bodies import (
     CommitteeChange,
     Invitation,
     ProposalBody,
-    SignedInvitation,
+    SeatRequest,
     StakeChange,
 )
 from dag.canonical import encode
 from dag.genesis import Genesis, Validator, compute_network_id
+from dag.identity import prove_bearer, sign_invitation
 from dag.order import Commit
 from dag.types import LANE_SPEECH, WIRE_VERSION, Kind, Ref
 from dag.vertex import SignedVertex, Vertex, compute_vertex_id
@@ -120,7 +123,7 @@ class DecisionScene:
         ballots = [self.say(number, BallotBody(proposal, option, reason)) for number in numbers]
         self.commit(*ballots, at_ms=at_ms)
 
-    def join(
+    def request(
         self,
         number: int,
         inviter: int,
@@ -129,15 +132,18 @@ class DecisionScene:
         uses: int = 1,
         expires_ms: int = 0,
         bearer: int = 7,
-        at_ms: int = 0,
-    ) -> bytes:
-        """Commit the first profile of somebody who was invited; answers its id."""
-        invitation = Invitation(
-            self.network, author(inviter), bytes([bearer]) * 32, role, uses, expires_ms, 0
-        )
-        signed = SignedInvitation(encode(invitation), b"", b"")
-        profile = make_person(number).profile(encode(signed))
-        vertex = self.say(number, profile, kind=Kind.PROFILE)
+    ) -> SeatRequest:
+        """What an author that was invited as a validator asks for."""
+        seed, person = bytes([bearer]) * 32, make_person(inviter)
+        key = sodium.crypto_sign_seed_keypair(seed)[0]
+        invitation = Invitation(self.network, person.author, key, role, uses, expires_ms, 0)
+        signed = sign_invitation(person.secrets, "ed25519", invitation)
+        proved = prove_bearer(seed, self.network, author(number), signed)
+        return SeatRequest(encode(proved), person.keys.ed25519_key, person.keys.mldsa65_key)
+
+    def join(self, number: int, inviter: int, *, at_ms: int = 0, **options) -> bytes:
+        """Commit the request of somebody who was invited; answers its id."""
+        vertex = self.say(number, self.request(number, inviter, **options))
         self.commit(vertex, at_ms=at_ms)
         return vertex.id
 

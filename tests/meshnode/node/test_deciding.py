@@ -9,9 +9,11 @@ import pytest
 from consensus.committee import Committee
 from dag.bodies import CommitteeChange, StakeChange
 from dag.genesis import Validator
+from dag.types import Kind
 from meshnode.errors import CommandRejected, NodeClosed
 from meshnode.node import open_node
 from meshnode.node.deciding import _describe_change
+from meshnode.node.seat_asking import _has_asked, ask_for_seat
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
 
@@ -241,7 +243,7 @@ async def test_who_is_invited_as_a_validator_is_proposed_as_one():
                 (joiner.author, 1)
             ]
             assert [ballot.reason for ballot in found.ballots] == ["signed the invitation"]
-            assert "'bob'" in found.question
+            assert joiner.author[:8] in found.question
             assert await get(joiner, found.id, "passed") == found
 
 
@@ -253,3 +255,29 @@ async def test_nobody_but_a_validator_invites_a_validator():
             with pytest.raises(CommandRejected, match="is no validator"):
                 await guest.invite(role="validator")
             assert (await guest.invite()).startswith("mesh1")
+
+
+async def test_seat_is_asked_for_once_in_a_life(tmp_path):
+    hub = MemoryNetwork()
+    async with open_one(hub, name="ada") as founder:
+        ticket = await founder.invite(role="validator")
+        home = tmp_path / "bob"
+        async with open_one(hub, home=home, ticket=ticket) as joiner:
+            author = joiner.author
+            async with asyncio.timeout(LIMIT_S):
+                while not await founder.decisions(status="passed"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            (request,) = await joiner.vertices(kind="decision", author=author)
+            assert request.summary.startswith("asks for a seat")
+        async with open_one(hub, home=home) as joiner:
+            await joiner.publish("back")
+            assert joiner.author == author
+            assert len(await joiner.vertices(kind="decision")) == 1
+
+
+async def test_seat_is_not_asked_for_by_who_has_one_or_has_asked():
+    async with open_mesh(1) as (node,):
+        await ask_for_seat(node._runtime, bytes.fromhex(node.author), b"")
+        assert await node.vertices(kind="decision") == []
+        await node._runtime.publish(Kind.DECISION, b"no body of a decision")
+        assert not await _has_asked(node._runtime)
