@@ -16,6 +16,7 @@ from dag.errors import MeshError
 from simulations.commands import (
     fuzz,
     fuzz_order,
+    latency,
     listing,
     mutants,
     replay,
@@ -26,7 +27,18 @@ from simulations.commands import (
 )
 from simulations.commands.console import CLEAN, INTERRUPTED, USAGE, complain
 
-MODULES: Final = (listing, run, sweep, report, fuzz, fuzz_order, replay, shrink, mutants)
+MODULES: Final = (
+    listing,
+    run,
+    sweep,
+    report,
+    latency,
+    fuzz,
+    fuzz_order,
+    replay,
+    shrink,
+    mutants,
+)
 FIRST_STEPS: Final = """\
 first steps:
   python -m simulations list

@@ -11,7 +11,18 @@ import pytest
 from simulations.commands import listing
 from simulations.commands.program import MODULES, main, make_parser
 
-COMMANDS = ("list", "run", "sweep", "report", "fuzz", "fuzz-order", "replay", "shrink", "mutants")
+COMMANDS = (
+    "list",
+    "run",
+    "sweep",
+    "report",
+    "fuzz",
+    "latency",
+    "fuzz-order",
+    "replay",
+    "shrink",
+    "mutants",
+)
 
 
 def test_every_module_is_a_command():
