@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 READY_MS: Final = 30_000
 FOUNDED_MS: Final = 1_700_000_000_000
 NODES_MAX: Final = 16
+QUIET_S: Final = 0.1
+"""Twice as long as a validator waits between two blocks."""
 
 
 @asynccontextmanager
@@ -204,12 +206,21 @@ async def _wait_until_ready(nodes: Sequence[NodeHandle], timeout_ms: int) -> Non
 async def _find_agreement(nodes: Sequence[NodeHandle]) -> str:
     """The heads' digest, where all nodes have the same and have stored what it covers.
 
-    While validators have something to put in order, their blocks go on changing the heads.
+    While validators have something to put in order, their blocks go on changing the heads; and so
+    may one that was on its way when the last had its place. So heads must stand still for a moment.
     """
-    for node in nodes:
-        order = (await node.status()).consensus
-        if order is not None and order.standing == "active" and order.waiting:
-            return ""
+    orders = [(await node.status()).consensus for node in nodes]
+    active = [order for order in orders if order is not None and order.standing == "active"]
+    if any(order.waiting for order in active):
+        return ""
+    digest = await _find_common_digest(nodes)
+    if digest and active:
+        await asyncio.sleep(QUIET_S)
+        return digest if await _find_common_digest(nodes) == digest else ""
+    return digest
+
+
+async def _find_common_digest(nodes: Sequence[NodeHandle]) -> str:
     heads = [await node.heads() for node in nodes]
     digests = list(dict.fromkeys(each.digest for each in heads))
     if len(digests) > 1:

@@ -76,6 +76,8 @@ class ValidatorInfo(View):
     """Of its last block; 0 if none was seen lately."""
     silent: bool
     """Whether it makes no blocks while the others go on."""
+    connected: bool = True
+    """Whether it is this node, or connected to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,12 @@ class ConsensusInfo(View):
     commit_time_ms: int
     waiting: int
     """Vertices that are not final yet."""
+    behind: int = 0
+    """About so many rounds are held by most peers and not here yet."""
+    idle_ms: int | None = None
+    """Since the last commit, by this node's clock."""
+    quorum: int | None = None
+    """Stake that decides."""
     standing: str
     """Own part: follower, recovering, no_quorum, active, stopped."""
     halted: str = ""

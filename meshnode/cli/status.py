@@ -1,10 +1,16 @@
-"""`meshnode status`: nine lines, of which the last ones are what is wrong and how to repair it."""
+"""`meshnode status`: ten lines, of which the last ones are what is wrong and how to repair it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from meshnode.cli.consensus import (
+    describe_lag,
+    describe_progress,
+    describe_seats,
+    describe_silent,
+)
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import (
     UNKNOWN,
@@ -14,7 +20,14 @@ from meshnode.cli.formats import (
     format_name,
 )
 from meshnode.cli.options import HomeOption, JsonOption, WatchOption
-from meshnode.cli.output import clean_line, describe_error, print_json, print_json_line, say
+from meshnode.cli.output import (
+    WIDTH_MAX,
+    clean_line,
+    describe_error,
+    print_json,
+    print_json_line,
+    say,
+)
 from meshnode.cli.watching import show_or_watch
 from meshnode.client import connect
 from meshnode.errors import MeshError
@@ -26,7 +39,7 @@ if TYPE_CHECKING:
     from meshnode.client import RemoteNode
     from meshnode.views import ConsensusInfo, ModelView, NodeStatus, PeerInfo
 
-_LABEL = 10
+_LABEL = 11
 
 
 async def status(
@@ -75,7 +88,7 @@ def _show_phase(
 
 
 def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
-    """A node's state in nine lines, and one more for each problem after the first."""
+    """A node's state in ten lines, and one more for each problem after the first."""
     lines = [
         _describe_verdict(status),
         _line("node", _describe_node(status)),
@@ -83,7 +96,7 @@ def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
         _line("models", describe_models(status, peers)),
         _line("load", _describe_load(status)),
         _line("store", _describe_store(status)),
-        *([_line("order", _describe_order(status.consensus))] if status.consensus else []),
+        *(_describe_order(status.consensus) if status.consensus else ()),
         _line("api", f"http://{status.api}" if status.api else UNKNOWN),
     ]
     problems = [clean_line(problem) for problem in status.problems] or ["none"]
@@ -160,13 +173,12 @@ def _describe_store(status: NodeStatus) -> str:
     return ", ".join(parts)
 
 
-def _describe_order(found: ConsensusInfo) -> str:
-    silent = sum(validator.silent for validator in found.validators)
-    return (
-        f"{format_count(found.commit_index, 'commit')} ({format_id(found.commit_digest)}), "
-        f"{found.waiting} not final yet, {silent} of "
-        f"{format_count(len(found.validators), 'validator')} silent"
-    )
+def _describe_order(found: ConsensusInfo) -> list[str]:
+    silent = describe_silent(found)
+    return [
+        _line("order", f"{describe_progress(found)}; {describe_lag(found)}"),
+        _line("committee", clean_line(f"{describe_seats(found)}; {silent}", WIDTH_MAX - _LABEL)),
+    ]
 
 
 def _name_model(model: ModelView) -> str:

@@ -131,6 +131,14 @@ class Reconciliation:
         self._refresh()
         return self._digest
 
+    def find_peer_lamport(self) -> int:
+        """The highest lamport that at least half of the peers say they hold; 0 without any.
+
+        No single peer can make it larger than what an honest one holds, where most are honest.
+        """
+        said = sorted(side.digest.lamport for side in self._sides.values() if side.digest)
+        return said[len(said) // 2] if said else 0
+
     @property
     def heads(self) -> tuple[Ref, ...]:
         """The heads that equal stores agree on, ascending."""

@@ -95,6 +95,7 @@ class Showing:
     def _show_consensus(self) -> ConsensusView:
         replica = self._replica
         store, head = replica.ordering.store, replica.head
+        lamport = self._intake.index.lamport_max
         return ConsensusView(
             epoch=replica.committee.epoch,
             profile=replica.committee.profile.name,
@@ -103,6 +104,8 @@ class Showing:
             commit_index=head.index,
             commit_digest=head.digest,
             commit_time_ms=head.time_ms,
+            behind=max(0, self._reconciliation.find_peer_lamport() - lamport),
+            quorum=replica.committee.thresholds.quorum,
             waiting=len(replica.backlog),
             inert=replica.inert_count,
             halted=replica.halted,
@@ -121,12 +124,14 @@ class Showing:
             for position in range(len(store.committee)):
                 if authors >> position & 1:
                     last_rounds[position] = round_
+        connected = {link.author: None for link in self._peers.ready} | {self._author: None}
         return tuple(
             ValidatorView(
                 author=validator.author,
                 stake=validator.stake,
                 last_round=last_rounds.get(position, 0),
                 is_silent=top - last_rounds.get(position, 0) >= SILENT_ROUNDS,
+                is_connected=validator.author in connected,
             )
             for position, validator in enumerate(store.committee.validators)
         )

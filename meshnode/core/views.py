@@ -38,6 +38,8 @@ class ValidatorView(msgspec.Struct, frozen=True, kw_only=True):
     """Of its last block held, as far as it is not long ago; 0 for none."""
     is_silent: bool
     """It makes no blocks while the others go on."""
+    is_connected: bool
+    """It is this node, or a peer that takes part."""
 
 
 class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,10 @@ class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
     commit_digest: bytes
     """Equal on two nodes at equal index: they agree on everything so far."""
     commit_time_ms: int
+    behind: int
+    """How much higher the lamports of most peers are; about the rounds that have yet to come."""
+    quorum: int
+    """Stake that decides."""
     waiting: int
     """Lane-0 vertices that no commit has put out yet."""
     inert: int

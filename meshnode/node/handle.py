@@ -147,7 +147,9 @@ class NodeHandle(DecisionMethods):
             engine=None if self._desk is None else show_engine(self._desk),
             home=None if setup.home is None else str(setup.home.path),
             key_mode=setup.key_mode,
-            consensus=show_consensus(view.consensus, self._lookup.list_names()),
+            consensus=show_consensus(
+                view.consensus, self._lookup.list_names(), now_ms=runtime.now_ms()
+            ),
             problems=tuple(describe_problems(view)),
         )
 

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from meshnode.views import VertexInfo
 
 
-def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> ConsensusInfo:
+def show_consensus(
+    view: ConsensusView, names: Mapping[bytes, str], *, now_ms: int
+) -> ConsensusInfo:
     """Where the order stands, and who makes it."""
+    idle_ms = max(0, now_ms - view.commit_time_ms) if view.commit_index else None
     return ConsensusInfo(
         epoch=view.epoch,
         round=view.round,
@@ -26,6 +29,9 @@ def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> Consensus
         commit_digest=view.commit_digest.hex(),
         commit_time_ms=view.commit_time_ms,
         waiting=view.waiting,
+        behind=view.behind,
+        idle_ms=idle_ms,
+        quorum=view.quorum,
         standing=view.standing,
         halted=view.halted,
         profile=view.profile,
@@ -36,6 +42,7 @@ def show_consensus(view: ConsensusView, names: Mapping[bytes, str]) -> Consensus
                 stake=validator.stake,
                 last_round=validator.last_round,
                 silent=validator.is_silent,
+                connected=validator.is_connected,
             )
             for validator in view.validators
         ),

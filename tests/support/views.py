@@ -66,6 +66,8 @@ def make_consensus(**changes) -> ConsensusInfo:
         "commit_time_ms": 1_700_000_000_000,
         "waiting": 1,
         "standing": "active",
+        "quorum": 2,
+        "profile": "bft3",
         "validators": validators,
     }
     return ConsensusInfo(**{**fields, **changes})

@@ -13,9 +13,9 @@ import pytest
 from meshnode.cli import down as down_module
 from meshnode.errors import AnswerInterrupted, NoDaemon, NoPeerServes, StorageError
 from meshnode.gateway.port import NotReady
-from meshnode.views import EngineView, ModelView
+from meshnode.views import EngineView, ModelView, ValidatorInfo
 from tests.support.cli import FakeRemote, run_command
-from tests.support.views import make_answer, make_consensus, make_peer, make_status
+from tests.support.views import make_answer, make_consensus, make_id, make_peer, make_status
 
 CLIENT_COMMANDS = (
     ["status"],
@@ -48,14 +48,15 @@ def test_command_without_a_node_is_exit_3(capsys, arguments):
 # --- status ----------------------------------------------------------------------------------
 
 
-def test_status_has_eight_lines_and_one_more_for_the_order(capsys, remote):
+def test_status_has_eight_lines_and_two_more_for_the_order(capsys, remote):
     remote.members = [make_peer()]
     remote.state = make_status(consensus=make_consensus())
     lines = run_command(capsys, "status").out.splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert all(len(line) <= 80 for line in lines)
-    assert lines[6].startswith("order     12 commits (")
-    assert "1 not final yet, 1 of 2 validators silent" in lines[6]
+    assert lines[6] == "order      commit 12, round 14; 1 vertex not final yet"
+    assert lines[7].startswith("committee  2 validators, 2 of stake 2 decide, ")
+    assert lines[7].endswith("epoch 0; silent: bob")
     remote.state = make_status()
     outcome = run_command(capsys, "status")
     lines = outcome.out.splitlines()
@@ -64,7 +65,7 @@ def test_status_has_eight_lines_and_one_more_for_the_order(capsys, remote):
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].startswith("ok")
     assert "SmolLM2-135M (embedded) on here; echo (echo) on bob" in lines[3]
-    assert lines[7] == "problems  none"
+    assert lines[7] == "problems   none"
 
 
 def test_status_puts_problems_last_and_exits_1(capsys, remote):
@@ -81,25 +82,28 @@ def test_status_puts_problems_last_and_exits_1(capsys, remote):
     lines = outcome.out.splitlines()
     assert outcome.code == 1
     assert lines[0].startswith("degraded: 2 problems")
-    assert lines[-2:] == ["problems  no peer; run `meshnode doctor`", "          disk full"]
+    assert lines[-2:] == ["problems   no peer; run `meshnode doctor`", "           disk full"]
     assert "none: nobody serves a model" in outcome.out
     assert "key stored unencrypted" in outcome.out
     assert "2 waiting for ancestors, 1 forked author" in outcome.out
-    assert "api       ?" in outcome.out
+    assert "api        ?" in outcome.out
 
 
 # --- consensus status ------------------------------------------------------------------------
 
 
 def test_consensus_status_shows_the_order_and_who_is_silent(capsys, remote):
-    remote.state = make_status(consensus=make_consensus())
+    remote.state = make_status(consensus=make_consensus(behind=7, idle_ms=3_210))
     outcome = run_command(capsys, "consensus", "status")
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert lines[0].startswith("12 commits (")
-    assert "round 14, 2 rounds undecided, 1 vertex not final yet" in lines[0]
-    assert lines[1] == "this node makes blocks"
+    assert lines[0].startswith("commit 12, round 14 (")
+    assert lines[0].endswith(", 3.2 s ago)")
+    assert lines[1] == "2 rounds undecided, 1 vertex not final yet, about 7 rounds behind"
+    assert "2 decide" in lines[2]
+    assert lines[3] == "silent: bob"
+    assert lines[4] == "this node makes blocks"
     assert "silent" in lines[-1]
     assert "-" in lines[-1]
 
@@ -109,6 +113,28 @@ def test_consensus_status_as_json_names_its_form(capsys, remote):
     found = json.loads(run_command(capsys, "consensus", "status", "--json").out)
     assert found["schema"] == "meshnode.consensus/1"
     assert found["commit_index"] == 12
+
+
+def test_consensus_status_names_who_is_away_when_nobody_goes_on(capsys, remote):
+    away = [
+        ValidatorInfo(
+            author=make_id(f"v{n}"),
+            name=f"v{n}",
+            stake=1,
+            last_round=9,
+            silent=False,
+            connected=n < 1,
+        )
+        for n in range(7)
+    ]
+    order = make_consensus(validators=tuple(away), standing="no_quorum", quorum=None)
+    remote.state = make_status(consensus=order)
+    out = run_command(capsys, "consensus", "status").out
+    assert "silent: v1, v2, v3, v4 and 2 more" in out
+    assert "no link" in out
+    assert "decide, bft3" not in run_command(capsys, "status").out
+    remote.state = make_status(consensus=make_consensus(validators=tuple(away)))
+    assert "nobody silent" in run_command(capsys, "consensus", "status").out
 
 
 def test_consensus_status_says_when_the_order_has_halted(capsys, remote):
@@ -129,7 +155,7 @@ def test_status_survives_a_broken_part(capsys, remote):
     remote.failures["peers"] = StorageError("the list is gone", hint="restart")
     outcome = run_command(capsys, "status")
     assert outcome.code == 1
-    assert "problems  peers: the list is gone; restart" in outcome.out
+    assert "problems   peers: the list is gone; restart" in outcome.out
 
 
 def test_status_of_a_loading_node_is_its_phase(capsys, remote):
