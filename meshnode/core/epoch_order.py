@@ -19,7 +19,7 @@ from dag.canonical import CanonicalDecoder, encode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from consensus.block import CommitVote
+    from consensus.block import Block, CommitVote
     from consensus.payload import PayloadOrder
     from dag.bodies import CommitteeChange
     from dag.index import Index
@@ -63,8 +63,15 @@ class EpochOrder:
         self._seed = seed
         self.committee: Final = committee
         self.schedule: Final[LeaderSchedule] = make_schedule(committee, seed)
+        self._released: list[Block] = []
         self.ordering: Final = Ordering(
-            network, committee, self.schedule, index=index, start=start, payload=payload
+            network,
+            committee,
+            self.schedule,
+            index=index,
+            start=start,
+            payload=payload,
+            on_released=self._released.append,
         )
         certified = start.head.index
         self.votes: Final = VoteAggregator(
@@ -101,6 +108,12 @@ class EpochOrder:
         if self._checkpoint is not None:
             found = (self.ordering.store.get(ref.id) for ref in commit.vertices)
             self._checkpoint.observe(block for block in found if block is not None)
+
+    def take_released(self) -> tuple[Block, ...]:
+        """Blocks that were inert and count since the last commits, in the order they came in."""
+        released = tuple(self._released)
+        self._released.clear()
+        return released
 
     def name_successor(self, change: CommitteeChange) -> None:
         """A commit has named the next committee; its state becomes a checkpoint."""

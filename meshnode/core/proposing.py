@@ -129,6 +129,8 @@ class Proposing:
         pacemaker = self._pacemaker
         if pacemaker is None:
             return
+        for block in step.released:
+            pacemaker.on_block(now_ms, block)
         for commit in step.commits:
             pacemaker.on_commit(now_ms, commit)
         if pacemaker.is_recovering:

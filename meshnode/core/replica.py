@@ -55,6 +55,8 @@ class Step(NamedTuple):
 
     block: Block | None = None
     commits: tuple[Commit, ...] = ()
+    released: tuple[Block, ...] = ()
+    """Blocks of before that were inert and count since these commits."""
 
 
 class CertifiedCheckpoint(NamedTuple):
@@ -258,7 +260,13 @@ class Replica:
                 self._backlog.add(signed)
             return _NOTHING
         block = self._judge(signed)
-        return _NOTHING if block is None else Step(block, tuple(self._advance()))
+        if block is None:
+            return _NOTHING
+        commits = tuple(self._advance())
+        released = self._epoch.take_released()
+        for other in released:
+            self._count_votes(other)
+        return Step(block, commits, released)
 
     def _judge(self, signed: SignedVertex) -> Block | None:
         verdict = self.ordering.add(signed)
@@ -269,10 +277,12 @@ class Replica:
             self._inert += 1
         if not isinstance(verdict, Accepted):
             return None
-        block = verdict.block
+        self._count_votes(verdict.block)
+        return verdict.block
+
+    def _count_votes(self, block: Block) -> None:
         self._conflicts += len(self._epoch.votes.add(block.author, block.votes, block.ref))
         self._look_for_certificate()
-        return block
 
     # --- commits --------------------------------------------------------------------------------
 

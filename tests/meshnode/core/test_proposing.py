@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from consensus import floor
 from consensus.block import BlockBody, read_body
 from dag.types import LANE_BLOCKS, LANE_SPEECH
 from dag.vertex import SignedVertex
@@ -257,6 +258,30 @@ def test_nothing_is_built_on_an_own_vertex_that_is_no_block():
     assert [signed.id for signed in own_blocks(lone)] == [inert.id]
     assert standing(lone) == "stopped"
     assert lone.node.view().consensus.inert == 1
+
+
+def test_blocks_that_count_late_are_told_to_the_pacemaker(monkeypatch: pytest.MonkeyPatch):
+    """A block on a broken one counts once the broken one is too old to be looked at."""
+    monkeypatch.setattr(floor, "RETAINED_ROUNDS", 2)
+    dag = BlockDag(7)
+    lone = LoneCore(genesis=dag.builder.genesis)
+    lone.restart(validates=True)
+    peer = lone.greet()
+    others = range(1, 7)
+    rows = [dag.row(1, authors=others)]
+    for round_ in range(2, 67):
+        rows.append(dag.row(round_, rows[-1], authors=others))
+    broken = dag.block(6, 2, [rows[0][5], *rows[0][:2]], time_ms=1)
+    late = dag.block(6, 62, [broken, *rows[60][:5]], previous_round=2, seq=2)
+    lone.receive(peer, lone.vertices(*dag.builder.vertices))
+    for row in (*rows[:62], [broken, late]):
+        lone.receive(peer, lone.vertices(*row))
+    assert lone.node.view().consensus.inert == 2
+    for row in rows[62:]:
+        lone.receive(peer, lone.vertices(*row))
+    pacemaker = lone.node._proposing._pacemaker
+    assert pacemaker is not None
+    assert late.id in [block.id for block in pacemaker._tips.list_late(66)]
 
 
 def test_an_order_that_has_halted_gets_no_blocks():

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from consensus import floor
+from consensus.block import CommitVote
 from consensus.commits import CommitHead
 from dag.canonical import encode
 from dag.errors import MalformedMessage
@@ -90,6 +92,24 @@ def test_a_block_that_breaks_a_rule_has_no_effect(dag):
     accepted = scene.replica.on_admitted(good).block
     assert accepted is not None
     assert accepted.id == good.id
+
+
+def test_a_block_that_counts_once_its_parents_are_forgotten_is_given_back(monkeypatch):
+    monkeypatch.setattr(floor, "RETAINED_ROUNDS", 2)
+    dag = BlockDag()
+    rows = dag.rows(66)
+    vote = (CommitVote(9_999, b"d" * 32), CommitVote(10_000, b"d" * 32))
+    broken = dag.block(0, 2, rows[0][:2], time_ms=1, votes=vote)
+    scene = ReplicaScene(dag)
+    scene.admit([*dag.builder.vertices, *(signed for row in rows[:60] for signed in row)])
+    scene.admit([broken])
+    assert scene.replica.inert_count == 1
+    released = []
+    for signed in (signed for row in rows[60:] for signed in row):
+        scene.intake.restore(signed)
+        released += scene.replica.on_admitted(signed).released
+    assert [block.id for block in released] == [broken.id]
+    assert released[0].votes == vote
 
 
 @pytest.mark.parametrize("delivered", [None, 0, 2])
