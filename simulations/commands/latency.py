@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
         commands,
         "latency",
         says="measure how fast the order is, and hold it to its bounds",
-        more="D is the one constant message delay; what is counted exactly must be met exactly.",
+        more="D is the one message delay; what can be counted must be met exactly.",
         examples=("latency", "latency --json"),
     )
     parser.set_defaults(command=latency)
