@@ -1,4 +1,4 @@
-"""`meshnode dag verify`: every stored vertex checked again from its bytes."""
+"""`meshnode dag verify`: every stored vertex and commit checked again from its bytes."""
 
 from __future__ import annotations
 
@@ -68,6 +68,9 @@ def describe_report(store: StoreLocation, report: CheckReport) -> list[str]:
     checked = format_count(report.vertices, "vertex", "vertices")
     if report.ok:
         verdict = f"ok: {checked} of network {network} checked, every signature holds"
+        if report.commits:
+            commits = format_count(report.commits, "commit")
+            lines.append(f"{commits}: each follows from the one before, up to the recorded one")
     else:
         verdict = (
             f"damaged: {format_count(len(report.findings), 'finding')} in {checked} of network "
@@ -84,6 +87,7 @@ def make_document(store: StoreLocation, report: CheckReport) -> dict[str, Any]:
         "store": str(store.journal),
         "network": compute_network_id(store.genesis).hex(),
         "vertices": report.vertices,
+        "commits": report.commits,
         "findings": [
             {"vertex": finding.vertex or None, "problem": finding.problem}
             for finding in report.findings

@@ -13,7 +13,7 @@ from dag.types import ID_BYTES
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshnode.core.events import Committed
 
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS commits (position INTEGER PRIMARY KEY, digest BLOB NO
 CREATE TABLE IF NOT EXISTS ordered (id BLOB PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 """
 _COLUMNS: Final = "position, digest, leader, time_ms, said, ids"
+_TYPES: Final = (int, bytes, bytes, int, int, bytes)
 _FIND_IDS_MAX: Final = 500
 
 
@@ -78,6 +79,17 @@ def read_commits(connection: sqlite3.Connection, *, after: int, limit: int) -> l
     """The commits behind an index, in order, at most `limit`."""
     query = f"SELECT {_COLUMNS} FROM commits WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608  # constant columns
     return [_read_row(row) for row in connection.execute(query, (after, limit))]
+
+
+def read_all(query: Callable[[str], sqlite3.Cursor]) -> Iterator[StoredCommit | str]:
+    """Every commit in order, by a store's own query; for a damaged one what is wrong with it."""
+    if not query("SELECT 1 FROM sqlite_master WHERE name = 'commits'").fetchone():
+        return
+    for row in query(f"SELECT {_COLUMNS} FROM commits ORDER BY position"):  # noqa: S608  # constant columns
+        if tuple(type(value) for value in row) != _TYPES or len(row[-1]) % ID_BYTES:
+            yield f"commit {row[0]} is damaged: its columns are not what they must be"
+        else:
+            yield _read_row(row)
 
 
 def find_commits(connection: sqlite3.Connection, ids: Sequence[bytes]) -> dict[bytes, StoredCommit]:

@@ -1,4 +1,4 @@
-"""Re-checks a journal from its stored bytes: every id, signature, parent and chain rule.
+"""Re-checks a journal from its stored bytes: ids, signatures, parents, chain rules and commits.
 
 It changes nothing, neither the store nor the folder it lies in, and works beside a running node, on
 a copy with or without its write-ahead log, and on a damaged file: damage is what it reports.
@@ -25,6 +25,7 @@ from dag.identity import trust_stored, verify_vertex
 from dag.intake import Intake
 from meshnode.errors import CorruptJournal, StorageError
 from meshnode.shell.journal import LOCK_NAME
+from meshnode.shell.order_check import check_commits
 from meshnode.shell.store import FILE_NAME, Store, decode_stored
 from meshnode.shell.wal import mend_log
 
@@ -58,6 +59,8 @@ class CheckReport:
 
     vertices: int
     """Records read."""
+    commits: int
+    """Commits that were told, and are checked against their digests."""
     findings: tuple[Finding, ...]
     findings_dropped: int
     dependants: int
@@ -83,7 +86,8 @@ def check_journal(
             check.check_rows(rows, threads)
             if on_progress is not None:
                 on_progress(check.vertices, total)
-    return check.report()
+        commits = check_commits(store, check.find)
+    return check.report(commits)
 
 
 class _Check:
@@ -105,9 +109,10 @@ class _Check:
         """Records read so far."""
         return self._vertices
 
-    def report(self) -> CheckReport:
+    def report(self, commits: int) -> CheckReport:
         return CheckReport(
             vertices=self._vertices,
+            commits=commits,
             findings=tuple(self._findings),
             findings_dropped=self._dropped,
             dependants=self._dependants,

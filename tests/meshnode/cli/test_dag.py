@@ -10,7 +10,7 @@ import pytest
 from dag.bodies import Note, Result
 from dag.canonical import encode
 from dag.genesis import encode_genesis
-from dag.order import Commit
+from dag.order import Commit, compute_commit_digest
 from dag.types import Kind
 from meshnode.core.effects import StoreVertex
 from meshnode.core.events import Committed
@@ -236,6 +236,20 @@ def test_verify_of_a_sound_store(capsys, journal):
     assert f"ok: {len(BUILDER.vertices)} vertices" in outcome.out
     document = run_command(capsys, "dag", "verify", "--json").document
     assert (document["schema"], document["ok"]) == ("meshnode.verify/1", True)
+
+
+def test_verify_checks_the_commits_too(capsys, journal):
+    digest = bytes(32)
+    refs = (NOTE.ref, RESULT.ref)
+    right = compute_commit_digest(digest, 1, RESULT.id, refs, 5)
+    for commit, word in ((right, "1 commit: each follows"), (digest, "bad store: commit 1: its")):
+        store = Store.open(journal.parent, BUILDER.network)
+        store.append((), [Committed(Commit(1, commit, digest, RESULT.id, refs, 5), 1)])
+        store.close()
+        outcome = run_command(capsys, "dag", "verify")
+        assert word in outcome.out
+        assert outcome.code == (0 if commit == right else 1)
+    assert run_command(capsys, "dag", "verify", "--json").document["commits"] == 1
 
 
 @pytest.mark.parametrize("place", ["journal", "folder", "home"])
