@@ -52,6 +52,19 @@ class ProposalRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     """In the order of commits."""
 
 
+CHANGE_THRESHOLD: Final = (2, 3)
+CRASH_CHANGE_THRESHOLD: Final = (1, 2)
+
+
+def get_change_threshold(committee: Committee) -> tuple[int, int]:
+    """What a change of this committee needs more than, as a part of its stake.
+
+    Two thirds, so that liars neither make nor stop one; where nobody is expected to lie a half, or
+    the last crash that a small committee bears could never be mended.
+    """
+    return CHANGE_THRESHOLD if committee.profile.name != "cft" else CRASH_CHANGE_THRESHOLD
+
+
 class Electorate:
     """Who may vote now: members, and among them the committee with its stake."""
 
@@ -63,6 +76,14 @@ class Electorate:
     def compute_total(self, body: ProposalBody) -> int:
         """What all ballots together could weigh."""
         return self.committee.total_stake if body.electorate == "stake" else len(self._members)
+
+    def has_won(self, body: ProposalBody, weight: int) -> bool:
+        """Whether an option of this weight has more than it needs."""
+        total = self.compute_total(body)
+        thresholds = [(body.threshold_num, body.threshold_den)]
+        if body.action is not None:
+            thresholds.append(get_change_threshold(self.committee))
+        return all(weight * den > total * num for num, den in thresholds)
 
     def weigh(self, body: ProposalBody, author: bytes) -> int:
         """What an author's ballot weighs, 0 for who has no vote."""
@@ -116,15 +137,10 @@ class OpenProposal:
         weights = [0] * len(body.options)
         for ballot in self._ballots.values():
             weights[ballot.option] += electorate.weigh(body, ballot.author)
-        total = electorate.compute_total(body)
-        won = [
-            option
-            for option, weight in enumerate(weights)
-            if weight * body.threshold_den > total * body.threshold_num
-        ]
+        won = [option for option, weight in enumerate(weights) if electorate.has_won(body, weight)]
         return msgspec.structs.replace(
             self.freeze(),
             weights=tuple(weights),
-            total=total,
+            total=electorate.compute_total(body),
             winner=won[0] if won else NO_WINNER,
         )

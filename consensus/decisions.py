@@ -16,7 +16,14 @@ from typing import Final
 
 import msgspec
 
-from consensus.ballots import Ballot, Electorate, OpenProposal, ProposalRecord, Status
+from consensus.ballots import (
+    Ballot,
+    Electorate,
+    OpenProposal,
+    ProposalRecord,
+    Status,
+    get_change_threshold,
+)
 from consensus.committee import Committee, compute_next_committee, make_first_committee
 from consensus.errors import InvalidCommittee, InvalidDecision
 from consensus.proposal_rules import YES, check_ballot, check_proposal
@@ -121,6 +128,11 @@ class Decisions:
     def weigh(self, body: ProposalBody, author: bytes) -> int:
         """What a ballot of this author would weigh now, 0 for who has no vote."""
         return self._electorate.weigh(body, author)
+
+    @property
+    def change_threshold(self) -> tuple[int, int]:
+        """What a change of the committee needs more than, as a part of the stake."""
+        return get_change_threshold(self._electorate.committee)
 
     def check_change(self, change: CommitteeChange) -> None:
         """Raises `InvalidCommittee` for a change that this committee cannot make."""
@@ -264,6 +276,7 @@ class Decisions:
             return
         if record.body.action is not None:
             try:
+                self._check_threshold(record.body)
                 self.check_change(record.body.action)
             except InvalidCommittee as error:
                 self._close(commit, record, "invalid", error.message)
@@ -271,6 +284,12 @@ class Decisions:
         self._open[record.id] = OpenProposal(record)
         self._changed[record.id] = None
         self._find_deadline()
+
+    def _check_threshold(self, body: ProposalBody) -> None:
+        """Say early what would not be enough at the end. Raises `InvalidCommittee`."""
+        num, den = self.change_threshold
+        if body.threshold_num * den < num * body.threshold_den:
+            raise InvalidCommittee(f"a change of this committee needs more than {num}/{den}")
 
     def _find_refusal(self, commit: Commit, record: ProposalRecord) -> str:
         deadline_ms = record.body.deadline_ms

@@ -58,8 +58,6 @@ def _check_action(body: ProposalBody, change: CommitteeChange) -> None:
         raise InvalidDecision("a proposal with an action is answered by yes or no, in this order")
     if body.electorate != "stake":
         raise InvalidDecision("the committee is changed by stake")
-    if 3 * body.threshold_num < 2 * body.threshold_den:
-        raise InvalidDecision("the committee is changed by more than two thirds of the stake")
     if not 0 <= change.gc_commits <= GC_COMMITS_MAX:
         raise InvalidDecision(f"gc_commits is 1 to {GC_COMMITS_MAX}, or 0 for no change")
     for item in change.stakes:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from consensus.ballots import get_change_threshold
 from consensus.committee import Committee
 from consensus.errors import InvalidDecision
 from consensus.proposal_rules import YES_NO
@@ -78,13 +79,14 @@ def read_request(request: SeatRequest, network: bytes, suite: Suite, author: byt
 def make_seat_proposal(committee: Committee, author: bytes, time_ms: int) -> ProposalBody:
     """To give the joiner a seat with the smallest stake there is."""
     stake = min(validator.stake for validator in committee.validators)
+    num, den = get_change_threshold(committee)
     return ProposalBody(
         question=f"Shall {author.hex()[:8]}, who was invited, be a validator with stake {stake}?",
         options=YES_NO,
         deadline_ms=time_ms + VOTING_PERIOD_MS,
         electorate="stake",
-        threshold_num=2,
-        threshold_den=3,
+        threshold_num=num,
+        threshold_den=den,
         action=CommitteeChange(stakes=(StakeChange(author, stake),)),
     )
 

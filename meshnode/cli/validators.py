@@ -174,11 +174,12 @@ def describe_next(order: ConsensusInfo, decision: str, *, votes: bool) -> list[s
     """What happens next, and how to follow it."""
     short = format_id(decision)
     others = len(order.validators) - votes
+    part = "a half" if order.profile == "cft" else "two thirds"
     own = "this node votes yes; " if votes else ""
     if others == 0:
         return [f"{own}as the only validator it decides alone"]
     return [
-        f"{own}more than two thirds of the validators' stake decide, each with",
+        f"{own}more than {part} of the validators' stake decide, each with",
         f"  meshnode decide vote {short} yes",
         f"follow with: meshnode decide show {short}, meshnode validators list",
     ]

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from meshnode.views import VertexInfo
 
 DECISION_WAIT_MAX_MS: Final = 600_000
-CHANGE_THRESHOLD: Final = (2, 3)
 STATUSES: Final = ("open", "passed", "failed", "expired", "invalid", "rejected")
 
 
@@ -124,7 +123,7 @@ class DecisionDesk:
             _read_profile(profile),
             gc_commits or 0,
         )
-        num, den = CHANGE_THRESHOLD
+        num, den = self._runtime.decisions.change_threshold
         body = ProposalBody(
             question=question or _describe_change(change, self._lookup.list_names()),
             options=YES_NO,

@@ -57,7 +57,9 @@ class DecisionMethods(ABC):
         question: str | None = None,
         closes_in_ms: int = CHANGE_IN_MS,
     ) -> VertexInfo:
-        """Ask the validators for another committee; more than two thirds of the stake decide.
+        """Ask the validators for another committee.
+
+        More than two thirds of the stake decide, with profile `cft` more than a half.
 
         Args:
             stakes: By member (id, start of it, or name) the stake it is to have; 0 for no seat.

@@ -110,6 +110,25 @@ def test_action_passes_to_the_replica_once_and_in_order():
     assert scene.decisions.take_change() is None
 
 
+def test_change_needs_what_the_profile_of_the_day_needs():
+    scene = DecisionScene(3)
+    low = scene.put(0, motion(CommitteeChange((stake(2, 0),)), threshold=(1, 2)))
+    assert "needs more than 2/3" in get(scene, low).reason
+    scene.set_committee(Committee(1, scene.committee.validators, "cft"))
+    assert scene.decisions.change_threshold == (1, 2)
+    half, late = (
+        scene.put(number, motion(CommitteeChange((stake(2, weight),)), threshold=(1, 2)))
+        for number, weight in ((0, 0), (1, 5))
+    )
+    scene.vote(half, 0, 1)
+    assert scene.status(half) == "passed"
+    scene.set_committee(Committee(2, scene.committee.validators, "bft3"))
+    scene.vote(late, 0, 1)
+    assert (scene.status(late), get(scene, late).weights) == ("open", (2, 0))
+    scene.vote(late, 2)
+    assert scene.status(late) == "passed"
+
+
 def test_no_over_an_action_is_a_failure():
     scene = DecisionScene(4)
     scene.commit(scene.say(4, kind=Kind.PROFILE))

@@ -54,7 +54,6 @@ def test_proposal_is_accepted_up_to_its_limits(body: ProposalBody):
         (change(PLAIN, threshold_num=1, threshold_den=3), "at least 1/2"),
         (change(ACTION, options=("no", "yes")), "yes or no"),
         (change(ACTION, electorate="members"), "by stake"),
-        (change(ACTION, threshold_num=3, threshold_den=5), "two thirds"),
         (change(ACTION, action=CommitteeChange(gc_commits=-1)), "gc_commits"),
         (change(ACTION, action=CommitteeChange(gc_commits=GC_COMMITS_MAX + 1)), "gc_commits"),
         (change(ACTION, action=CommitteeChange((StakeChange(b"short", 1),))), "32 bytes"),
