@@ -29,12 +29,14 @@ def make_net(count: int, seats: int, **parameters) -> CoreNet:
     return net
 
 
-def propose(net: CoreNet, proposer: int, *, profile: str = "", **stakes: int) -> bytes:
+def propose(
+    net: CoreNet, proposer: int, *, profile: str = "", gc_commits: int = 0, **stakes: int
+) -> bytes:
     """A change of stakes, named by the hosts' numbers as `h1=2`."""
     changes = tuple(
         Validator(net.hosts[int(name[1:])].person.author, stake) for name, stake in stakes.items()
     )
-    action = CommitteeChange(changes, profile, 0)
+    action = CommitteeChange(changes, profile, gc_commits)
     body = ProposalBody("Change it?", ("yes", "no"), net.now_ms + 60_000, "stake", 2, 3, action)
     host = net.hosts[proposer]
     before = set(host.journal)
@@ -56,8 +58,11 @@ def vote(net: CoreNet, proposal: bytes, *voters: int) -> None:
         net.hosts[voter].publish(encode(body), kind=Kind.DECISION)
 
 
-def change(net: CoreNet, *voters: int, profile: str = "", **stakes: int) -> None:
-    vote(net, propose(net, voters[0], profile=profile, **stakes), *voters)
+def change(
+    net: CoreNet, *voters: int, profile: str = "", gc_commits: int = 0, **stakes: int
+) -> None:
+    proposal = propose(net, voters[0], profile=profile, gc_commits=gc_commits, **stakes)
+    vote(net, proposal, *voters)
 
 
 def epoch(host: Host) -> int:
@@ -140,6 +145,49 @@ def test_stakes_and_the_profile_change_too():
     assert net.hosts[1].core.summarise().unordered == 0
     net.start([net.hosts[0], net.hosts[2]])
     net.run(LONG_MS)
+    assert_one_order(net)
+
+
+def test_who_comes_next_is_known_before_the_epoch_ends():
+    net = make_net(4, 3)
+    proposal = propose(net, 0, h3=1)
+    vote(net, proposal, 0, 1, 2)
+    replica = net.hosts[0].core._replica
+    net.run_until(lambda: replica.successor is not None)
+    assert replica.committee.epoch == 0
+    assert replica.has_errand
+    assert len(replica.successor) == 4
+    net.run_until(lambda: replica.committee.epoch == 1)
+    assert replica.successor is None
+    assert not replica.has_errand
+    assert replica.conflict_count == 0
+
+
+def test_a_newcomers_first_block_stands_above_what_was_put_away_before_its_epoch():
+    net = make_net(4, 3, gc_commits=5)
+    while net.hosts[0].core._replica.ordering.floor.lamport < 5:
+        net.hosts[0].publish(b"again")
+        net.run(400)
+    change(net, 0, 1, 2, h3=1)
+    net.run(SETTLE_MS)
+    net.hosts[3].publish(b"now")
+    net.run(SETTLE_MS)
+    assert count_blocks(net.hosts[0], 3) > 0
+    assert {host.core.view().consensus.inert for host in net.hosts} == {0}
+    assert_one_order(net)
+
+
+def test_the_depth_of_the_horizon_changes_with_an_epoch():
+    net = make_net(3, 3)
+    change(net, 0, 1, 2, gc_commits=3)
+    net.run(SETTLE_MS)
+    assert {epoch(host) for host in net.hosts} == {1}
+    for number in range(4):
+        net.hosts[number % 3].publish(b"%d" % number)
+        net.run(500)
+    horizons = {host.core._replica.ordering.payload.horizon for host in net.hosts}
+    assert len(horizons) == 1
+    assert min(horizons) > 0
     assert_one_order(net)
 
 
