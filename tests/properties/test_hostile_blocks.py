@@ -99,8 +99,9 @@ def test_flood_of_rounds_to_come_is_counted_and_orders_nothing():
 
 def test_flood_above_unknown_parents_stays_within_the_quarantine():
     net, liar = make_net()
-    wires = [liar.make(Draw(parents=("unknown", "high"))).wire for _ in range(MEMBER_MAX + 200)]
-    tell(net, net.hosts[0], wires)
+    liar.made.append(liar.make(Draw(parents=("unknown", "high"))))
+    wires = [liar.make(Draw()).wire for _ in range(MEMBER_MAX + 200)]
+    tell(net, net.hosts[0], [liar.made[0].wire, *wires])
     net.run(100)
     assert MEMBER_MAX // 2 < net.hosts[0].core.view().quarantined <= MEMBER_MAX
     net.run(SETTLE_MS)
