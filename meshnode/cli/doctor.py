@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from meshnode.cli.checks import Check, check_home, check_key, check_python, check_settings
+from meshnode.cli.consensus import describe_lag, describe_progress, describe_silent
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import format_count, format_duration, format_name, format_time
 from meshnode.cli.options import HomeOption, JsonOption
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshnode.client import RemoteNode
-    from meshnode.views import NodeStatus, PeerInfo
+    from meshnode.views import ConsensusInfo, NodeStatus, PeerInfo
 
 _MARKS = {"ok": "ok", "fail": "no", "unknown": "?", "info": "-"}
 _ADDRESSES_MAX = 8
@@ -77,6 +78,7 @@ async def _check_node(node: RemoteNode) -> list[Check]:
     return [
         Check("node", "ok", f"{where}, version {status.version}"),
         _check_engine(status),
+        *([] if status.consensus is None else [_check_order(status.consensus)]),
         *[Check("problem", "fail", problem) for problem in status.problems],
         _check_offences(status),
         *await _check_peers(peers),
@@ -89,6 +91,16 @@ def _check_engine(status: NodeStatus) -> Check:
         return Check("engine", "info", "this node serves nothing itself")
     names = [model.label or model.id for model in engine.models]
     return Check("engine", "ok", f"{engine.name} with {', '.join(names) or 'no model'}")
+
+
+def _check_order(order: ConsensusInfo) -> Check:
+    """Who is silent is worth knowing, and broken only where nothing goes on: a problem then."""
+    detail = f"{describe_progress(order)}; {describe_lag(order)}; {describe_silent(order)}"
+    if order.halted:
+        fix = "the evidence is in the DAG: `meshnode dag log --kind evidence`"
+        return Check("order", "fail", detail, fix)
+    missed = any(validator.silent for validator in order.validators)
+    return Check("order", "info" if missed else "ok", detail)
 
 
 def _check_offences(status: NodeStatus) -> Check:

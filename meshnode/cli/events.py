@@ -110,4 +110,6 @@ def _describe_commit(event: VerticesOrdered) -> str:
     more = [f"and {len(event.vertices) - len(ids)} more"] if len(event.vertices) > len(ids) else []
     what = format_count(len(event.vertices), "vertex", "vertices") if ids else "blocks only"
     listed = f": {' '.join((*ids, *more))}" if ids else ""
-    return f"commit {event.commit_index} at {format_time(event.time_ms)[11:]}, {what}{listed}"
+    # The first leader stands on no block that has a time.
+    when = f" at {format_time(event.time_ms)[11:]}" if event.time_ms else ""
+    return f"commit {event.commit_index}{when}, {what}{listed}"

@@ -104,10 +104,10 @@ def _draw_legend(lattice: Lattice, frame: _Frame, width: int) -> list[str]:
         parts.append(f"{_SKIPPED} round whose leader was passed over")
     if any(cell.shelf for cell in lattice.cells):
         parts.append(f"{_FORK} fork")
-    if frame.first:
-        parts.append(f"({frame.first} earlier columns left out)")
     if frame.ordered:
         parts.append("number: the commit that made it final (last two digits)")
+    if frame.first:
+        parts.append(f"({frame.first} earlier column{'s' * (frame.first > 1)} left out)")
     return textwrap.wrap(", ".join(parts), width) or [""]
 
 

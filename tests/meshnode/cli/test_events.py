@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,7 @@ def test_events_end_with_a_person_who_has_seen_enough_or_with_the_node(capsys, r
 @pytest.mark.parametrize(
     ("event", "words"),
     [
+        (replace(make_commit(1, 0), time_ms=0), ["commit 1, blocks only"]),
         (make_commit(9, 6), ["commit 9", "6 vertices", "and 2 more"]),
         (PeerJoined(peer="p", author=make_id("bob"), name="bob"), ["peer bob is connected"]),
         (PeerLeft(peer="p", author=make_id("bob"), reason="silent"), ["is gone: silent"]),

@@ -24,7 +24,7 @@ from meshnode.ticket import Ticket, encode_ticket
 from meshnode.transport.base import PeerId
 from meshnode.views import EngineView, ModelView
 from tests.support.cli import FakeRemote, run_command
-from tests.support.views import make_peer, make_status
+from tests.support.views import make_consensus, make_peer, make_status
 
 TICKET = encode_ticket(
     Ticket(
@@ -337,6 +337,19 @@ def test_doctor_of_a_running_node(capsys, remote):
     assert outcome.code == 0
     assert "ok  peers       1 of 1 connected" in outcome.out
     assert "refused from peers: malformed 3" in outcome.out
+
+
+def test_doctor_tells_how_far_the_order_is(capsys, remote):
+    remote.state = make_status(consensus=make_consensus())
+    outcome = run_command(capsys, "doctor")
+    assert "-   order       commit 12, round 14; 1 vertex not final yet; silent: bob" in outcome.out
+    alice = make_consensus().validators[:1]
+    remote.state = make_status(consensus=make_consensus(validators=alice))
+    assert "ok  order       commit 12" in run_command(capsys, "doctor").out
+    remote.state = make_status(consensus=make_consensus(halted="two ways"))
+    outcome = run_command(capsys, "doctor")
+    assert outcome.code == 1
+    assert "`meshnode dag log --kind evidence`" in outcome.out
 
 
 def test_doctor_tries_the_addresses_of_absent_members(capsys, remote):
