@@ -114,6 +114,15 @@ class BlockStore:
         node = self._nodes.get(block_id)
         return None if node is None else node.block
 
+    def find(self, ref: Ref) -> Block | None:
+        """The block that a reference names.
+
+        None also where the reference gives another lamport than the block has: below the floor that
+        is not checked by anybody, so what it leads to must not depend on who holds the block.
+        """
+        node = self._nodes.get(ref.id)
+        return None if node is None or node.block.ref.lamport != ref.lamport else node.block
+
     def get_node(self, block_id: bytes) -> Node | None:
         """The block of an id, with its support."""
         return self._nodes.get(block_id)
@@ -137,7 +146,7 @@ class BlockStore:
 
     def is_below_floor(self, ref: Ref) -> bool:
         """Whether a vertex that is not held counts as present."""
-        return ref.lamport <= self._floor_lamport or ref.id in self._gone
+        return ref.lamport <= self._floor_lamport or self._gone.get(ref.id) == ref.lamport
 
     def mark_inert(self, ref: Ref, round_: int = COUNTER_MAX) -> None:
         """Remember a vertex that broke a rule: blocks built on it break one too.
@@ -175,6 +184,8 @@ class BlockStore:
             parent = nodes.get(ref.id)
             if parent is None or parent.block.round != below:
                 continue
+            if parent.block.ref.lamport != ref.lamport:
+                continue  # see `find`
             links.append(parent)
             # Valid blocks have one parent per author; of more, the first is the vote.
             if not authors & parent.bit:
@@ -248,6 +259,8 @@ class BlockStore:
                 node = self._nodes.get(ref.id)
                 if node is None or node.block.round < round_ or ref.id in seen:
                     continue
+                if node.block.ref.lamport != ref.lamport:
+                    continue  # see `find`
                 seen[ref.id] = None
                 if node.block.round == round_:
                     found.append(node)

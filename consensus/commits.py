@@ -36,7 +36,7 @@ def get_head(commit: Commit) -> CommitHead:
 
 def compute_median_ms(store: BlockStore, block: Block) -> int:
     """The stake median of the times of a block's parents of the round below; 0 without any."""
-    found = (store.get(ref.id) for ref in block.parents)
+    found = (store.find(ref) for ref in block.parents)
     return find_median_ms(store, block.round, (parent for parent in found if parent is not None))
 
 

@@ -85,10 +85,10 @@ class Linearizer:
         new = self._collect(leader, horizon)
         new.sort(key=lambda block: self._order(leader, block))
         blocks = tuple(block for block in new if self._take_slot(block))
-        payload = {ref.id: ref for block in new for ref in block.payload}
+        payload = dict.fromkeys(ref for block in new for ref in block.payload)
         self._last_leader_round = leader.round
         self._sweep()
-        return SubDag(leader, blocks, tuple(sorted(payload.values())), horizon)
+        return SubDag(leader, blocks, tuple(sorted(payload)), horizon)
 
     def freeze(self) -> LinearizerState:
         """What has been put out, as a value: the same at every node after the same commits."""
@@ -109,7 +109,7 @@ class Linearizer:
             for ref in block.parents:
                 if ref.id in seen:
                     continue
-                parent = self._store.get(ref.id)
+                parent = self._store.find(ref)
                 if parent is not None and parent.round > horizon:
                     self._mark(parent)
                     stack.append(parent)

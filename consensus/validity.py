@@ -124,7 +124,7 @@ def check_genesis(block: Block) -> None:
 def check_parents(block: Block, store: BlockStore) -> None:
     """Every block parent is a valid block of this epoch, or lies below the floor."""
     for ref in block.parents:
-        if store.is_below_floor(ref) or store.get(ref.id) is not None:
+        if store.is_below_floor(ref) or store.find(ref) is not None:
             continue
         release = Release(lamport=ref.lamport, vertex_id=ref.id)
         name = ref.id.hex()[:12]
@@ -175,7 +175,7 @@ def check_previous(block: Block, store: BlockStore) -> None:
 def _check_first(block: Block, store: BlockStore) -> None:
     before = block.predecessor
     if before is not None and not store.is_below_floor(before):
-        previous, why = store.get(before.id), "the author has an earlier block in this epoch"
+        previous, why = store.find(before), "the author has an earlier block in this epoch"
         if previous is not None:
             raise _blame((previous,), "previous", why)
         if store.is_inert(before.id):
@@ -275,7 +275,7 @@ def judge_ancestors(
 
 def _get_parent(ref: Ref, store: BlockStore) -> Block | None:
     """A parent that is held and above the floor in both ways; the others break no rule."""
-    return None if ref.lamport <= store.floor_lamport else store.get(ref.id)
+    return None if ref.lamport <= store.floor_lamport else store.find(ref)
 
 
 def _get_parents(block: Block, store: BlockStore) -> Iterable[Block]:

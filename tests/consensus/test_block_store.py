@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from consensus.block import Block
 from consensus.block_store import BlockStore
-from dag.types import COUNTER_MAX
+from dag.types import COUNTER_MAX, Ref
 from tests.support.lattice import make_block, make_committee, make_store
 
 
@@ -144,3 +145,20 @@ def test_block_is_added_once():
     store = make_store(make_committee(1), [block])
     with pytest.raises(AssertionError, match="once"):
         store.add(block)
+
+
+def test_reference_with_a_false_lamport_leads_nowhere():
+    """It counts as present where it claims to lie below the floor, whoever holds what it names."""
+    rows = full(3)
+    leader = rows[1][0]
+    false = Ref(1, leader.id)
+    store = make_store(make_committee(4), flat(rows[:2]))
+    assert store.find(false) is None
+    assert store.find(leader.ref) is leader
+    bare = msgspec.structs.replace(make_block(3, 3), parents=(false,))
+    store.add(bare)
+    assert node(store, leader).voters == 0
+    assert store.collect_history(node(store, bare), 1) == []
+    store.prune(2)
+    assert store.is_below_floor(leader.ref)
+    assert not store.is_below_floor(false)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from consensus.commits import CommitHead, append_commit, compute_median_ms, get_head
@@ -42,3 +43,10 @@ def test_median_leaves_out_older_parents():
     store = make_store(make_committee(4), [old, *parents])
     assert compute_median_ms(store, make_block(0, 3, [*parents, old])) == 101
     assert compute_median_ms(store, make_block(0, 3, [make_block(1, 2, variant="gone")])) == 0
+
+
+def test_median_leaves_out_references_with_a_false_lamport():
+    parents = [make_block(author, 2, time_ms=100 + author) for author in range(3)]
+    false = tuple(Ref(ref.lamport + 1, ref.id) for ref in (parents[0].ref, parents[1].ref))
+    block = msgspec.structs.replace(make_block(0, 3), parents=(*false, parents[2].ref))
+    assert compute_median_ms(make_store(make_committee(4), parents), block) == 102

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from consensus.linearizer import Linearizer, LinearizerState
 from dag.types import Ref
 from tests.support.lattice import make_block, make_committee, make_store
@@ -58,3 +60,28 @@ def test_order_inside_a_commit_is_a_parameter():
         order=lambda _, block: (block.round, -block.author, block.id),
     )
     assert [block.author for block in linearizer.commit(leader).blocks] == [3, 2, 1, 0, 0]
+
+
+def test_reference_with_a_false_lamport_is_not_followed():
+    low = make_block(0, 1, payload=(NOTE,))
+    false = Ref(low.ref.lamport + 7, low.id)
+    leader = msgspec.structs.replace(make_block(1, 2), parents=(false,))
+    linearizer = Linearizer(make_store(make_committee(4), [low, leader]), gc_depth=None)
+    assert linearizer.commit(leader).blocks == (leader,)
+
+
+def test_false_reference_does_not_hide_a_true_one():
+    true, false = make_block(0, 1, payload=(OTHER,)), make_block(1, 1, payload=(Ref(1, OTHER.id),))
+    leader = make_block(2, 2, [true, false])
+    linearizer = Linearizer(make_store(make_committee(4), [true, false, leader]), gc_depth=None)
+    assert linearizer.commit(leader).payload == (Ref(1, OTHER.id), OTHER)
+
+
+def test_rounds_far_apart_cost_no_more_than_near_ones():
+    low, high = make_block(0, 1), make_block(0, 2**62)
+    last = make_block(0, 2**62 + 9, [high])
+    linearizer = Linearizer(make_store(make_committee(1), [low, high, last]), gc_depth=2)
+    for leader in (low, high, last):
+        linearizer.commit(leader)
+    assert linearizer.horizon == last.round - 2
+    assert [round_ for round_, _, _ in linearizer.freeze().rounds] == [last.round]

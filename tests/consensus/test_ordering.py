@@ -21,7 +21,7 @@ from consensus.ordering import (
     OrderingState,
 )
 from dag.order import Commit
-from dag.types import Kind
+from dag.types import COUNTER_MAX, Kind
 from tests.support.block_dag import BlockDag, own_first
 from tests.support.lattice import Shape, grow, make_committee, make_ordering
 
@@ -90,6 +90,23 @@ def test_late_block_below_the_floor_is_dropped():
     dag = BlockDag()
     ordering = dag.ordering(start=OrderingState(floor=FloorState(3, 40), cursor=Slot(5, 0)))
     assert isinstance(ordering.add(dag.block(0, 1)), Dropped)
+
+
+@pytest.mark.parametrize("round_", [8, 2**31, COUNTER_MAX])
+def test_round_far_ahead_costs_and_changes_nothing(round_: int):
+    dag = BlockDag()
+    rows = dag.rows(6)
+    ordering = dag.ordering()
+    for signed in (signed for row in rows for signed in row):
+        ordering.add(signed)
+    below = own_first(rows[-1], dag.builder.people[1].author)
+    ahead = dag.block(1, round_, below, previous_round=6, seq=6, time_ms=7)
+    verdict = ordering.add(ahead)
+    assert isinstance(verdict, Inert)
+    assert verdict.error.rule == "quorum"
+    assert ordering.store.highest_round == 6
+    assert len(commits(ordering)) == 4
+    assert len(ordering.list_pending()) == 1
 
 
 def test_decisions_not_taken_stay_for_the_next_call():
