@@ -42,9 +42,9 @@ class PayloadIndex(Protocol):
         ...
 
     def collect_ancestors(
-        self, ids: Iterable[bytes], *, exclude: Iterable[bytes] = (), count_max: int | None = None
+        self, ids: Iterable[bytes], *, exclude: Iterable[bytes] = (), above: int = 0
     ) -> tuple[Ref, ...]:
-        """The vertices `ids` and their ancestors, without `exclude` and theirs."""
+        """The vertices `ids` and their ancestors above a lamport, without `exclude` and theirs."""
         ...
 
 
@@ -227,12 +227,12 @@ def check_payload(
                 "payload", "only lane-0 vertices follow the block parents", release=release
             )
     covered = index.collect_ancestors(
-        (ref.id for ref in block.payload), exclude=(*(ref.id for ref in block.parents), *ordered)
+        (ref.id for ref in block.payload),
+        exclude=(*(ref.id for ref in block.parents), *ordered),
+        above=store.floor_lamport,
     )
     count = size_bytes = 0
     for ref in reversed(covered):
-        if ref.lamport <= store.floor_lamport:
-            break
         entry = index.get(ref.id)
         count, size_bytes = count + 1, size_bytes + (0 if entry is None else entry.size_bytes)
         if count > COVERED_COUNT_MAX or size_bytes > COVERED_BYTES_MAX:

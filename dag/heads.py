@@ -36,9 +36,9 @@ class _Ends:
     def replace(self, parents: Iterable[Ref], ref: Ref) -> None:
         """Put a vertex in the place of its parents."""
         for parent in parents:
-            ended = self._by_id.pop(parent.id, None)
-            if ended is not None:
-                del self.order[bisect_left(self.order, ended)]
+            if self._by_id.get(parent.id) == parent:
+                del self._by_id[parent.id]
+                del self.order[bisect_left(self.order, parent)]
         self._by_id[ref.id] = ref
         insort(self.order, ref)
 
@@ -121,10 +121,12 @@ class Heads:
                 refs.append(entry.ref)
                 continue
             for parent_ref in entry.parents:
+                parent = index.get(parent_ref.id)
+                if parent is None or parent.ref != parent_ref:
+                    continue
                 count = uncovered.get(parent_ref.id, 0) + 1
                 uncovered[parent_ref.id] = count
-                parent = index.get(parent_ref.id)
-                if parent is not None and count == parent.children:
+                if count == parent.children:
                     queue.append(parent_ref)
         return tuple(sorted(refs))
 

@@ -143,7 +143,9 @@ class Index:
         speech = entry.lane == LANE_SPEECH
         for ref in entry.parents:
             parent = entries.get(ref.id)
-            if parent is None:
+            if parent is None or parent.ref.lamport != ref.lamport:
+                # A false lamport passes below the horizon, and leads nowhere, as it does for those
+                # who do not hold what it names.
                 assert ref.lamport <= self._horizon, "parents are admitted first"
                 continue
             parent.children += 1
@@ -228,9 +230,12 @@ class Index:
         want = wanted[entry.ref.id]
         change = 0
         for ref in entry.parents:
+            parent = self._entries.get(ref.id)
+            if parent is None or parent.ref.lamport != ref.lamport:
+                continue
             known = wanted.get(ref.id)
             if known is None:
-                if ref.lamport > above and ref.id in self._entries:
+                if ref.lamport > above:
                     wanted[ref.id] = want
                     change += want
                     heapq.heappush(queue, (-ref.lamport, ref.id))

@@ -287,13 +287,13 @@ class Intake:
         index = self._index
         for ref in vertex.parents:
             parent = index.get(ref.id)
-            if parent is None:
-                continue  # at or below the horizon: present, and not known any more
+            if parent is None or ref.lamport <= index.horizon:
+                continue  # present, and others may not hold it any more
             if parent.ref.lamport != ref.lamport:
                 raise InvalidVertex("parent-lamport", f"{ref.lamport} is not the parent's own")
             if speech and parent.lane != LANE_SPEECH:
                 raise InvalidVertex("lane-reference", "lane 0 references lane 0 only")
-        if vertex.seq > 0:
+        if vertex.seq > 0 and vertex.parents[0].lamport > index.horizon:
             previous = index.get(vertex.parents[0].id)
             slot = (vertex.author, vertex.lane, vertex.seq - 1)
             if previous is not None and previous.slot != slot:
