@@ -116,6 +116,10 @@ class OpenProposal:
         """What was put."""
         return self._record.body
 
+    def has_answer(self, author: bytes) -> bool:
+        """Whether a ballot of this author is held."""
+        return author in self._ballots
+
     def cast(self, ballot: Ballot) -> None:
         """Count a ballot in the place of the author's last one."""
         before = self._ballots.pop(ballot.author, None)

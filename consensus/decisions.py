@@ -129,6 +129,13 @@ class Decisions:
         """What a ballot of this author would weigh now, 0 for who has no vote."""
         return self._electorate.weigh(body, author)
 
+    def count_unanswered(self, author: bytes) -> int:
+        """How many open proposals wait for the vote that this author has."""
+        return sum(
+            self.weigh(proposal.body, author) > 0 and not proposal.has_answer(author)
+            for proposal in self._open.values()
+        )
+
     @property
     def change_threshold(self) -> tuple[int, int]:
         """What a change of the committee needs more than, as a part of the stake."""

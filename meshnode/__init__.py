@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from meshnode.client import RemoteNode, connect
     from meshnode.config import NodeConfig
+    from meshnode.decision_views import DecisionInfo
     from meshnode.engines.base import Engine, EngineError, EngineFault, ModelInfo
     from meshnode.errors import (
         AnswerInterrupted,
@@ -57,6 +58,7 @@ __all__ = [
     "CommandRejected",
     "ConfigError",
     "DeadlineExceeded",
+    "DecisionInfo",
     "Delta",
     "Engine",
     "EngineError",
@@ -89,6 +91,7 @@ __all__ = [
 _MODULES = {
     "meshnode.client": ("RemoteNode", "connect"),
     "meshnode.config": ("NodeConfig",),
+    "meshnode.decision_views": ("DecisionInfo",),
     "meshnode.engines.base": ("Engine", "EngineError", "EngineFault", "ModelInfo"),
     "meshnode.errors": (
         "AnswerInterrupted",

@@ -151,6 +151,8 @@ class NodeStatus(View):
     api: str | None = None
     """Address of the local HTTP interface, where there is one."""
     consensus: ConsensusInfo | None = None
+    unanswered: int = 0
+    """Open questions on which this node has a vote that it has not given."""
     problems: tuple[str, ...] = ()
     """One line each: what keeps the node from doing its work."""
 

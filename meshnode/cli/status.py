@@ -97,6 +97,7 @@ def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
         _line("load", _describe_load(status)),
         _line("store", _describe_store(status)),
         *(_describe_order(status.consensus) if status.consensus else ()),
+        *(_describe_unanswered(status) if status.unanswered else ()),
         _line("api", f"http://{status.api}" if status.api else UNKNOWN),
     ]
     problems = [clean_line(problem) for problem in status.problems] or ["none"]
@@ -171,6 +172,11 @@ def _describe_store(status: NodeStatus) -> str:
     if status.forks:
         parts.append(format_count(status.forks, "forked author"))
     return ", ".join(parts)
+
+
+def _describe_unanswered(status: NodeStatus) -> list[str]:
+    waiting = format_count(status.unanswered, "question waits", "questions wait")
+    return [_line("decide", f"{waiting} for an answer; `meshnode decide list --status open`")]
 
 
 def _describe_order(found: ConsensusInfo) -> list[str]:

@@ -150,6 +150,7 @@ class NodeHandle(DecisionMethods):
             consensus=show_consensus(
                 view.consensus, self._lookup.list_names(), now_ms=runtime.now_ms()
             ),
+            unanswered=runtime.decisions.count_unanswered(runtime.author),
             problems=tuple(describe_problems(view)),
         )
 

@@ -195,6 +195,16 @@ def test_whoever_has_a_vote_is_told_its_weight():
     assert scene.decisions.weigh(question(electorate="members"), author(1)) == 1
 
 
+def test_whoever_has_not_answered_is_waited_for():
+    scene = DecisionScene(2)
+    first = scene.put(0, question(electorate="members"))
+    scene.put(0, question())
+    scene.vote(first, 1)
+    scene.commit(scene.say(2, kind=Kind.NOTE))
+    waiting = [scene.decisions.count_unanswered(author(number)) for number in range(4)]
+    assert waiting == [2, 1, 1, 0]
+
+
 @pytest.mark.parametrize("wait_ms", [0, DEADLINE_MAX_MS + 1])
 def test_proposal_is_rejected_when_its_deadline_is_not_to_be_waited_for(wait_ms: int):
     scene = DecisionScene(4)

@@ -10,7 +10,8 @@ import pytest
 import meshnode
 
 PUBLIC = {
-    *("Answer", "AnswerInterrupted", "CommandRejected", "ConfigError", "DeadlineExceeded", "Delta"),
+    *("Answer", "AnswerInterrupted", "CommandRejected", "ConfigError", "DeadlineExceeded"),
+    *("DecisionInfo", "Delta"),
     *("Engine", "EngineError", "EngineFault", "Finished", "HeadsInfo", "InvalidMessage"),
     *("MeshError", "ModelInfo", "NoDaemon", "NoPeerServes", "NodeClosed", "NodeConfig"),
     *("NodeEvent", "NodeHandle", "NodeStatus", "PeerInfo", "RemoteNode", "Started"),

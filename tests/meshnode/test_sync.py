@@ -38,6 +38,17 @@ def test_node_asks_publishes_and_lists():
         assert node.invite().startswith("mesh1")
 
 
+def test_node_decides():
+    with open_solo(engine="none") as node:
+        question = node.propose("Tea?", options=["tea", "coffee"])
+        node.vote(question.id, "tea", reason="thirst")
+        decided = node.decision(question.id, wait_ms=30_000)
+        assert (decided.status, decided.winner) == ("passed", "tea")
+        change = node.propose_committee({}, profile="cft")
+        assert node.decision(change.id, wait_ms=1_000).status == "open"
+        assert [one.id for one in node.decisions(status="open")] == [change.id]
+
+
 def test_node_streams_to_a_plain_loop():
     with open_solo() as node:
         items = list(node.stream("a b"))

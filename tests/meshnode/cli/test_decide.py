@@ -348,3 +348,17 @@ def test_invitation_of_a_validator_says_what_will_happen(capsys, remote):
     outcome = run_command(capsys, "invite", "--role", "validator", "--uses", "3")
     assert "becomes a validator at once" in outcome.err
     assert "warning" not in outcome.err
+
+
+# --- status ----------------------------------------------------------------------------------------
+
+
+def test_status_tells_of_questions_that_wait(capsys, remote, monkeypatch):
+    monkeypatch.setattr("meshnode.cli.status.connect", lambda home: remote)
+    remote.state = make_status(unanswered=2)
+    lines = run_command(capsys, "status").out.splitlines()
+    line = next(line for line in lines if line.startswith("decide"))
+    assert line.endswith(" 2 questions wait for an answer; `meshnode decide list --status open`")
+    assert len(line) <= 80
+    remote.state = make_status()
+    assert "decide" not in run_command(capsys, "status").out

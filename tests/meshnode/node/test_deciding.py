@@ -40,9 +40,11 @@ async def test_question_is_answered_by_members_and_all_see_the_same():
         await nodes[0].vote(question.id, "south", reason="it is warm there")
         for node in nodes:
             await get(node, question.id, "open")
+        assert (await nodes[2].status()).unanswered == 1
         assert (await nodes[2].vote(question.id[:12], "1")).kind == "decision"
         await nodes[1].vote(question.id, "SOU")
         shown = [await get(node, question.id, "passed") for node in nodes]
+        assert (await nodes[2].status()).unanswered == 0
         assert shown[0] == shown[1] == shown[2]
         found = shown[0]
         assert (found.winner, found.total, found.threshold) == ("south", 3, "1/2")
