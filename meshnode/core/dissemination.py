@@ -4,7 +4,8 @@ In a full mesh the author pushes to everybody, and receivers announce what they 
 misses a vertex after a while pulls it. Whoever pulls an author's blocks is sent the next ones by
 whom it asked (`meshnode.core.relays`). In larger networks author and receivers push to the branches
 of a tree (`meshnode.core.plumtree`) and announce to their other neighbours. So each vertex reaches
-each node about once. What authors that forked sign is announced only.
+each node about once. Validators send their blocks to each other besides. What authors that forked
+sign is announced only.
 
 An author that pushes to all its neighbours saves a tree a quarter of the time, and costs it twice:
 the copies, and the branches that are pruned because what they bring has come before. So it does so
@@ -17,15 +18,18 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from dag.types import LANE_BLOCKS
 from meshnode.core.messages import IDS_MAX, Graft, IHave, Prune, Push
 from meshnode.core.relays import Relays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from dag.identity import VerifiedVertex
+    from dag.intake import Intake
     from meshnode.core.fetching import Fetching
     from meshnode.core.outbox import Outbox
+    from meshnode.core.overlay import Overlay
     from meshnode.core.peers import Peers
     from meshnode.core.plumtree import Plumtree
     from meshnode.core.settings import Timing
@@ -48,8 +52,8 @@ class Way(IntEnum):
     PASSED_ON = 0
     """Over a branch."""
     BESIDE = 1
-    """From its author, who pushes over other links too, or of an author that forked, whose vertices
-    are pulled: that says nothing of the tree."""
+    """From its author, who pushes over other links too, or a block of a fellow validator, who does, or
+    of an author that forked, whose vertices are pulled: that says nothing of the tree."""
     PULLED = 2
 
 
@@ -74,20 +78,19 @@ class Dissemination:
         peers: Peers,
         fetching: Fetching,
         tree: Plumtree,
+        overlay: Overlay,
         *,
+        intake: Intake,
         timing: Timing,
-        is_stored: Callable[[bytes], bool],
-        is_forked: Callable[[bytes], bool],
-        is_overlay: Callable[[], bool],
     ) -> None:
         self._outbox = outbox
         self._peers = peers
         self._fetching = fetching
         self._tree = tree
         self._timing = timing
-        self._is_stored = is_stored
-        self._is_forked = is_forked
-        self._is_overlay = is_overlay
+        self._index = intake.index
+        self._authors = intake.authors
+        self._overlay = overlay
         self._relays = Relays()
         self._traces: dict[bytes, _Trace] = {}
         self._announced: dict[str, int] = {}
@@ -141,7 +144,7 @@ class Dissemination:
         if is_new:
             trace.arrived_ms = now_ms
             trace.way = way
-            if self._is_overlay():
+            if self._overlay.is_on:
                 self._note_new(now_ms, peer, trace)
         elif way is Way.PASSED_ON:
             self._note_again(now_ms, peer, trace)
@@ -175,11 +178,11 @@ class Dissemination:
         for vertex_id in message.ids:
             trace = self._trace(now_ms, vertex_id)
             trace.holders[peer] = None
-            if not self._is_stored(vertex_id):
+            if vertex_id not in self._index:
                 missing.append(vertex_id)
                 if trace.announced_ms < 0:
                     trace.announced_ms = now_ms
-        if self._is_overlay():
+        if self._overlay.is_on:
             wait_ms = self._tree.pull_after_ms
             self._fetching.want(peer, missing, now_ms + wait_ms, again_ms=wait_ms // 2)
         else:
@@ -189,7 +192,9 @@ class Dissemination:
 
     def push(self, now_ms: int, signed: VerifiedVertex) -> None:
         """Send an own vertex to every peer; to the branches only, where they are enough."""
-        if self._is_overlay() and self._tree.is_enough:
+        if self._overlay.is_on and self._tree.is_enough:
+            if signed.vertex.lane == LANE_BLOCKS:
+                self._hand_on(now_ms, signed, self._overlay.list_colleagues())
             self.pass_on(now_ms, signed)
         else:
             self._outbox.send(self._peers.ready_names, Push((signed.wire,)))
@@ -201,18 +206,26 @@ class Dissemination:
         know the same, and are worth no copies, so they are announced only.
         What exceeds one message per flush is not announced: reconciliation compares whole stores.
         """
-        if not self._is_forked(signed.vertex.author):
+        if not self._authors.is_forked(signed.vertex.author):
             receivers = self._relays.list_receivers(now_ms, signed.vertex.author)
-            self._hand_on(
-                now_ms, signed, (*self._tree.eager, *receivers) if self._is_overlay() else receivers
-            )
+            if self._overlay.is_on:
+                receivers += self._list_branches(signed)
+            self._hand_on(now_ms, signed, receivers)
         if len(self._unannounced) < IDS_MAX:
             self._unannounced.append(signed.id)
             if self._flush_due_ms < 0:
                 timing = self._timing
-                is_tree = self._is_overlay()
+                is_tree = self._overlay.is_on
                 wait_ms = timing.tree_flush_ms if is_tree else timing.ihave_flush_ms
                 self._flush_due_ms = now_ms + wait_ms
+
+    def _list_branches(self, signed: VerifiedVertex) -> list[str]:
+        """Where the tree leads on; validators have got each other's blocks already."""
+        is_block = signed.vertex.lane == LANE_BLOCKS
+        if not is_block or not self._overlay.is_colleague(signed.vertex.author):
+            return list(self._tree.eager)
+        colleagues = self._overlay.list_colleagues()
+        return [peer for peer in self._tree.eager if peer not in colleagues]
 
     def _hand_on(self, now_ms: int, signed: VerifiedVertex, receivers: Iterable[str]) -> None:
         trace = self._trace(now_ms, signed.id)

@@ -1,7 +1,8 @@
 """Whom to be connected to, where they are, and when to try again.
 
 Up to `full_mesh_max` members every peer keeps a connection to every other; in larger networks the
-overlay says whom to dial. Of two peers the one with the smaller id dials at once and the other a
+overlay says whom to dial. Validators are connected to each other in any network: a block is made
+only while a quorum would receive it. Of two peers the one with the smaller id dials at once and the other a
 moment later, so that they rarely dial each other at the same time.
 """
 
@@ -21,7 +22,7 @@ from meshnode.core.transport_id import compute_transport_id
 from meshnode.errors import CommandRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from dag.authors import Author
     from meshnode.core.bans import Bans
@@ -90,6 +91,7 @@ class Membership:
         """Transport ids of the contacts, as they came."""
         self._peers_by_author: dict[bytes, str] = {}
         self._asked_for: dict[str, _Contact] = {}
+        self._colleagues: dict[bytes, None] = {}
         self._absent = 0
         self._is_large = False
         self._stored: dict[str, tuple[str, ...]] = {}
@@ -146,6 +148,21 @@ class Membership:
         contact.due_ms = now_ms
         contact.back_off_ms = 0
         self._is_due_known = False
+
+    def set_colleagues(self, now_ms: int, authors: Iterable[bytes]) -> None:
+        """Name the members to be connected to in any network: the committee, for its validators."""
+        before, self._colleagues = self._colleagues, dict.fromkeys(authors)
+        for author in self._colleagues:
+            contact = self._contacts.get(self.find(author))
+            if contact is not None and author not in before:
+                contact.due_ms = min(contact.due_ms, now_ms + self._get_yield(contact.peer))
+                contact.back_off_ms = 0
+        self._is_due_known = False
+
+    @property
+    def colleagues(self) -> Mapping[bytes, None]:
+        """Authors to be connected to in any network; another object when they are others."""
+        return self._colleagues
 
     def learn_member(self, now_ms: int, author: Author) -> None:
         """A profile was admitted, or stands in the genesis."""
@@ -241,12 +258,21 @@ class Membership:
 
     def _collect_due(self) -> list[_Contact]:
         """The contacts to dial when their time comes."""
-        kept = self._asked_for if self.is_large else self._contacts
+        kept = self._list_kept() if self.is_large else self._contacts.values()
         return [
             contact
-            for contact in kept.values()
+            for contact in kept
             if contact.addresses and contact.connected_ms < 0 and not contact.dialling
         ]
+
+    def _list_kept(self) -> Iterable[_Contact]:
+        """Whom a node dials in a large network whatever the overlay says."""
+        found = dict(self._asked_for)
+        for author in self._colleagues:
+            contact = self._contacts.get(self.find(author))
+            if contact is not None:
+                found[contact.peer] = contact
+        return found.values()
 
     # --- what the overlay asks for --------------------------------------------------------------
 

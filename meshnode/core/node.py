@@ -119,13 +119,7 @@ class Node:
         self._membership = Membership(settings, entropy, outbox, self._peers, bans)
         self._tree = Plumtree(outbox, entropy, settings.limits, settings.timing)
         self._overlay = Overlay(
-            settings,
-            entropy=entropy,
-            outbox=outbox,
-            peers=self._peers,
-            membership=self._membership,
-            is_branch=self._tree.is_branch,
-            on_neighbour=self._tree.grow,
+            settings, entropy, outbox, self._peers, self._membership, tree=self._tree
         )
 
     def _build_exchange(self) -> None:
@@ -155,10 +149,9 @@ class Node:
             self._peers,
             self._fetching,
             self._tree,
+            self._overlay,
+            intake=intake,
             timing=timing,
-            is_stored=store.is_stored,
-            is_forked=intake.authors.is_forked,
-            is_overlay=lambda: self._overlay.is_on,
         )
         self._answers = Answers(outbox, intake, self._dissemination, self.offend)
         self._reconciliation = Reconciliation(
@@ -191,6 +184,7 @@ class Node:
             replica=self._replica,
             list_ready=lambda: self._peers.ready,
             admit=store.admit_own,
+            on_seated=self._membership.set_colleagues,
         )
         self._reception = Reception(
             store=store,

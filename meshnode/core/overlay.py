@@ -8,6 +8,9 @@ A connection is a link of the mesh: it is kept by both sides or ended. Every nod
 `outbound_min` neighbours itself and takes `inbound_max` that chose it. Now and then it exchanges one
 of its choice for a member drawn at random, so that no group of peers stays among itself.
 Between the limits of the full mesh and those of this overlay a node changes one link a second.
+
+Validators are linked to all others of their committee besides: those links are in no view, take
+nobody's place and are not given up.
 """
 
 from __future__ import annotations
@@ -22,13 +25,12 @@ from meshnode.core.messages import PEERS_MAX, Disconnect, Neighbour, Shuffle, Sh
 from meshnode.core.passive_view import PassiveView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from meshnode.core.entropy import Entropy
     from meshnode.core.link import Link
     from meshnode.core.membership import Membership
     from meshnode.core.outbox import Outbox
     from meshnode.core.peers import Peers
+    from meshnode.core.plumtree import Plumtree
     from meshnode.core.settings import Settings
 
 ANCHORS_KEY: Final = "anchors"
@@ -59,22 +61,20 @@ class Overlay:
     def __init__(
         self,
         settings: Settings,
-        *,
         entropy: Entropy,
         outbox: Outbox,
         peers: Peers,
         membership: Membership,
-        is_branch: Callable[[str], bool],
-        on_neighbour: Callable[[int, str], None],
+        *,
+        tree: Plumtree,
     ) -> None:
-        """Make an overlay that is off; `on_neighbour` is told of every new neighbour."""
+        """Make an overlay that is off; `tree` is told of every new neighbour."""
         self._timing = settings.timing
         self._entropy = entropy
         self._outbox = outbox
         self._peers = peers
         self._membership = membership
-        self._is_branch = is_branch
-        self._on_neighbour = on_neighbour
+        self._tree = tree
         self._active = ActiveView(settings.limits)
         self._passive = PassiveView(entropy, settings.limits.passive_max)
         self._is_on = False
@@ -84,6 +84,7 @@ class Overlay:
         self._pending: dict[str, int] = {}
         self._refused: dict[str, int] = {}
         self._withheld: dict[str, int] = {}
+        self._colleagues = membership.colleagues
         self._pick_due_ms = 0
         self._change_due_ms = 0
         self._shuffle_due_ms = 0
@@ -101,6 +102,14 @@ class Overlay:
         """Transport ids of the active view, oldest first."""
         return self._active.names
 
+    def is_colleague(self, author: bytes) -> bool:
+        """Whether this node and an author are validators of one committee."""
+        return author in self._membership.colleagues
+
+    def list_colleagues(self) -> list[str]:
+        """Transport ids of ready validators of the own committee."""
+        return [link.peer for link in self._peers.ready if self.is_colleague(link.author)]
+
     def start(self, stored: bytes) -> None:
         """Take up the anchors of the last run."""
         self._anchors = list(_decoder.decode(stored)) if stored else []
@@ -117,6 +126,9 @@ class Overlay:
             return
         if chosen:
             self._outbox.send((link.peer,), Neighbour(not len(self._active)))
+        if self.is_colleague(link.author):
+            self._tree.grow(now_ms, link.peer)
+        elif chosen:
             self._keep(now_ms, link, outbound=True)
             self._anchor(link.peer)
         else:
@@ -125,7 +137,7 @@ class Overlay:
     def _keep(self, now_ms: int, link: Link, *, outbound: bool) -> None:
         self._active.add(now_ms, link, outbound=outbound)
         self._passive.discard(link.peer)
-        self._on_neighbour(now_ms, link.peer)
+        self._tree.grow(now_ms, link.peer)
 
     def _anchor(self, peer: str) -> None:
         self._anchors = [peer, *(name for name in self._anchors if name != peer)][:ANCHORS_MAX]
@@ -200,6 +212,17 @@ class Overlay:
         self._put_off(now_ms, link.peer)
         self._peers.close(now_ms, link, "it has no place for another neighbour")
 
+    def _review(self, now_ms: int) -> None:
+        """The committee is another: links of the views become its own, and the other way round."""
+        self._colleagues = self._membership.colleagues
+        for link in self._peers.ready if self._is_on else ():
+            if self.is_colleague(link.author):
+                self._undecided.pop(link.peer, None)
+                self._refused.pop(link.peer, None)
+                self._active.drop(link.peer)
+            elif link.peer not in self._active and link.peer not in self._refused:
+                self._undecided.setdefault(link.peer, now_ms + self._timing.neighbour_ms)
+
     # --- samples of members ---------------------------------------------------------------------
 
     def _sample(self, receiver: str, count: int) -> tuple[bytes, ...]:
@@ -264,6 +287,8 @@ class Overlay:
         if due_ms is None or now_ms < due_ms:
             return
         self._is_due_known = False
+        if self._membership.colleagues is not self._colleagues:
+            self._review(now_ms)
         for peer in [peer for peer, due_ms in self._refused.items() if due_ms <= now_ms]:
             link = self._peers.get_open(peer)
             assert link is not None, "whoever is gone is refused no more"
@@ -283,7 +308,9 @@ class Overlay:
         self._shuffle_due_ms = now_ms + self._entropy.jitter(CHANGE_MS)
         self._cross_due_ms = now_ms + self._entropy.jitter(self._timing.cross_check_ms)
         for link in self._peers.ready:
-            if link.peer not in self._refused:
+            if self.is_colleague(link.author):
+                self._tree.grow(now_ms, link.peer)
+            elif link.peer not in self._refused:
                 self._keep(now_ms, link, outbound=not link.inbound)
 
     def _tick_on(self, now_ms: int) -> None:
@@ -311,7 +338,7 @@ class Overlay:
             for item in self._active.find_excess(now_ms, SETTLED_MS)
             if not self._membership.is_asked_for(item.peer)
         ]
-        found = [peer for peer in found if not self._is_branch(peer)] or found
+        found = [peer for peer in found if not self._tree.is_branch(peer)] or found
         if found:
             self._give_up(now_ms, found[self._entropy.below(len(found))])
 
@@ -356,7 +383,8 @@ class Overlay:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do; every input asks, so the answer is kept."""
-        if self._membership.is_large != self._is_on:
+        membership = self._membership
+        if membership.is_large != self._is_on or membership.colleagues is not self._colleagues:
             return 0
         if not self._is_due_known:
             self._due_ms = self._find_deadline()

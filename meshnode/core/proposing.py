@@ -49,7 +49,9 @@ class Proposing:
         replica: Replica,
         list_ready: Callable[[], Sequence[Link]],
         admit: Callable[[int, VerifiedVertex], None],
+        on_seated: Callable[[int, Sequence[bytes]], None],
     ) -> None:
+        """`on_seated` is told the other validators of every committee; of none without a seat."""
         self._settings = settings
         self._author = settings.author
         self._network: bytes = intake.authors.network
@@ -59,6 +61,7 @@ class Proposing:
         self._replica = replica
         self._list_ready = list_ready
         self._admit = admit
+        self._on_seated = on_seated
         self._voted = 0
         """Index of the last commit voted for in this life."""
         self._now_ms = 0
@@ -81,6 +84,9 @@ class Proposing:
     def _take_seat(self, now_ms: int, *, must_ask: bool) -> None:
         replica, settings = self._replica, self._settings
         position = replica.committee.get_index(self._author) if settings.validates else None
+        members = () if position is None else replica.committee.validators
+        others = [member.author for member in members if member.author != self._author]
+        self._on_seated(now_ms, others)
         self._pacemaker = None
         if position is not None:
             self._pacemaker = Pacemaker(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dag.types import LANE_BLOCKS
 from meshnode.core.dissemination import Way
 from meshnode.core.inputs import Candidate, Checked, Standing, Vertices
 from meshnode.core.link import Link, Phase
@@ -103,7 +104,10 @@ class Reception:
     def _take_vertex(self, now_ms: int, link: Link, candidate: Candidate, *, asked: bool) -> None:
         signed, peer = candidate.signed, link.peer
         author = signed.vertex.author
-        if author == link.author or self._authors.is_forked(author):
+        is_direct = author == link.author or (
+            signed.vertex.lane == LANE_BLOCKS and self._overlay.is_colleague(author)
+        )
+        if is_direct or self._authors.is_forked(author):
             way = Way.BESIDE
         else:
             way = Way.PULLED if asked else Way.PASSED_ON

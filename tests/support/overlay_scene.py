@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from dag.canonical import encode
 from dag.identity import VerifiedVertex, sign_vertex
 from dag.types import LANE_SPEECH, WIRE_VERSION, Kind
@@ -25,9 +27,17 @@ NAMES = {compute_transport_id(person.keys.libp2p_key): person for person in PEOP
 class OverlayScene(LoneCore):
     """A core that knows eleven others and may be meshed with three."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, *, validators: int = 0, **limits: int) -> None:
+        """With `validators` the first so many are the committee, and the core is one of them."""
         given: dict[str, Any] = {"full_mesh_max": 4, **limits}
-        super().__init__(genesis=make_addressed_genesis(PEOPLE), **given)
+        genesis = make_addressed_genesis(PEOPLE)
+        if validators:
+            authors = [person.author for person in PEOPLE[:validators]]
+            members = tuple(item for item in genesis.committee if item.author in authors)
+            genesis = msgspec.structs.replace(genesis, committee=members)
+        super().__init__(genesis=genesis, **given)
+        if validators:
+            self.started = self.restart(validates=True)
         self.others = [person for person in PEOPLE if person.author != self.person.author]
 
     @property

@@ -18,7 +18,8 @@ from meshnode.core.messages import (
     ShuffleReply,
 )
 from meshnode.core.overlay import DRAWS, PENDING_MS, SETTLED_MS
-from tests.support.overlay_scene import MEMBERS, OverlayScene
+from meshnode.core.transport_id import compute_transport_id
+from tests.support.overlay_scene import MEMBERS, PEOPLE, OverlayScene
 
 
 def hangups(effects):
@@ -433,3 +434,67 @@ def test_stranger_can_be_put_off_without_being_known():
     assert scene.overlay._membership.get_author("nobody") == b""
     assert scene.overlay._membership.get_addresses("nobody") == ()
     assert not scene.overlay._membership.dial(scene.now_ms, "nobody", lambda _: None)
+
+
+# --- validators of one committee ----------------------------------------------------------------
+
+
+def test_validators_are_dialled_whatever_the_overlay_says_and_take_nobodys_place():
+    scene = OverlayScene(validators=5, outbound_min=0, inbound_max=0)
+    dialled = {dial.peer for dial in scene.dials([*scene.started, *scene.tick(100)])}
+    colleagues = {compute_transport_id(person.keys.libp2p_key) for person in PEOPLE[:5]}
+    assert dialled == colleagues - {scene.settings.transport}
+    scene.accept(scene.dials(scene.started)[0])
+    assert not scene.active
+    assert len(scene.overlay.list_colleagues()) == 1
+
+
+def test_validator_that_dials_is_kept_without_a_place_and_never_given_up():
+    scene = OverlayScene(validators=5, outbound_min=0, inbound_max=0)
+    peer = scene.join(3)
+    assert scene.persons[peer] in PEOPLE[:5]
+    assert peer not in scene.active
+    assert not hangups(scene.live(60_000))
+    assert scene.overlay.list_colleagues() == [peer]
+
+
+def test_network_that_grows_large_keeps_the_links_of_validators_out_of_its_views():
+    scene = OverlayScene(validators=5, full_mesh_max=12)
+    validator, other = scene.join(3), scene.join(8)
+    assert not scene.overlay.is_on
+    scene.node._membership._is_large = True
+    scene.tick(0)
+    assert list(scene.active) == [other]
+    assert scene.node._tree.is_branch(validator)
+
+
+def test_links_follow_the_committee():
+    scene = OverlayScene(validators=5, outbound_min=0, inbound_max=2)
+    validator, member = scene.join(3), scene.join(8)
+    membership = scene.node._membership
+    membership.set_colleagues(scene.now_ms, [scene.persons[member].author])
+    scene.tick(0)
+    assert not scene.active
+    assert scene.overlay.list_colleagues() == [member]
+    scene.tick(1_000)
+    assert list(scene.active) == [validator]
+    membership.set_colleagues(scene.now_ms, [])
+    scene.tick(0)
+    scene.tick(1_000)
+    assert sorted(scene.active) == sorted([validator, member])
+
+
+def test_committee_that_changes_in_a_small_network_changes_no_link():
+    scene = OverlayScene(validators=5, full_mesh_max=12)
+    peer = scene.join(8)
+    scene.node._membership.set_colleagues(scene.now_ms, [scene.persons[peer].author])
+    scene.live(5_000)
+    assert not scene.overlay.is_on
+    assert peer in scene.node.get_ready_peers()
+
+
+def test_refused_member_that_becomes_a_validator_is_not_hung_up():
+    scene = OverlayScene(validators=5, outbound_min=0, inbound_max=0)
+    peer = scene.join(8)
+    scene.node._membership.set_colleagues(scene.now_ms, [scene.persons[peer].author, bytes(32)])
+    assert not hangups(scene.live(3_000))
