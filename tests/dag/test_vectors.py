@@ -81,6 +81,20 @@ def test_invitation_vector_verifies():
     verify_bearer(invitation, bytes.fromhex(case["joiner"]), signed.bearer_proof)
 
 
+def test_checkpoint_vector_reads_alike_elsewhere():
+    case = VECTORS["checkpoint"]
+    data = bytes.fromhex(case["bytes"])
+    fields = msgpack.unpackb(data)
+    assert msgpack.packb(fields) == data
+    assert digest(b"meshnode/state-root/1", data).hex() == case["root"]
+    ((_, part_digest, size_bytes),) = fields[9]
+    piece = bytes.fromhex(case["piece"])
+    assert digest(b"meshnode/snapshot-part/1", piece) == part_digest
+    assert len(piece) == size_bytes
+    *_, votes = msgpack.unpackb(bytes.fromhex(case["vote_body"]))
+    assert votes[-1] == [fields[2], fields[3], bytes.fromhex(case["root"])]
+
+
 def test_evidence_vector_proves_its_fork():
     evidence = EVIDENCE_DECODER.decode(bytes.fromhex(VECTORS["evidence"]["bytes"]))
     proven = verify_evidence(make_person(0).keys, "ed25519", NETWORK, evidence)

@@ -12,6 +12,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from consensus.block import BlockBody, CommitVote, encode_body
+from consensus.checkpoint import (
+    SNAPSHOT_VERSION,
+    Members,
+    SnapshotHeader,
+    compute_root,
+    describe_committee,
+    encode_header,
+    split_state,
+)
+from consensus.committee import make_first_committee
 from dag.bodies import Invitation
 from dag.canonical import encode
 from dag.crypto import sign_ed25519, sign_suite, verify_suite
@@ -144,6 +155,33 @@ def describe_order(refs: tuple[Ref, ...]) -> Json:
     }
 
 
+def describe_checkpoint(builder: DagBuilder) -> Json:
+    """A snapshot's header with its root, and the body of a block that votes for it."""
+    members = describe_committee(make_first_committee(builder.genesis))
+    ((part, piece),) = split_state("order", b"state")
+    header = SnapshotHeader(
+        version=SNAPSHOT_VERSION,
+        network=builder.network,
+        index=1_000,
+        commit_digest=bytes(range(32)),
+        time_ms=1_700_000_000_123,
+        epoch=0,
+        committee=members,
+        next_committee=Members(members.validators[:1], "cft"),
+        floor_lamport=77,
+        parts=(part,),
+    )
+    root = compute_root(header)
+    votes = (CommitVote(999, bytes(32)), CommitVote(header.index, header.commit_digest, root))
+    return {
+        "header": show(header),
+        "bytes": encode_header(header).hex(),
+        "root": root.hex(),
+        "piece": piece.hex(),
+        "vote_body": encode_body(BlockBody(0, 3_001, 3_000, 4, votes)).hex(),
+    }
+
+
 def build(kept: Json) -> Json:
     """All vectors; `kept` is the file as it stands."""
     builder = DagBuilder(2, name="vectors").profiles().layer()
@@ -169,6 +207,7 @@ def build(kept: Json) -> Json:
         "refused": describe_refused(builder.vertices[-1]),
         "invitation": describe_invitation(builder),
         "order": describe_order(tuple(builder.heads)),
+        "checkpoint": describe_checkpoint(builder),
         "evidence": {
             "vertices": [signed.id.hex() for signed in twins],
             "bytes": encode(make_evidence(twins[0], twins[1])).hex(),
