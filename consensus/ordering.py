@@ -64,6 +64,9 @@ class Later(msgspec.Struct, frozen=True):
 class Dropped(msgspec.Struct, frozen=True):
     """Held already, or so old that it can have no effect. Nobody's offence."""
 
+    block: Block | None = None
+    """What is too old; its author's next block stands on it all the same."""
+
 
 Verdict = Accepted | Inert | Later | Dropped
 
@@ -228,7 +231,7 @@ class Ordering:
         slot = self._store.get_slot(block.round, block.author)
         twin_of = slot[0].block if slot else None
         if self._store.add(block) is None:
-            return Dropped()
+            return Dropped(block)
         self._committer.touch(block)
         return Accepted(block, twin_of)
 

@@ -127,11 +127,8 @@ class Proposing:
         """A vertex was admitted, or restored: perhaps a valid block, perhaps with commits."""
         if self._replica.committee.epoch != self._epoch:
             self._begin_epoch(now_ms)
-        elif self._pacemaker is not None and step.block is not None:
-            if made_here:
-                self._pacemaker.on_own(now_ms, step.block)
-            else:
-                self._pacemaker.on_block(now_ms, step.block)
+        elif self._pacemaker is not None:
+            self._pass_on(now_ms, self._pacemaker, step, made_here=made_here)
         pacemaker = self._pacemaker
         if pacemaker is None:
             return
@@ -141,6 +138,19 @@ class Proposing:
             pacemaker.on_commit(now_ms, commit)
         if pacemaker.is_recovering:
             self._past.check(now_ms)
+
+    def _pass_on(self, now_ms: int, pacemaker: Pacemaker, step: Step, *, made_here: bool) -> None:
+        block, outdated = step.block, step.outdated
+        if outdated is not None and outdated.author == self._replica.committee.get_index(
+            self._author
+        ):
+            block = outdated  # The floor has passed it, and the own next block stands on it.
+        if block is None:
+            return
+        if made_here:
+            pacemaker.on_own(now_ms, block)
+        else:
+            pacemaker.on_block(now_ms, block)
 
     def _begin_epoch(self, now_ms: int) -> None:
         """Go over to the next committee; what is being signed for the last one is given up."""

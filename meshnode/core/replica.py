@@ -19,7 +19,7 @@ from consensus.commits import CommitHead
 from consensus.committee import Committee, make_first_committee
 from consensus.errors import BrokenFaultBound
 from consensus.leader import LeaderSchedule
-from consensus.ordering import Accepted, Inert, Later, Ordering
+from consensus.ordering import Accepted, Dropped, Inert, Later, Ordering, Verdict
 from consensus.payload import PayloadOrder
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import MalformedMessage
@@ -57,6 +57,8 @@ class Step(NamedTuple):
     commits: tuple[Commit, ...] = ()
     released: tuple[Block, ...] = ()
     """Blocks of before that were inert and count since these commits."""
+    outdated: Block | None = None
+    """It as a block, if it came too late to count."""
 
 
 class CertifiedCheckpoint(NamedTuple):
@@ -259,26 +261,25 @@ class Replica:
             if not self.ordering.payload.is_settled(signed.ref):
                 self._backlog.add(signed)
             return _NOTHING
-        block = self._judge(signed)
-        if block is None:
-            return _NOTHING
+        verdict = self._judge(signed)
+        if not isinstance(verdict, Accepted):
+            return Step(outdated=verdict.block) if isinstance(verdict, Dropped) else _NOTHING
         commits = tuple(self._advance())
         released = self._epoch.take_released()
         for other in released:
             self._count_votes(other)
-        return Step(block, commits, released)
+        return Step(verdict.block, commits, released)
 
-    def _judge(self, signed: SignedVertex) -> Block | None:
+    def _judge(self, signed: SignedVertex) -> Verdict:
         verdict = self.ordering.add(signed)
         if isinstance(verdict, Later):
             self._early.append(signed)
             self._early_authors[signed.vertex.author] = None
         elif isinstance(verdict, Inert):
             self._inert += 1
-        if not isinstance(verdict, Accepted):
-            return None
-        self._count_votes(verdict.block)
-        return verdict.block
+        elif isinstance(verdict, Accepted):
+            self._count_votes(verdict.block)
+        return verdict
 
     def _count_votes(self, block: Block) -> None:
         self._conflicts += len(self._epoch.votes.add(block.author, block.votes, block.ref))

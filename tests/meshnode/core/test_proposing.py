@@ -14,6 +14,7 @@ from meshnode.core.events import Committed
 from meshnode.core.messages import Push
 from tests.support.block_dag import BlockDag
 from tests.support.core_net import CoreNet, Host
+from tests.support.dag_builder import make_person
 from tests.support.lone_core import LoneCore
 
 SETTLE_MS = 3_000
@@ -289,3 +290,57 @@ def test_an_order_that_has_halted_gets_no_blocks():
     lone.node._replica._halted = "two ways"
     assert standing(lone) == "stopped"
     assert lone.node.view().consensus.halted == "two ways"
+
+
+def make_left_behind(monkeypatch: pytest.MonkeyPatch) -> tuple[LoneCore, str, BlockDag]:
+    """A validator whose first block is still being signed when the floor has passed its round."""
+    monkeypatch.setattr(floor, "RETAINED_ROUNDS", 2)
+    dag = BlockDag(4)
+    lone = LoneCore(genesis=dag.builder.genesis)
+    lone.restart(validates=True)
+    peer, other = lone.greet(), lone.greet(make_person(2))
+    rows = [dag.row(1, authors=range(1, 4))]
+    for round_ in range(2, 80):
+        rows.append(dag.row(round_, rows[-1], authors=range(1, 4)))
+    lone.receive(peer, lone.vertices(*dag.builder.vertices), finish=False)
+    for number, row in enumerate(rows):
+        lone.receive(peer, lone.vertices(*row), finish=False)
+        for question in lone.questions if number == 3 else ():
+            for asked in (peer, other):
+                lone.receive(asked, lone.vertices(request=question), finish=False)
+    assert [isinstance(job.work, SignVertex) for job in lone.jobs].count(True) == 1
+    lone.finish_jobs()
+    return lone, peer, dag
+
+
+def read_round(signed: SignedVertex) -> int:
+    return read_body(signed.vertex.body).round
+
+
+def own_chain(lone: LoneCore) -> list[SignedVertex]:
+    return [signed for signed in own_blocks(lone) if signed.vertex.author == lone.person.author]
+
+
+def test_a_block_that_was_signed_too_late_to_count_is_followed_by_the_next(monkeypatch):
+    lone, _, _ = make_left_behind(monkeypatch)
+    lone.tick(1_000)
+    late, block = own_chain(lone)[:2]
+    assert read_round(late) < 10
+    assert read_round(block) > 70
+    assert block.vertex.parents[0] == late.ref
+    assert read_body(block.vertex.body).previous_round == read_round(late)
+    assert standing(lone) == "active"
+    assert lone.node.view().consensus.inert == 0
+
+
+def test_a_restart_stands_on_the_last_own_block_also_where_it_came_too_late(monkeypatch):
+    lone, _, _ = make_left_behind(monkeypatch)
+    late = own_chain(lone)[0]
+    stored = list(lone.journal.values())
+    lone.journal = {signed.id: signed for signed in stored[: stored.index(late) + 1]}
+    lone.restart()
+    for person in (lone.partner, make_person(2)):
+        peer = lone.greet(person)
+        lone.receive(peer, lone.vertices(request=lone.questions[-1]))
+    assert standing(lone) == "active"
+    assert own_chain(lone)[1].vertex.parents[0] == late.ref
