@@ -90,6 +90,8 @@ class SignVertex(msgspec.Struct, frozen=True, tag=True):
     """Sign a vertex id with the node's own keys; ends in `Signed`."""
 
     id: bytes
+    urgent: bool = False
+    """Everybody waits for it: it goes before all other work."""
 
 
 class SignProof(msgspec.Struct, frozen=True, tag=True):

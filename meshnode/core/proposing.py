@@ -254,7 +254,7 @@ class Proposing:
         )
         vertex_id = compute_vertex_id(vertex)
         on_signed = partial(self._on_signed, pacemaker, vertex_id, vertex)
-        self._outbox.run(SignVertex(vertex_id), on_signed)
+        self._outbox.run(SignVertex(vertex_id, urgent=True), on_signed)
 
     def _find_before(
         self, proposal: Proposal, blocks: tuple[Ref, ...], last: Ref | None

@@ -216,6 +216,7 @@ class _Parts:
             hub=self._hub,
             telemetry=self._telemetry,
             crash=CrashFile(options.directory),
+            sign=self._pool.compute,
             recorder=recorder,
         )
         self._applier = Applier(

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from dag.vertex import SignedVertex
 from meshnode.core.commands import Command, Leave, Publish
+from meshnode.core.effects import RunJob, SignVertex
 from meshnode.core.events import Event, Published, PublishFailed, VertexAdmitted
 from meshnode.core.inputs import Completed, Disconnected, Input, Outcome, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, MeshError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from meshnode.core.effects import Effect
     from meshnode.core.node import Node
@@ -60,10 +61,13 @@ class Runner:
         inbox: Inbox,
         hub: EventHub,
         telemetry: Telemetry,
+        sign: Callable[[SignVertex], Outcome],
         crash: CrashFile,
         recorder: Recorder | None = None,
     ) -> None:
+        """`sign` signs at once, on the event loop; for what is urgent."""
         self._node = node
+        self._sign = sign
         self._clock = clock
         self._inbox = inbox
         self._hub = hub
@@ -220,6 +224,20 @@ class Runner:
             self._quiet.clear()
 
     def _handle(self, entry: Input) -> list[Effect]:
+        """Give the core an input, and its signature to what everybody waits for.
+
+        On a thread that would wait behind what is being verified, and then for a transaction of its
+        own: so it is durable with its batch. One at a time: what follows of it goes the usual way.
+        """
+        effects = self._take(entry)
+        for position, effect in enumerate(effects):
+            match effect:
+                case RunJob(job, SignVertex(urgent=True) as work):
+                    receipt = Completed(entry.now_ms, job, self._sign(work))
+                    return effects[:position] + effects[position + 1 :] + self._take(receipt)
+        return effects
+
+    def _take(self, entry: Input) -> list[Effect]:
         self._last.append(entry)
         try:
             effects = self._node.handle(entry)

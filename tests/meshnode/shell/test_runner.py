@@ -11,7 +11,7 @@ import pytest
 
 from dag.types import Kind
 from meshnode.core.commands import Leave, Publish
-from meshnode.core.effects import Effect, Emit, Persist, StoreValue
+from meshnode.core.effects import Effect, Emit, Persist, RunJob, SignVertex, StoreValue
 from meshnode.core.events import Alone, Published, PublishFailed
 from meshnode.core.inputs import (
     Completed,
@@ -87,6 +87,7 @@ class Bench:
             hub=self.hub,
             telemetry=self.telemetry,
             crash=CrashFile(folder),
+            sign=lambda work: Signed(b"of " + work.id),
         )
         self.applier.runner = self.runner
         self.task = asyncio.ensure_future(self.runner.run(self.applier))
@@ -109,6 +110,34 @@ async def test_runner_starts_the_core_and_hands_it_what_comes_in_one_batch(bench
     assert bench.core.inputs[0] == ("start", 1_000)
     assert [entry.peer for entry in bench.core.inputs[1:]] == ["a", "b"]
     assert len(bench.applier.batches) == batches + 1
+
+
+async def test_what_is_urgent_is_signed_and_answered_within_its_batch(bench):
+    batches = len(bench.applier.batches)
+    usual, urgent = RunJob(1, SignVertex(b"a")), RunJob(2, SignVertex(b"b", urgent=True))
+    next_urgent = RunJob(3, SignVertex(b"c", urgent=True))
+    record, block = (Persist(StoreValue(key, b"1")) for key in ("record", "block"))
+
+    def answer(entry):
+        return [block, next_urgent] if isinstance(entry, Completed) else [usual, urgent, record]
+
+    bench.core.answer = answer
+    await bench.inbox.put([lambda now: Connected(now, "a", True, "")])
+    await wait_until(lambda: len(bench.applier.batches) > batches)
+    assert bench.applier.batches[batches] == [usual, record, block, next_urgent]
+    assert bench.core.inputs[2] == Completed(1_000, 2, Signed(b"of b"))
+
+
+async def test_what_is_urgent_when_time_has_come_is_signed_at_once_too(bench):
+    def answer(entry):
+        bench.core.next_wakeup = None
+        is_tick = isinstance(entry, Ticked)
+        return [RunJob(1, SignVertex(b"a", urgent=True))] if is_tick else []
+
+    bench.core.next_wakeup = 1_000
+    bench.core.answer = answer
+    bench.inbox.wake()
+    await wait_until(lambda: Completed(1_000, 1, Signed(b"of a")) in bench.core.inputs)
 
 
 async def test_runner_ticks_when_the_deadline_of_the_core_is_due(bench):
