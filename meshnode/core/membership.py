@@ -206,7 +206,18 @@ class Membership:
         if contact is not None:
             contact.connected_ms = now_ms
             self._is_due_known = False
+            if contact.failures:
+                self._hurry(now_ms)
             self._count_failures(contact, 0)
+
+    def _hurry(self, now_ms: int) -> None:
+        """Somebody can be reached again: whoever could not either is worth a dial at once.
+
+        A peer gains little by failing on purpose: its own back-off bounds how often it may.
+        """
+        for contact in self._collect_due():
+            if contact.failures:
+                contact.due_ms = min(contact.due_ms, now_ms + self._get_yield(contact.peer))
 
     def ready(self, now_ms: int, link: Link) -> None:
         """A peer proved itself: remember where it can be dialled."""

@@ -77,6 +77,34 @@ def test_stable_connection_resets_the_back_off():
     assert dials(lone.tick(1_200))
 
 
+def test_who_could_not_be_reached_is_dialled_when_another_such_peer_is_reached_again():
+    """A cut has ended: nobody waits out what the back-off has grown to meanwhile."""
+    lone = LoneCore()
+    failed = dials(lone.submit(Connect("yy", ("/a",))))
+    failed += dials(lone.submit(Connect("zz", ("/b",))))
+    for _ in range(6):
+        for dial in failed:
+            fail(lone, dial)
+        failed = dials(lone.tick(60_000))
+    for dial in failed:
+        fail(lone, dial)
+    assert not dials(lone.tick(1_000))
+    lone.connect_raw("yy")
+    assert [dial.peer for dial in dials(lone.tick(100))] == ["zz"]
+
+
+def test_who_has_just_been_lost_is_not_dialled_sooner_because_another_comes():
+    lone = LoneCore()
+    (dial,) = dials(lone.submit(Connect("zz", ("/b",))))
+    lone.connect_raw("zz")
+    lone.handle(Completed(lone.now_ms, dial.job, DialEnded("")))
+    lone.disconnect("zz")
+    failed = dials(lone.submit(Connect("yy", ("/a",))))
+    fail(lone, failed[0])
+    lone.connect_raw("yy")
+    assert not dials(lone.tick(100))
+
+
 def test_short_connection_keeps_the_back_off():
     lone = LoneCore()
     (dial,) = dials(lone.submit(Connect("zz", ("/a",))))
