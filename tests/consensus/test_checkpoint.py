@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -60,8 +62,8 @@ def make_header(
 def vote(header: SnapshotHeader, authors, **options):
     """A block of each author that votes for a header; authors are the DAG's, not positions."""
     cast = (CommitVote(header.index, header.commit_digest, compute_root(header)),)
-    options = {"votes": cast, "epoch": header.epoch} | options
-    return [DAG.block(author, 1, admit=False, **options) for author in authors]
+    given: dict[str, Any] = {"votes": cast, "epoch": header.epoch} | options
+    return [DAG.block(author, 1, admit=False, **given) for author in authors]
 
 
 def test_checkpoints_are_every_so_many_commits():

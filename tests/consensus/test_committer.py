@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from consensus.committer import Committer
 from consensus.decision import Slot, Status
-from consensus.leader import RoundRobin
+from consensus.leader import FixedSchedule, RoundRobin
 from tests.support.lattice import make_block, make_committee, make_store
 
 
-class Turning:
+class Turning(FixedSchedule):
     """Leader of round r is (r + shift) mod 4; tests turn the shift."""
 
     def __init__(self) -> None:

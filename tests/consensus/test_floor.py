@@ -10,6 +10,7 @@ from consensus.floor import RETAINED_ROUNDS, Floor, FloorState
 from consensus.leader import RoundRobin
 from consensus.ordering import Ordering
 from consensus.payload import PayloadOrder
+from consensus.protocol import ProfileName
 from dag.index import Index
 from dag.types import COUNTER_MAX, Ref
 from tests.support.lattice import NETWORK, Shape, grow, make_block, make_committee
@@ -61,7 +62,8 @@ def test_round_of_which_nothing_was_put_out_holds_the_lamport():
 def test_no_block_above_the_next_round_lies_at_or_below_the_floor():
     """With as many liars as the profile bears, and payload that holds nothing down."""
     heights: list[int] = []
-    for seed, (profile, members) in enumerate([("bft3", 4), ("bft5", 6), ("cft", 3)] * 3):
+    committees: list[tuple[ProfileName, int]] = [("bft3", 4), ("bft5", 6), ("cft", 3)]
+    for seed, (profile, members) in enumerate(committees * 3):
         committee = make_committee(members, profile)
         liars = (0,) if profile != "cft" else ()
         plain = grow(Random(seed), committee, Shape(rounds=110, liars=liars, leader_chance=90))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from random import Random
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from consensus.block import Block
 from consensus.committee import Committee
 from consensus.floor import FloorState
-from consensus.leader import Reputation, RoundRobin, WeightedDraw
+from consensus.leader import LeaderSchedule, Reputation, RoundRobin, WeightedDraw
 from consensus.linearizer import LinearizerState
 from consensus.ordering import (
     Accepted,
@@ -23,12 +24,21 @@ from consensus.ordering import (
     encode_state,
 )
 from consensus.payload import PayloadOrder
+from consensus.protocol import ProfileName
 from dag.errors import MalformedMessage
 from dag.index import Index
 from dag.order import Commit
 from dag.types import Ref
 from tests.support.lattice import NETWORK, Shape, grow, make_committee, shuffle
 
+COMMITTEES: list[tuple[ProfileName, int, int]] = [
+    ("bft3", 4, 1),
+    ("bft3", 7, 2),
+    ("bft5", 6, 1),
+    ("cft", 3, 0),
+    ("bft3", 1, 0),
+]
+"""Profile, members, and how many of them may make twins."""
 Taken = list[tuple[Commit, OrderingState]]
 
 
@@ -38,13 +48,7 @@ class Setting:
     def __init__(self, seed: int) -> None:
         random = Random(seed)
         self.random = random
-        profile, members, liars = random.choice([
-            ("bft3", 4, 1),
-            ("bft3", 7, 2),
-            ("bft5", 6, 1),
-            ("cft", 3, 0),
-            ("bft3", 1, 0),
-        ])  # fmt: skip
+        profile, members, liars = random.choice(COMMITTEES)
         stakes = [random.choice([1, 1, 2]) for _ in range(members)] if members == 7 else members
         self.committee: Committee = make_committee(stakes, profile)
         self.leaders = random.randrange(1, min(3, members) + 1)
@@ -60,7 +64,7 @@ class Setting:
             leader_chance=random.choice([60, 100]),
         )
         if self.shape.liars:
-            self.shape = msgspec_replace(self.shape, crashed=())
+            self.shape = dataclasses.replace(self.shape, crashed=())
         plain = grow(random, self.committee, self.shape, self.make_schedule())
         self.blocks = [self.load(block) for block in plain]
 
@@ -72,7 +76,8 @@ class Setting:
         )
         return msgspec.structs.replace(block, payload=refs)
 
-    def make_schedule(self):
+    def make_schedule(self) -> Reputation:
+        base: LeaderSchedule
         if self.committee.is_uniform:
             base = RoundRobin(self.committee, leaders_per_round=self.leaders)
         else:
@@ -104,10 +109,6 @@ class Setting:
         return [
             (commit, ordering.freeze()) for _, commit in ordering.advance() if commit is not None
         ]
-
-
-def msgspec_replace(shape: Shape, **fields) -> Shape:
-    return Shape(**{**shape.__dict__, **fields})
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,59 @@
+"""References at or below the horizon: nobody looks at them, so stores stay equal."""
+
+from __future__ import annotations
+
+import pytest
+
+from dag.errors import InvalidVertex
+from dag.types import Ref
+from tests.support.dag_builder import DagBuilder
+from tests.support.intake_steps import admitted, build_child, change, fill, offer
+
+
+@pytest.fixture
+def builder():
+    return DagBuilder(3).profiles().layer()
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_reference_with_a_false_lamport_below_the_horizon_leads_nowhere_for_everybody(
+    builder, forked
+):
+    """Who holds what it names sees no more in it than who does not."""
+    own = builder.last(1)
+    named = builder.vertex(0)
+    false = Ref(1, named.id)
+    liar = builder.sign(1, change(build_child(builder, 1, own), parents=(own.ref, false)))
+    twins = [builder.twin(liar)] if forked else []
+    stores = []
+    for order in ((named, liar), (liar, named)):
+        intake = fill(DagBuilder(3).profiles().layer())
+        intake.advance_horizon(1)
+        assert offer(intake, *order) == [admitted(signed) for signed in order]
+        offer(intake, *twins)
+        entry = intake.index.get(named.id)
+        assert entry is not None
+        stores.append((
+            intake.heads.refs,
+            intake.heads.collect_digest_refs(intake.index, intake.authors),
+            intake.index.collect_ancestors([liar.id]),
+            entry.children,
+        ))  # fmt: skip
+    assert stores[0] == stores[1]
+    assert named.ref in stores[0][0]
+    assert named.ref not in stores[0][2]
+    assert stores[0][3] == 0
+    early = fill(DagBuilder(3).profiles().layer())
+    offer(early, named)
+    with pytest.raises(InvalidVertex, match="parent-lamport"):
+        offer(early, liar)
+
+
+def test_own_predecessor_below_the_horizon_is_not_looked_at(builder):
+    own, other = builder.last(1), builder.last(2)
+    false = builder.sign(1, change(build_child(builder, 1, own), parents=(other.ref,)))
+    intake = fill(DagBuilder(3).profiles().layer())
+    with pytest.raises(InvalidVertex, match="own-previous"):
+        offer(intake, false)
+    intake.advance_horizon(other.vertex.lamport)
+    assert offer(intake, false) == [admitted(false)]
