@@ -7,6 +7,7 @@ Everything here is a function of the set of blocks held, whatever the order they
 
 from __future__ import annotations
 
+import heapq
 from bisect import insort
 from collections.abc import Sequence
 from typing import Final
@@ -76,6 +77,8 @@ class BlockStore:
         """Vertices that broke a rule, with lamport and round."""
         self._gone: dict[bytes, int] = {}
         """Blocks at or below the floor whose lamport is above its."""
+        self._gone_order: list[tuple[int, bytes]] = []
+        """The same as a heap: there may be many, and each commit lets only a few go."""
         self._floor = floor
         self._floor_lamport = floor_lamport
         self._epoch_lamport = epoch_lamport
@@ -166,8 +169,7 @@ class BlockStore:
         """
         assert block.id not in self._nodes, "a block is added once"
         if block.round <= self._floor:
-            if block.ref.lamport > self._floor_lamport:
-                self._gone[block.id] = block.ref.lamport
+            self._mark_gone(block.id, block.ref.lamport)
             return None
         node = Node(block)
         self._link(node)
@@ -274,27 +276,33 @@ class BlockStore:
         References of this lamport and below count as present from now on, whatever they name.
         """
         self._floor = max(self._floor, round_)
-        self._floor_lamport = limit = max(self._floor_lamport, lamport)
+        self._floor_lamport = max(self._floor_lamport, lamport)
         for gone in [gone for gone in self._rounds if gone <= self._floor]:
             for node in self._rounds.pop(gone).nodes:
                 del self._nodes[node.block.id]
-                self._gone[node.block.id] = node.block.ref.lamport
+                self._mark_gone(node.block.id, node.block.ref.lamport)
         # Votes point down only, so this cuts the last way from the blocks held to those forgotten.
         for node in self._rounds.get(self._floor + 1, _EMPTY_ROUND).nodes:
             node.links = ()
         self._highest_round = max(self._highest_round, self._floor)
-        self._forget_low(limit)
+        self._sort_inert()
+        order = self._gone_order
+        while order and order[0][0] <= self._floor_lamport:
+            del self._gone[heapq.heappop(order)[1]]
 
-    def _forget_low(self, limit: int) -> None:
-        """Keep of what is gone and what is inert only ids that lamports do not tell."""
-        inert: dict[bytes, tuple[int, int]] = {}
-        for key, (lamport, round_) in self._inert.items():
+    def _mark_gone(self, block_id: bytes, lamport: int) -> None:
+        if lamport > self._floor_lamport and block_id not in self._gone:
+            self._gone[block_id] = lamport
+            heapq.heappush(self._gone_order, (lamport, block_id))
+
+    def _sort_inert(self) -> None:
+        """What is inert and below the floor now counts as present, like all that is there."""
+        inert, self._inert = self._inert, {}
+        for key, (lamport, round_) in inert.items():
             if round_ <= self._floor:
-                self._gone[key] = lamport
-            elif lamport > limit:
-                inert[key] = lamport, round_
-        self._inert = inert
-        self._gone = {key: lamport for key, lamport in self._gone.items() if lamport > limit}
+                self._mark_gone(key, lamport)
+            elif lamport > self._floor_lamport:
+                self._inert[key] = lamport, round_
 
 
 def _get_id(node: Node) -> bytes:
