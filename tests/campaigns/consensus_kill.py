@@ -221,7 +221,7 @@ class Campaign:
 
     async def _wait_for_quorum(self) -> float:
         """When enough processes were ready for an order to be possible at all."""
-        while len(self._mesh.running) < self._quorum:
+        while len(self._mesh.running) < self._quorum:  # noqa: ASYNC110
             await asyncio.sleep(WATCH_S)
         return time.monotonic()
 
