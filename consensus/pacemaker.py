@@ -192,7 +192,8 @@ class Pacemaker:
         self._is_making = True
         behind_ms = now_ms - find_median_ms(self._store, round_, parents)
         is_fresh = abs(behind_ms) <= self._settings.stale_ms
-        return Proposal(round_, self.own_round, parents, self._has_payload and is_fresh)
+        seen = self._unordered.collect_payload(parents)
+        return Proposal(round_, self.own_round, parents, self._has_payload and is_fresh, seen)
 
     def next_deadline(self, now_ms: int) -> int | None:
         """When to ask again if nothing happens before; None if only an event can change anything.

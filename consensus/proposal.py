@@ -16,6 +16,7 @@ from consensus.block_store import BlockStore, Node
 from consensus.committee import iterate_bits
 from consensus.decision import is_skipped
 from consensus.leader import LeaderSchedule
+from dag.types import Ref
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class Proposal(msgspec.Struct, frozen=True):
     """Own previous block first, unless that is genesis."""
     references_payload: bool
     """Whether lane-0 heads may follow; empty while the mesh's time is stale."""
+    seen: tuple[Ref, ...] = ()
+    """Lane-0 heads that the blocks below will put in order: what they cover needs no naming."""
 
 
 class Tips:

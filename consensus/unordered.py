@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from consensus.block import Block
+from dag.types import Ref
 
 
 class Unordered:
@@ -26,6 +29,24 @@ class Unordered:
         self._blocks[block.id] = block
         self._rounds.setdefault(block.round, []).append(block.id)
         self._carriers += bool(block.payload)
+
+    def collect_payload(self, tops: Iterable[Block]) -> tuple[Ref, ...]:
+        """The lane-0 vertices named by these blocks and by what is still to be ordered below them.
+
+        What a block names that fell below the horizon is not among them: it is to be named again.
+        """
+        found: dict[Ref, None] = {}
+        seen: dict[bytes, None] = {}
+        stack = [block.id for block in tops]
+        while stack:
+            block_id = stack.pop()
+            block = self._blocks.get(block_id)
+            if block is None or block_id in seen:
+                continue
+            seen[block_id] = None
+            found.update(dict.fromkeys(block.payload))
+            stack.extend(ref.id for ref in block.parents)
+        return tuple(found)
 
     def take_history(self, leader: bytes) -> None:
         """Take out a committed leader and everything below it."""

@@ -7,6 +7,7 @@ member's block names them, a commit puts them out like any other.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,11 +33,28 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def refs(self) -> tuple[Ref, ...]:
-        """What blocks have to put in order, as it was admitted."""
+    def list_left(self, seen: Iterable[Ref], *, count_max: int) -> list[Ref]:
+        """What blocks have to put in order and none of `seen` covers, as it was admitted.
+
+        The work is bounded by what is under `seen` and by `count_max`, however much waits.
+        """
         self._follow_forks()
-        return tuple(self._waiting.values())
+        covered = self._collect_covered(seen)
+        left = (ref for key, ref in self._waiting.items() if key not in covered)
+        return list(islice(left, count_max))
+
+    def _collect_covered(self, seen: Iterable[Ref]) -> dict[bytes, None]:
+        covered: dict[bytes, None] = {}
+        stack = [ref.id for ref in seen]
+        while stack:
+            vertex_id = stack.pop()
+            entry = self._index.get(vertex_id)
+            is_ordered = vertex_id not in self._waiting and vertex_id not in self._loose
+            if entry is None or is_ordered or vertex_id in covered:
+                continue
+            covered[vertex_id] = None
+            stack.extend(ref.id for ref in entry.parents)
+        return covered
 
     def add(self, signed: SignedVertex) -> None:
         """A lane-0 vertex was admitted."""

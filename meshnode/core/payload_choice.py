@@ -9,28 +9,32 @@ from consensus.validity import COVERED_BYTES_MAX, COVERED_COUNT_MAX
 from dag.types import LANE_SPEECH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dag.index import Index
     from dag.types import Ref
 
 
-def choose_payload(index: Index, waiting: Iterable[Ref], parents: Iterable[Ref]) -> tuple[Ref, ...]:
+def choose_payload(index: Index, waiting: Sequence[Ref], parents: Iterable[Ref]) -> tuple[Ref, ...]:
     """Heads over `waiting` for a block on these block parents, within every bound of a block.
 
     What does not fit stays for the next block. Everything from the oldest on is taken, so what is
-    named covers nothing that was left out.
+    named covers nothing that was left out. What waits although it is under the parents was named by
+    blocks that are too old to be put out: it is named again, and covers nothing new.
     """
-    covered = index.collect_ancestors(
-        (ref.id for ref in waiting), exclude=(ref.id for ref in parents)
+    covered = dict.fromkeys(
+        index.collect_ancestors((ref.id for ref in waiting), exclude=(ref.id for ref in parents))
     )
     heads: dict[bytes, Ref] = {}
-    size_bytes = 0
-    for ref in covered[:COVERED_COUNT_MAX]:
+    count = size_bytes = 0
+    for ref in sorted({**covered, **dict.fromkeys(waiting)}):
         entry = index.get(ref.id)
-        assert entry is not None, "the walk gives what is held"
-        size_bytes += entry.size_bytes
-        if size_bytes > COVERED_BYTES_MAX:
+        if entry is None:
+            continue  # pruned since it was admitted
+        if ref in covered:
+            count += 1
+            size_bytes += entry.size_bytes
+        if count > COVERED_COUNT_MAX or size_bytes > COVERED_BYTES_MAX:
             break
         assert entry.lane == LANE_SPEECH, "lane 0 stands on lane 0 only"
         for parent in entry.parents:

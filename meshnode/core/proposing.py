@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from consensus.block import BlockBody, CommitVote, encode_body
 from consensus.pacemaker import Pacemaker
+from consensus.validity import COVERED_COUNT_MAX
 from dag.canonical import encode
 from dag.heads import compute_lamport
 from dag.identity import VerifiedVertex
@@ -271,7 +272,10 @@ class Proposing:
     def _choose_payload(
         self, proposal: Proposal, parents: tuple[Ref, ...], blocks: tuple[Ref, ...]
     ) -> tuple[Ref, ...]:
-        waiting = self._replica.backlog.refs if proposal.references_payload else ()
+        waiting: Sequence[Ref] = ()
+        if proposal.references_payload:
+            backlog = self._replica.backlog
+            waiting = backlog.list_left(proposal.seen, count_max=COVERED_COUNT_MAX)
         payload = choose_payload(self._intake.index, waiting, blocks)
         floor = self._replica.ordering.store.epoch_lamport
         if compute_lamport((*parents, *payload)) > floor:

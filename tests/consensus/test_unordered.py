@@ -32,3 +32,19 @@ def test_what_falls_below_the_horizon_is_taken_out():
     assert (len(unordered), unordered.carriers) == (1, 0)
     unordered.drop_below(2)
     assert len(unordered) == 0
+
+
+def test_payload_of_what_is_still_to_be_ordered_below_some_blocks_is_collected():
+    first, second, third = (Ref(1, bytes([n]) * 32) for n in range(3))
+    low = [make_block(0, 1, payload=(first,)), make_block(1, 1, payload=(second,))]
+    beside = make_block(2, 1, payload=(third,))
+    top = [make_block(author, 2, low, payload=(first,)) for author in range(2)]
+    unordered = Unordered()
+    for block in (*low, beside, *top):
+        unordered.add(block)
+    assert sorted(unordered.collect_payload(top)) == [first, second]
+    unordered.take_history(low[1].id)
+    assert unordered.collect_payload(top) == (first,)
+    assert unordered.collect_payload([]) == ()
+    unordered.drop_below(2)
+    assert unordered.collect_payload(top) == ()

@@ -24,7 +24,7 @@ class Scene:
         return signed
 
     def ids(self) -> list[bytes]:
-        return [ref.id for ref in self.backlog.refs]
+        return [ref.id for ref in self.backlog.list_left((), count_max=1_000)]
 
 
 def test_everything_said_waits_until_it_is_put_out():
@@ -85,4 +85,25 @@ def test_forgotten_vertices_wait_no_longer_when_their_author_turns_out_forked():
     scene.intake.advance_horizon(first.vertex.lamport)
     assert scene.intake.prune(first.vertex.lamport)
     scene.add(scene.builder.twin(last))
-    assert scene.builder.vertices[0].id not in scene.ids()
+    assert first.id not in scene.ids()
+
+
+def test_what_other_blocks_cover_is_left_to_them_and_the_rest_is_given_oldest_first():
+    scene = Scene()
+    first = scene.add(scene.builder.vertex(0))
+    second = scene.add(scene.builder.vertex(1))
+    third = scene.add(scene.builder.vertex(2, parents=()))
+    scene.backlog.take([scene.builder.vertices[0].ref])
+    left = scene.backlog.list_left([second.ref, first.ref], count_max=10)
+    assert left == [third.ref]
+    ids = scene.ids()
+    assert [ref.id for ref in scene.backlog.list_left((), count_max=2)] == ids[:2]
+
+
+def test_what_only_a_forked_author_stands_behind_covers_what_is_below_it():
+    scene = Scene()
+    below = scene.add(scene.builder.vertex(1))
+    first = scene.add(scene.builder.vertex(0))
+    assert below.ref in first.vertex.parents
+    scene.add(scene.builder.twin(first))
+    assert below.ref not in scene.backlog.list_left([first.ref], count_max=10)

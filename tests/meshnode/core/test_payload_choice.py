@@ -79,3 +79,22 @@ def test_no_more_is_covered_than_a_block_may_cover(size_bytes, count):
     assert len(covered) == count
     left = choose_payload(index, refs, chosen)
     assert len(index.collect_ancestors(ref.id for ref in left)) == min(2 * count, len(refs))
+
+
+def test_what_waits_under_the_parents_is_named_again_and_costs_no_room():
+    builder = DagBuilder(2).profiles()
+    old = builder.vertex(0)
+    block = builder.block(0, builder.speech_heads)
+    new = builder.vertex(1)
+    index = Index()
+    for signed in builder.vertices:
+        index.add(signed)
+    assert choose_payload(index, [old.ref], [block.ref]) == (old.ref,)
+    # Whoever names the child has named the parent.
+    assert choose_payload(index, [old.ref, new.ref], [block.ref]) == (new.ref,)
+
+
+def test_what_was_pruned_is_passed_over():
+    index, refs = make_chains(1, 2)
+    gone = Ref(1, bytes(32))
+    assert choose_payload(index, [gone, *refs], ()) == (refs[-1],)
