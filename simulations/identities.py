@@ -44,7 +44,9 @@ def make_identity(master: bytes, name: str, suite: Suite) -> Identity:
     return Identity(name, author, secrets, keys, transport, (f"/sim/{name}",))
 
 
-def make_genesis(identities: Sequence[Identity], suite: Suite) -> Genesis:
+def make_genesis(
+    identities: Sequence[Identity], suite: Suite, *, seats: int = FOUNDERS_MAX
+) -> Genesis:
     """A network founded by the first of these people; open where not all can be founders."""
     founders = identities[:FOUNDERS_MAX]
     return Genesis(
@@ -55,6 +57,6 @@ def make_genesis(identities: Sequence[Identity], suite: Suite) -> Genesis:
         time_ms=START_MS,
         nonce=bytes(16),
         founders=tuple(identity.profile for identity in founders),
-        committee=tuple(Validator(identity.author, 1) for identity in founders),
+        committee=tuple(Validator(identity.author, 1) for identity in founders[:seats]),
         parameters=Parameters(open=len(founders) < len(identities)),
     )

@@ -94,6 +94,7 @@ class World:
         limits: Limits | None = None,
         known_members: bool = False,
         validates: bool = False,
+        seats: int = 0,
         start: bool = True,
     ) -> Mesh:
         """Add hosts that found a network of their own, and start them.
@@ -101,14 +102,15 @@ class World:
         The first 128 are founders, who know each other's addresses; where there are more, the
         network is open and the others are led to one founder each. With `known_members` all have
         joined long ago: everybody holds everybody's profile, and only connections are missing.
-        With `validates` the founders make blocks, and so agree on one order.
+        With `validates` the founders make blocks, and so agree on one order; `seats` of them are
+        the first committee, all by default.
         """
         base = len(self.nodes)
         identities = [
             make_identity(self.streams.derive(f"identity {base + n}"), f"node-{base + n}", suite)
             for n in range(count)
         ]
-        genesis = make_genesis(identities, suite)
+        genesis = make_genesis(identities, suite, seats=seats or count)
         past = make_past(genesis, identities) if known_members else NO_PAST
         hosts = []
         for number, identity in enumerate(identities):

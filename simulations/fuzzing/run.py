@@ -24,6 +24,7 @@ from simulations.checkers import (
 )
 from simulations.errors import CheckFailed, SimulationFailed, Unreached
 from simulations.faults import find_clock_spread_ms, find_dishonest, find_kinds
+from simulations.fuzzing.council import Council
 from simulations.fuzzing.mutants import switch_on
 from simulations.fuzzing.sometimes import Sometimes
 from simulations.fuzzing.spec import VERTICES_MIN, Spec
@@ -35,6 +36,8 @@ from simulations.order_checker import Order
 from simulations.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from meshnode.core.views import NodeSummary
     from simulations.host import Host
 
@@ -67,6 +70,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """From the end of the faults to agreement; -1 if there was none."""
     vertices: int
     """Held by every honest host at the end; 0 where a run did not reach it."""
+    epochs: int = 0
+    """Changes of committee."""
     reached: tuple[str, ...]
 
     @property
@@ -101,6 +106,7 @@ class Run:
             limits=OVERLAY_LIMITS if spec.overlay else None,
             timing=OVERLAY_TIMING if spec.overlay else None,
             validates=self.is_ordered,
+            seats=self._choose_seats(dishonest),
             start=False,
         )
         self.honest = [host for host in self.mesh if host.index not in dishonest]
@@ -109,6 +115,10 @@ class Run:
         self.durability = Durability(self.honest)
         self.proofs = Proofs(self.books)
         self.order = Order(self.honest, self.books)
+        seats = [one.author for one in self.mesh[0].settings.genesis.committee]
+        self.council = Council(self.world, self.honest, seats)
+        self.is_changing = self.is_ordered and not spec.overlay
+        """Whether the committee changes by vote."""
         for observer in (
             Bounds(self.books, len(dishonest)),
             self.sometimes,
@@ -118,6 +128,7 @@ class Run:
             Fairness(self.honest),
             self.proofs,
             self.order,
+            self.council,
             Agreement(self.honest, self.books),
         ):
             self.world.add_observer(observer)
@@ -144,6 +155,8 @@ class Run:
         for host in self.injector.hosts:
             host.start()
         self._schedule_publications()
+        if self.is_changing:
+            self.council.schedule(self.spec.safety_ms)
         self.world.run_for(self.spec.safety_ms)
         self.injector.heal()
         self._agreed_ms = self.world.run_until(self._is_settled, self._limit_ms)
@@ -180,7 +193,15 @@ class Run:
         knowledge = (store[int(place * len(store))],) if names and store else ()
         host.submit(Publish(Kind.NOTE, body, knowledge))
 
+    def _choose_seats(self, dishonest: Collection[int]) -> int:
+        """How many of the first hosts are the first committee, with few enough liars among them."""
+        seats = self.world.streams.get("seats").randint(1, self.spec.nodes)
+        lying = sum(index < seats for index in dishonest)
+        return seats if self.is_ordered and 3 * lying < seats else self.spec.nodes
+
     def _is_settled(self) -> bool:
+        if self.is_changing and not self.council.is_done:
+            return False
         first = self.honest[0].summarise()
         return all(self._is_settled_like(first, host.summarise()) for host in self.honest) and (
             not any(map(self.proofs.find_unproved, self.honest))
@@ -239,6 +260,7 @@ class Run:
         if self.spec.overlay or not self.is_ordered:
             return
         self.world.run_for(TOLD_MS)
+        self.council.check_end()
         for owner in self.honest:
             for vertex_id in self.order.find_missing(
                 self.durability.acknowledged.get(owner.index, ())
@@ -270,6 +292,7 @@ class Run:
             virtual_ms=self.world.kernel.now_ns // NS_PER_MS,
             agreed_ms=self._agreed_ms,
             vertices=self._vertices,
+            epochs=self.council.epochs,
             reached=self.sometimes.reached,
         )
 
