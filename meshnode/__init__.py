@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from meshnode.views import (
         Answer,
         Delta,
+        Finality,
         Finished,
         HeadsInfo,
         NodeEvent,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         StreamItem,
         VertexDetail,
         VertexInfo,
+        VerticesOrdered,
     )
 
     __version__: str
@@ -63,6 +65,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "EngineFault",
+    "Finality",
     "Finished",
     "HeadsInfo",
     "InvalidMessage",
@@ -83,6 +86,7 @@ __all__ = [
     "TransportError",
     "VertexDetail",
     "VertexInfo",
+    "VerticesOrdered",
     "__version__",
     "connect",
     "open_node",
@@ -110,6 +114,7 @@ _MODULES = {
     "meshnode.views": (
         "Answer",
         "Delta",
+        "Finality",
         "Finished",
         "HeadsInfo",
         "NodeEvent",
@@ -119,6 +124,7 @@ _MODULES = {
         "StreamItem",
         "VertexDetail",
         "VertexInfo",
+        "VerticesOrdered",
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -12,10 +12,25 @@ import meshnode
 PUBLIC = {
     *("Answer", "AnswerInterrupted", "CommandRejected", "ConfigError", "DeadlineExceeded"),
     *("DecisionInfo", "Delta"),
-    *("Engine", "EngineError", "EngineFault", "Finished", "HeadsInfo", "InvalidMessage"),
+    *(
+        "Engine",
+        "EngineError",
+        "EngineFault",
+        "Finality",
+        "Finished",
+        "HeadsInfo",
+        "InvalidMessage",
+    ),
     *("MeshError", "ModelInfo", "NoDaemon", "NoPeerServes", "NodeClosed", "NodeConfig"),
     *("NodeEvent", "NodeHandle", "NodeStatus", "PeerInfo", "RemoteNode", "Started"),
-    *("StorageError", "StreamItem", "TransportError", "VertexDetail", "VertexInfo"),
+    *(
+        "StorageError",
+        "StreamItem",
+        "TransportError",
+        "VertexDetail",
+        "VertexInfo",
+        "VerticesOrdered",
+    ),
     *("__version__", "connect", "open_node"),
 }
 
