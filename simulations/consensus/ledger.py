@@ -14,7 +14,7 @@ from consensus.committer import FIRST_SLOT
 from consensus.decision import Slot, Status
 from simulations.consensus.certified import Certified
 from simulations.consensus.grounds import PROMISE, Grounds, compute_quorum
-from simulations.consensus.repeats import check_replay, check_shuffled
+from simulations.consensus.repeats import check_repeats
 from simulations.consensus.settled import Settled
 from simulations.errors import CheckFailed
 
@@ -250,5 +250,4 @@ class Ledger:
     def check_end(self, stream: random.Random) -> None:
         """What can only be seen when all is over."""
         one = stream.choice(self._mesh.honest)
-        check_replay(self._mesh, one.log.entries, self.get_height(one))
-        check_shuffled(self._mesh, one.log.entries, stream, self.get_height(one))
+        check_repeats(self._mesh, one.log.entries, stream, self.get_height(one))

@@ -1,45 +1,76 @@
 """I5, I15: the order is a function of the blocks, in whatever order they came.
 
 What a validator has written is offered to orderings that know nothing: once as it was written,
-which must give every commit it ever told, byte for byte, and once shuffled, parents first.
+which must give every commit it ever told, byte for byte, once shuffled, parents first, and once
+behind a state that was taken up as bytes, as a newcomer does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Final
 
-from consensus.ordering import Ordering
+from consensus.ordering import Ordering, decode_state, encode_state
 from simulations.consensus.vertices import NETWORK
 from simulations.errors import CheckFailed
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from consensus.ordering import OrderingState
     from dag.order import Commit
     from dag.vertex import SignedVertex
     from simulations.consensus.mesh import ValidatorMesh
 
-ADVANCE_SHARE = 0.2
+ADVANCE_SHARE: Final = 0.2
 """How often a shuffled reader looks for commits."""
 
 
-def check_replay(mesh: ValidatorMesh, entries: Iterable[SignedVertex], height: int) -> None:
-    """I15: what was written gives the commits that were told."""
-    commits = _read(mesh, entries, None)
+def check_repeats(
+    mesh: ValidatorMesh, entries: Sequence[SignedVertex], stream: random.Random, height: int
+) -> None:
+    """Every way of reading what a validator with so many commits has written gives the same."""
+    state = check_replay(mesh, entries, height)
+    if check_shuffled(mesh, entries, stream, height) != state:
+        raise CheckFailed("I14 frame", "the same blocks in another order leave another state")
+    if height:
+        check_thawed(mesh, entries, stream.randint(1, height), height)
+
+
+def check_replay(mesh: ValidatorMesh, entries: Iterable[SignedVertex], height: int) -> bytes:
+    """I15: what was written gives the commits that were told; answers the state after them."""
+    ordering = _make_ordering(mesh)
+    commits = _read(ordering, entries, None)
     if len(commits) != height:
         raise CheckFailed("I15 replay", f"the log gives {len(commits)} commits, told were {height}")
-    _compare(mesh, commits, "I15 replay")
+    _compare(mesh.ledger.commits, commits, "I15 replay")
+    return encode_state(ordering.freeze())
 
 
 def check_shuffled(
     mesh: ValidatorMesh, entries: Sequence[SignedVertex], stream: random.Random, height: int
-) -> None:
-    """I5: the same blocks in another causal order give the same commits."""
-    commits = _read(mesh, shuffle(entries, stream), stream)
+) -> bytes:
+    """I5: the same blocks in another causal order give the same; answers the state after them."""
+    ordering = _make_ordering(mesh)
+    commits = _read(ordering, shuffle(entries, stream), stream)
     if len(commits) != height:
         raise CheckFailed("I5 arrival", f"{len(commits)} commits when shuffled, else {height}")
-    _compare(mesh, commits, "I5 arrival")
+    _compare(mesh.ledger.commits, commits, "I5 arrival")
+    return encode_state(ordering.freeze())
+
+
+def check_thawed(
+    mesh: ValidatorMesh, entries: Iterable[SignedVertex], index: int, height: int
+) -> None:
+    """Who takes up the state after a commit, as bytes, comes to the same commits behind it."""
+    before = _make_ordering(mesh)
+    states = (encode_state(before.freeze()) for _ in _iterate(before, entries, None))
+    state = next(itertools.islice(states, index - 1, None))
+    commits = _read(_make_ordering(mesh, decode_state(state)), entries, None)
+    if len(commits) != height - index:
+        raise CheckFailed("I5 thawed", f"{len(commits)} of {height - index} commits follow {index}")
+    _compare(mesh.ledger.commits[index:], commits, "I5 thawed")
 
 
 def shuffle(entries: Sequence[SignedVertex], stream: random.Random) -> list[SignedVertex]:
@@ -68,27 +99,39 @@ def shuffle(entries: Sequence[SignedVertex], stream: random.Random) -> list[Sign
     return shuffled
 
 
-def _read(
-    mesh: ValidatorMesh, entries: Iterable[SignedVertex], stream: random.Random | None
-) -> list[Commit]:
-    """What a new ordering makes of blocks; with a stream it looks for commits now and then."""
-    ordering = Ordering(
+def _make_ordering(mesh: ValidatorMesh, start: OrderingState | None = None) -> Ordering:
+    return Ordering(
         NETWORK,
         mesh.committee,
         mesh.make_schedule(),
-        payload=mesh.make_payload_order(),
+        payload=mesh.make_payload_order() if start is None else None,
         gc_depth=mesh.options.gc_depth,
+        start=start,
     )
-    commits: list[Commit] = []
+
+
+def _read(
+    ordering: Ordering, entries: Iterable[SignedVertex], stream: random.Random | None
+) -> list[Commit]:
+    return list(_iterate(ordering, entries, stream))
+
+
+def _iterate(
+    ordering: Ordering, entries: Iterable[SignedVertex], stream: random.Random | None
+) -> Iterator[Commit]:
+    """What an ordering makes of blocks; with a stream it looks for commits now and then."""
     for entry in entries:
         ordering.add(entry)
         if stream is None or stream.random() < ADVANCE_SHARE:
-            commits += [commit for _, commit in ordering.advance() if commit is not None]
-    commits += [commit for _, commit in ordering.advance() if commit is not None]
-    return commits
+            yield from _take_commits(ordering)
+    yield from _take_commits(ordering)
 
 
-def _compare(mesh: ValidatorMesh, commits: Sequence[Commit], check: str) -> None:
-    for told, found in zip(mesh.ledger.commits, commits, strict=False):
-        if told != found:
-            raise CheckFailed(check, f"commit {told.index} is another")
+def _take_commits(ordering: Ordering) -> Iterator[Commit]:
+    return (commit for _, commit in ordering.advance() if commit is not None)
+
+
+def _compare(told: Sequence[Commit], commits: Sequence[Commit], check: str) -> None:
+    for one, found in zip(told, commits, strict=False):
+        if one != found:
+            raise CheckFailed(check, f"commit {one.index} is another")

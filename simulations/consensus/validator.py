@@ -57,12 +57,15 @@ class Validator:
         self.context = context
         mesh = self.mesh
         self.schedule = mesh.make_schedule()
+        self._released: list[Block] = []
+        """Blocks that were inert and count now."""
         self.ordering = Ordering(
             NETWORK,
             mesh.committee,
             self.schedule,
             payload=mesh.make_payload_order(),
             gc_depth=mesh.options.gc_depth,
+            on_released=self._released.append,
         )
         self.pacemaker = Pacemaker(
             self.ordering,
@@ -224,9 +227,10 @@ class Validator:
 
     def _judge(self, signed: SignedVertex) -> None:
         verdict = self.ordering.add(signed)
-        if not isinstance(verdict, Accepted):
-            return
-        block = verdict.block
+        if isinstance(verdict, Accepted):
+            self._accept(signed, verdict.block)
+
+    def _accept(self, signed: SignedVertex, block: Block) -> None:
         self._note_last(block)
         self.knowledge.on_block(block)
         self.mesh.ledger.on_accepted(self, signed, block)
@@ -255,6 +259,9 @@ class Validator:
     def _advance(self) -> None:
         for decision, commit in self.ordering.advance():
             self.mesh.ledger.on_decided(self, decision, commit)
+            while self._released:
+                block = self._released.pop(0)
+                self._accept(self.signed[block.id], block)
             if commit is not None:
                 self._finish(commit)
         self.mesh.ledger.on_advanced(self)

@@ -7,8 +7,15 @@ from random import Random
 import msgspec
 import pytest
 
+from simulations.consensus import repeats
 from simulations.consensus.mesh import ValidatorMesh
-from simulations.consensus.repeats import check_replay, check_shuffled, shuffle
+from simulations.consensus.repeats import (
+    check_repeats,
+    check_replay,
+    check_shuffled,
+    check_thawed,
+    shuffle,
+)
 from simulations.errors import CheckFailed
 from simulations.latency import Constant
 from simulations.network import NetworkSettings
@@ -42,6 +49,25 @@ def test_log_and_any_other_order_of_it_give_what_was_told(mesh):
     check_replay(mesh, one.log.entries, height)
     for seed in range(5):
         check_shuffled(mesh, one.log.entries, Random(seed), height)
+
+
+def test_state_after_any_commit_leads_to_those_behind_it(mesh):
+    one = mesh.validators[0]
+    height = mesh.ledger.get_height(one)
+    for index in range(1, height + 1):
+        check_thawed(mesh, one.log.entries, index, height)
+    check_repeats(mesh, one.log.entries, Random(2), height)
+    check_repeats(mesh, (), Random(2), 0)
+
+
+def test_state_that_leads_elsewhere_is_found(mesh, monkeypatch):
+    one = mesh.validators[0]
+    height = mesh.ledger.get_height(one)
+    with pytest.raises(CheckFailed, match="I5 thawed: 5 of 6 commits follow"):
+        check_thawed(mesh, one.log.entries, height - 5, height + 1)
+    monkeypatch.setattr(repeats, "check_shuffled", lambda *_arguments: b"another state")
+    with pytest.raises(CheckFailed, match="leave another state"):
+        check_repeats(mesh, one.log.entries, Random(2), height)
 
 
 def test_log_that_lacks_a_block_is_found(mesh):
