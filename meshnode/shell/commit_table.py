@@ -69,6 +69,18 @@ def write_commits(connection: sqlite3.Connection, commits: Sequence[Committed]) 
         )
 
 
+def forget_vertices(connection: sqlite3.Connection, ids: Sequence[bytes]) -> None:
+    """Forget the places of vertices that are pruned, and commits of which nothing is left.
+
+    The last commit stays whatever it held: it says how far the order was told.
+    """
+    connection.executemany("DELETE FROM ordered WHERE id = ?", [(each,) for each in ids])
+    connection.execute(
+        "DELETE FROM commits WHERE position NOT IN (SELECT position FROM ordered) "
+        "AND position < (SELECT max(position) FROM commits)"
+    )
+
+
 def get_last_index(connection: sqlite3.Connection) -> int:
     """The last commit that was told; 0 before the first."""
     (index,) = connection.execute("SELECT max(position) FROM commits").fetchone()

@@ -9,6 +9,7 @@ import pytest
 from dag.order import GENESIS_COMMIT_DIGEST, Commit
 from dag.types import Ref
 from meshnode.core.events import Committed
+from meshnode.shell import commit_table
 from meshnode.shell.journal import open_journal
 from meshnode.shell.store import FILE_NAME, Store
 
@@ -62,6 +63,16 @@ def test_what_is_told_twice_is_kept_once(store):
     store.append((), [make_event(1)])
     store.append((), [make_event(1)])
     assert len(store.read_commits(after=0, limit=9)) == 1
+
+
+def test_commits_go_with_the_last_of_their_vertices(store):
+    events = [make_event(number) for number in (1, 2, 3)]
+    store.append((), events)
+    first, second, last = ([ref.id for ref in event.commit.vertices] for event in events)
+    commit_table.forget_vertices(store._connection, [*first, *second[:2], *last])
+    assert [found.index for found in store.read_commits(after=0, limit=9)] == [2, 3]
+    assert list(store.find_commits([*first, *second, *last])) == second[2:]
+    assert store.load().delivered == 3
 
 
 def test_a_journal_of_before_knows_no_commits_until_it_is_opened_for_writing(store, tmp_path):
