@@ -14,7 +14,7 @@ Answers are the JSON forms of `meshnode.views`; failures are described in
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 ItemT = TypeVar("ItemT")
 
 PING_INTERVAL_S: Final = 15
+EVENTS_AT_ONCE: Final = 256
 STREAM_TYPE: Final = "application/x-ndjson"
 
 
@@ -144,15 +145,13 @@ class MeshApi:
         after = _read_position(request)
         async with (
             _closing(self._host.get_node().events(after=after)) as events,
-            aclosing(_with_pauses(events, PING_INTERVAL_S)) as items,
+            aclosing(_in_batches(events, PING_INTERVAL_S)) as batches,
         ):
             response = await _begin(request, "text/event-stream")
             await response.write(b": connected\n\n")
-            async for event in items:
-                if event is None:
-                    await response.write(b": ping\n\n")
-                else:
-                    await response.write(_encode_event(event))
+            async for batch in batches:
+                lines = [_encode_event(event) for event in batch]
+                await response.write(b"".join(lines) or b": ping\n\n")
             await response.write_eof()
             return response
 
@@ -182,28 +181,43 @@ async def _begin(request: web.Request, content_type: str) -> web.StreamResponse:
     return response
 
 
-async def _with_pauses(
+async def _in_batches(
     items: AsyncIterator[ItemT], pause_s: float
-) -> AsyncGenerator[ItemT | None, None]:
-    """The items, and None whenever none came for a while."""
-    waiting: asyncio.Future[ItemT] | None = None
+) -> AsyncGenerator[list[ItemT], None]:
+    """All items that are there; an empty list whenever none came for a while.
+
+    A busy node gives a reader few turns, so each turn takes as many as there are.
+    """
+    batch: list[ItemT] = []
+    news, room = asyncio.Event(), asyncio.Event()
+
+    async def read() -> None:
+        try:
+            async for item in items:
+                batch.append(item)
+                news.set()
+                if len(batch) >= EVENTS_AT_ONCE:
+                    room.clear()
+                    await room.wait()
+        finally:
+            news.set()
+
+    reader = asyncio.create_task(read(), name="events")
     try:
-        while True:
-            waiting = waiting or asyncio.ensure_future(anext(items))
-            done, _ = await asyncio.wait([waiting], timeout=pause_s)
-            if not done:
-                yield None
-                continue
-            finished, waiting = waiting, None
-            try:
-                item = finished.result()
-            except StopAsyncIteration:
-                return
-            yield item
+        while batch or not reader.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await news.wait()
+            news.clear()
+            taken = batch.copy()
+            batch.clear()
+            room.set()
+            if taken or not reader.done():
+                yield taken
+        await reader
     finally:
-        if waiting is not None:
-            waiting.cancel()
-            await asyncio.wait([waiting])
+        reader.cancel()
+        await asyncio.wait([reader])
 
 
 def _closing(items: AsyncIterator[ItemT]) -> aclosing[AsyncGenerator[ItemT, None]]:

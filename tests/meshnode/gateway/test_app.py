@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -291,6 +292,17 @@ async def test_events_are_sent_as_they_come_with_pings_between(host, http, monke
         assert json.loads(data.removeprefix("data: ")) == plain(EVENT.to_json())
     async with asyncio.timeout(5):
         await host.node.cancelled.wait()
+
+
+async def test_more_events_than_go_at_once_come_in_order_and_each_once(host, http, monkeypatch):
+    monkeypatch.setattr(mesh_api, "EVENTS_AT_ONCE", 4)
+    for number in range(50):
+        host.node.events_queue.put_nowait(replace(COMMIT, commit_index=number))
+    host.node.events_queue.put_nowait(None)
+    async with http.open("GET", "/api/v1/events") as response:
+        lines = (await response.read()).decode().split("\n")
+    told = [line for line in lines if line.startswith("id: ")]
+    assert told == [f"id: {number}" for number in range(50)]
 
 
 @pytest.mark.parametrize(
