@@ -30,18 +30,18 @@ class Knowledge:
         """An accepted block proves what its author has."""
         bit = 1 << block.author
         proven, get = self._proven, self._store.get
+        proven[block.id] = proven.get(block.id, 0) | bit
         stack = [block]
         while stack:
-            block = stack.pop()
-            known = proven.get(block.id, 0)
-            if known & bit:
-                continue
-            proven[block.id] = known | bit
-            for ref in block.parents:
-                if not proven.get(ref.id, 0) & bit:
-                    parent = get(ref.id)
-                    if parent is not None:
-                        stack.append(parent)
+            for ref in stack.pop().parents:
+                key = ref.id
+                known = proven.get(key, 0)
+                if known & bit:
+                    continue
+                parent = get(key)
+                if parent is not None:
+                    proven[key] = known | bit
+                    stack.append(parent)
 
     def on_sent(self, author: int, blocks: Iterable[Block]) -> None:
         """A validator was sent what `list_unknown` named."""

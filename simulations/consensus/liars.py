@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEAP_ROUNDS: Final = 7
 NOBODYS: Final = bytes(32)
 """An id that no block has."""
-FLOOD_BLOCKS: Final = 40
+FLOOD_BLOCKS: Final = 12
 """Blocks of future rounds beside each that is one."""
 
 

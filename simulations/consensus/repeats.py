@@ -7,7 +7,6 @@ behind a state that was taken up as bytes, as a newcomer does.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Final
 
 from consensus.ordering import Ordering, decode_state, encode_state
@@ -31,21 +30,31 @@ def check_repeats(
     mesh: ValidatorMesh, entries: Sequence[SignedVertex], stream: random.Random, height: int
 ) -> None:
     """Every way of reading what a validator with so many commits has written gives the same."""
-    state = check_replay(mesh, entries, height)
+    index = stream.randint(0, height)
+    middle, state = check_replay(mesh, entries, height, index)
     if check_shuffled(mesh, entries, stream, height) != state:
         raise CheckFailed("I14 frame", "the same blocks in another order leave another state")
-    if height:
-        check_thawed(mesh, entries, stream.randint(1, height), height)
+    check_thawed(mesh, entries, middle, index, height)
 
 
-def check_replay(mesh: ValidatorMesh, entries: Iterable[SignedVertex], height: int) -> bytes:
-    """I15: what was written gives the commits that were told; answers the state after them."""
+def check_replay(
+    mesh: ValidatorMesh, entries: Iterable[SignedVertex], height: int, index: int = 0
+) -> tuple[bytes, bytes]:
+    """I15: what was written gives the commits that were told.
+
+    Answers the states after commit `index` and after the last.
+    """
     ordering = _make_ordering(mesh)
-    commits = _read(ordering, entries, None)
+    state = encode_state(ordering.freeze())
+    commits = []
+    for commit in _iterate(ordering, entries, None):
+        commits.append(commit)
+        if commit.index == index:
+            state = encode_state(ordering.freeze())
     if len(commits) != height:
         raise CheckFailed("I15 replay", f"the log gives {len(commits)} commits, told were {height}")
     _compare(mesh.ledger.commits, commits, "I15 replay")
-    return encode_state(ordering.freeze())
+    return state, encode_state(ordering.freeze())
 
 
 def check_shuffled(
@@ -53,7 +62,7 @@ def check_shuffled(
 ) -> bytes:
     """I5: the same blocks in another causal order give the same; answers the state after them."""
     ordering = _make_ordering(mesh)
-    commits = _read(ordering, shuffle(entries, stream), stream)
+    commits = list(_iterate(ordering, shuffle(entries, stream), stream))
     if len(commits) != height:
         raise CheckFailed("I5 arrival", f"{len(commits)} commits when shuffled, else {height}")
     _compare(mesh.ledger.commits, commits, "I5 arrival")
@@ -61,13 +70,11 @@ def check_shuffled(
 
 
 def check_thawed(
-    mesh: ValidatorMesh, entries: Iterable[SignedVertex], index: int, height: int
+    mesh: ValidatorMesh, entries: Iterable[SignedVertex], state: bytes, index: int, height: int
 ) -> None:
     """Who takes up the state after a commit, as bytes, comes to the same commits behind it."""
-    before = _make_ordering(mesh)
-    states = (encode_state(before.freeze()) for _ in _iterate(before, entries, None))
-    state = next(itertools.islice(states, index - 1, None))
-    commits = _read(_make_ordering(mesh, decode_state(state)), entries, None)
+    ordering = _make_ordering(mesh, decode_state(state))
+    commits = list(_iterate(ordering, entries, None))
     if len(commits) != height - index:
         raise CheckFailed("I5 thawed", f"{len(commits)} of {height - index} commits follow {index}")
     _compare(mesh.ledger.commits[index:], commits, "I5 thawed")
@@ -108,12 +115,6 @@ def _make_ordering(mesh: ValidatorMesh, start: OrderingState | None = None) -> O
         gc_depth=mesh.options.gc_depth,
         start=start,
     )
-
-
-def _read(
-    ordering: Ordering, entries: Iterable[SignedVertex], stream: random.Random | None
-) -> list[Commit]:
-    return list(_iterate(ordering, entries, stream))
 
 
 def _iterate(

@@ -54,8 +54,9 @@ def test_log_and_any_other_order_of_it_give_what_was_told(mesh):
 def test_state_after_any_commit_leads_to_those_behind_it(mesh):
     one = mesh.validators[0]
     height = mesh.ledger.get_height(one)
-    for index in range(1, height + 1):
-        check_thawed(mesh, one.log.entries, index, height)
+    for index in range(height + 1):
+        state, _ = check_replay(mesh, one.log.entries, height, index)
+        check_thawed(mesh, one.log.entries, state, index, height)
     check_repeats(mesh, one.log.entries, Random(2), height)
     check_repeats(mesh, (), Random(2), 0)
 
@@ -63,8 +64,9 @@ def test_state_after_any_commit_leads_to_those_behind_it(mesh):
 def test_state_that_leads_elsewhere_is_found(mesh, monkeypatch):
     one = mesh.validators[0]
     height = mesh.ledger.get_height(one)
+    state, _ = check_replay(mesh, one.log.entries, height, height - 5)
     with pytest.raises(CheckFailed, match="I5 thawed: 5 of 6 commits follow"):
-        check_thawed(mesh, one.log.entries, height - 5, height + 1)
+        check_thawed(mesh, one.log.entries, state, height - 5, height + 1)
     monkeypatch.setattr(repeats, "check_shuffled", lambda *_arguments: b"another state")
     with pytest.raises(CheckFailed, match="leave another state"):
         check_repeats(mesh, one.log.entries, Random(2), height)
