@@ -106,6 +106,14 @@ def _resolve_wrongly(*, early: int, leaps: bool) -> Make:
     return make
 
 
+def _take_all(right: Any) -> Any:
+    def take_slot(self: Linearizer, block: Any) -> bool:
+        right(self, block)
+        return True
+
+    return take_slot
+
+
 def _believe_newest(_right: Any) -> Any:
     def median_ms(store: BlockStore, _block: Any) -> int:
         return max(block.time_ms for block in store.get_round(store.highest_round))
@@ -189,7 +197,7 @@ SEEDED: Final = (
         "old leaders' decisions stay",
         (Committer, "forget_decisions", answer(None)),
     ),
-    _seed("twins-both-put-out", "both twins are put out", (Linearizer, "_take_slot", answer(True))),
+    _seed("twins-both-put-out", "both twins are put out", (Linearizer, "_take_slot", _take_all)),
     _seed(
         "time-of-newest",
         "commit time is the newest seen",

@@ -17,6 +17,11 @@ QUICK = {
     "anchor-early": "grounds",
     "time-of-newest": "I2 prefix",
     "never-quiet": "quiet",
+    "thirds-rounded": "grounds",
+    "commits-on-votes": "grounds",
+    "arrival-order": "I2 prefix",
+    "offsets-forgotten": "I2 prefix",
+    "payload-twice": "I3 once",
 }
 """Mutants that one run finds soon, and the promise they break."""
 SOON = (
