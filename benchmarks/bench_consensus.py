@@ -54,8 +54,8 @@ class Settings:
     vertices: int = 6_000
     """Of the saturating load, by all validators together."""
     body: int = 256
-    window: int = 64
-    """Vertices of each validator that are not delivered yet."""
+    window: int = 160
+    """Vertices of each validator that are not delivered yet: fewer leave cores idle."""
     light_vertices: int = 300
     light_rate: float = 20.0
     """Vertices per second, by all validators together: more than one per commit never rests."""

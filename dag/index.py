@@ -230,17 +230,20 @@ class Index:
         want = wanted[entry.ref.id]
         change = 0
         for ref in entry.parents:
-            parent = self._entries.get(ref.id)
+            vertex_id = ref.id
+            known = wanted.get(vertex_id)
+            if known is False or known is want:
+                continue  # Most are known by now, and there is nothing to be changed.
+            parent = self._entries.get(vertex_id)
             if parent is None or parent.ref.lamport != ref.lamport:
                 continue
-            known = wanted.get(ref.id)
             if known is None:
                 if ref.lamport > above:
-                    wanted[ref.id] = want
+                    wanted[vertex_id] = want
                     change += want
-                    heapq.heappush(queue, (-ref.lamport, ref.id))
-            elif known and not want:
-                wanted[ref.id] = False
+                    heapq.heappush(queue, (-ref.lamport, vertex_id))
+            else:
+                wanted[vertex_id] = False
                 change -= 1
         return change
 
