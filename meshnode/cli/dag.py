@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from meshnode.cli.vertex_source import VertexSource
     from meshnode.views import VertexDetail, VertexInfo
 
-LOG_COLUMNS: Final = ("id", ">depth", ">commit", "kind", "author", "time", "*what")
+LOG_COLUMNS: Final = ("id", ">commit", "kind", "author", "time", "*what")
 _LIMIT_MAX: Final = 10_000
 _LONG_FIELDS: Final = ("answer", "content")
 _TIMES: Final = ("queued_ms", "first_token_ms", "total_ms")
@@ -185,7 +185,6 @@ def describe_in_row(vertex: VertexInfo) -> tuple[str, ...]:
     """A vertex as a row of the log."""
     return (
         format_id(vertex.id),
-        str(vertex.lamport),
         "-" if vertex.commit is None else str(vertex.commit),
         vertex.kind,
         format_name(vertex.author_name, vertex.author, 12),

@@ -43,6 +43,7 @@ def test_answer_streams_from_the_other_machine(pair):
     assert done.returncode == 0
     assert "hello over there" in done.stdout
     assert "-- ada, echo (echo)" in done.stderr
+    assert "-- final in " in done.stderr
     answer = read_json(bob, "ask", "once more", "--peer", "ada")
     assert (answer["schema"], answer["name"], answer["verified"]) == (
         "meshnode.answer/1",
@@ -76,7 +77,7 @@ def test_digest_keeps_the_answer_out_of_the_store(pair):
 
 def test_status_follows_whatever_port_there_is(pair):
     ada, _ = pair
-    assert len(ada.succeed("status").splitlines()) == 9
+    assert len(ada.succeed("status").splitlines()) == 10
     assert read_json(ada, "status")["schema"] == "meshnode.status/1"
     assert "nothing is broken" in ada.succeed("doctor")
 

@@ -62,7 +62,9 @@ async def test_two_processes_make_a_mesh_and_answer_each_other(tmp_path):
             assert "hello" in answer.text
             detail = await other.vertex(answer.vertex)
             assert detail.vertex.kind == "result"
-            assert (await node.heads()).digest == (await other.heads()).digest
+            places = [await each.finality(answer.vertex, wait_ms=30_000) for each in (node, other)]
+            assert places[0].final
+            assert places[0] == places[1]
             with pytest.raises(CommandRejected, match="with others"):
                 await node.join(make_foreign_ticket())
     assert ada.process.returncode == 0
