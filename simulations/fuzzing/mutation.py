@@ -26,6 +26,8 @@ from simulations.sweeps.choice import make_local_engine
 from simulations.sweeps.engines import Failure
 
 SEEDS: Final = 60
+COMMITTEES_PER_MESH: Final = 3
+"""So many more runs are spent on a bug of consensus, because a committee costs less than a mesh."""
 MISFITS: Final = ("raised-AttributeError", "raised-NameError", "raised-TypeError")
 """What a seeded bug raises that no longer fits the code around it; that must not count as caught."""
 LOOK_EVERY: Final = 20
@@ -54,7 +56,8 @@ def hunt(name: str, first_seed: int, seeds: int, fidelity: Fidelity = "objects")
     """Run seeds with a bug until it is caught."""
     mutant = MUTANTS[name]
     if mutant.shown_by == "order":
-        return _hunt_by_order(mutant, range(first_seed, first_seed + seeds))
+        last_seed = first_seed + seeds * COMMITTEES_PER_MESH
+        return _hunt_by_order(mutant, range(first_seed, last_seed))
     specs = [
         draw_spec(seed, fidelity=fidelity, mutant=name)
         for seed in range(first_seed, first_seed + seeds)

@@ -8,7 +8,7 @@ import pytest
 from simulations.consensus.spec import Spec, draw_spec
 from simulations.errors import SimulationError
 from simulations.fuzzing import mutation
-from simulations.fuzzing.mutation import hunt
+from simulations.fuzzing.mutation import COMMITTEES_PER_MESH, hunt
 from simulations.fuzzing.order import Result, run
 
 QUICK = {
@@ -49,7 +49,7 @@ def test_bug_that_breaks_nothing_is_missed(monkeypatch: pytest.MonkeyPatch):
     clean = run(draw_spec(4))
     monkeypatch.setattr(mutation, "run_committee", lambda _spec: clean)
     verdict = hunt("never-quiet", 3, 4)
-    assert (verdict.caught, verdict.runs) == (False, 4)
+    assert (verdict.caught, verdict.runs) == (False, 4 * COMMITTEES_PER_MESH)
 
 
 def test_bug_that_breaks_itself_is_refused(monkeypatch: pytest.MonkeyPatch):
