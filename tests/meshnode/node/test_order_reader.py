@@ -11,7 +11,7 @@ from meshnode import open_node
 from meshnode.errors import CommandRejected, NodeClosed
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
-from meshnode.views import EventsLost, Finality, VerticesOrdered
+from meshnode.views import EventsLost, Finality, NodeEvent, VerticesOrdered
 
 LIMIT_MS = 20_000
 
@@ -101,8 +101,8 @@ async def test_commits_are_complete_for_who_reads_too_slowly():
         original = runtime.events
         runtime.events = lambda: original(2)
         async with aclosing(node.events(after=0)) as events:
-            told = []
-            await node.publish("seen live")
+            told: list[NodeEvent] = []
+            note = await node.publish("seen live")
             while not told or isinstance(told[-1], VerticesOrdered):
                 told.append(await anext(events))
             for number in range(6):
