@@ -65,8 +65,8 @@ class Demands:
         first = max(self.count_rounds()) + 1
         behind_ms = delay_ms + self._spec.write_ms + 1
         if not self._spec.pushes_history:
-            # What a liar withholds shows in the next block only, and is asked for then.
-            behind_ms += 3 * delay_ms + self._spec.write_ms + ROUND_MS
+            # What a liar withholds shows in the next block only, which may wait for its leader.
+            behind_ms += 3 * delay_ms + self._spec.write_ms + ROUND_MS + 2 * timeout_ms
         self._bring(STEADY_MS, behind_ms)
         batch = self._submit()
         # Among so many rounds stand three good leaders in a row, whoever lies; each may time out.

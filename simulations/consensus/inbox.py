@@ -81,9 +81,12 @@ class Inbox:
         asked: dict[bytes, int] = {}
         wanted = []
         for key, children in self._children.items():
-            author = children[0].vertex.author
-            count = asked.get(author, 0)
-            if key not in self._missing and count < limit:
-                asked[author] = count + 1
-                wanted.append(key)
+            if key in self._missing:
+                continue
+            for child in children:
+                author = child.vertex.author
+                if asked.get(author, 0) < limit:
+                    asked[author] = asked.get(author, 0) + 1
+                    wanted.append(key)
+                    break
         return tuple(wanted)
