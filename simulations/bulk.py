@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from meshnode.core.admission import FRAME_BYTES_MAX
-from meshnode.core.messages import Items, Push
+from meshnode.core.messages import (
+    SNAPSHOT_ANSWER_BYTES,
+    SNAPSHOT_DATA_BYTES,
+    Items,
+    Push,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
-    from meshnode.core.effects import SendStored
+    from meshnode.core.effects import SendSnapshot, SendStored
 
 CHANNEL_BULK: Final = 1
 _FRAME_OVERHEAD_BYTES: Final = 64
@@ -40,4 +46,14 @@ def pack_stored(
         parts.append([])
     for part in parts[:-1]:
         yield Items(effect.request, tuple(part), (), 0, last=False)
-    yield Items(effect.request, tuple(parts[-1]), missing, 0, last=True)
+    pruned_commit = effect.pruned_commit if missing else 0
+    yield Items(effect.request, tuple(parts[-1]), missing, pruned_commit, last=True)
+
+
+def cut_section(effect: SendSnapshot, section: bytes) -> Iterator[Snapshot]:
+    """The messages that carry a piece of a snapshot; one without data where it is not held."""
+    data = section[effect.offset : effect.offset + SNAPSHOT_ANSWER_BYTES]
+    for start in range(0, len(data) or 1, SNAPSHOT_DATA_BYTES):
+        chunk = data[start : start + SNAPSHOT_DATA_BYTES]
+        last = start + SNAPSHOT_DATA_BYTES >= len(data)
+        yield Snapshot(effect.request, len(section), effect.offset + start, chunk, last)

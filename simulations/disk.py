@@ -12,20 +12,26 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
 
 from dag.vertex import decode_signed
-from meshnode.core.effects import StoreValue, StoreVertex
+from meshnode.core.effects import (
+    ForgetVertices,
+    Record,
+    StoreSnapshot,
+    StoreValue,
+    StoreVertex,
+)
 from meshnode.core.recovered import Recovered
 
 if TYPE_CHECKING:
     import random
 
     from dag.vertex import SignedVertex
+    from meshnode.core.recovered import StoredSnapshot
 
-Record = StoreVertex | StoreValue
 HEADER: Final = struct.Struct("<II")
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(tuple[Record, ...])
@@ -57,6 +63,9 @@ class Disk:
         self._synced_bytes = 0
         self._wires: dict[bytes, bytes] = {}
         self._values: dict[str, bytes] = {}
+        self._snapshots: dict[int, StoredSnapshot] = {}
+        self._forgotten: dict[bytes, None] = {}
+        """Of the past, which itself never changes."""
 
     @property
     def size_bytes(self) -> int:
@@ -66,7 +75,7 @@ class Disk:
     @property
     def vertex_count(self) -> int:
         """Vertices held."""
-        return len(self._past.wires) + len(self._wires)
+        return len(self._past.wires) - len(self._forgotten) + len(self._wires)
 
     @property
     def unsynced_bytes(self) -> int:
@@ -86,7 +95,15 @@ class Disk:
 
     def read(self, vertex_id: bytes) -> bytes | None:
         """The signed bytes of a stored vertex."""
+        if vertex_id in self._forgotten:
+            return None
         return self._wires.get(vertex_id) or self._past.wires.get(vertex_id)
+
+    def read_section(self, index: int, section: int) -> bytes:
+        """A section of a stored snapshot, empty if it is not held."""
+        snapshot = self._snapshots.get(index)
+        sections = () if snapshot is None else (snapshot.chain, *snapshot.parts)
+        return sections[section] if section < len(sections) else b""
 
     def newest_wires(self) -> Iterator[bytes]:
         """Signed vertices, the last written first."""
@@ -116,28 +133,53 @@ class Disk:
         """Read everything back, as after a start."""
         self._wires.clear()
         self._values.clear()
+        self._snapshots.clear()
+        self._forgotten.clear()
         for records in self._transactions():
             self._index(records)
         written = tuple(decode_signed(wire) for wire in self._wires.values())
-        vertices = self._past.vertices + written
-        return Recovered(vertices=vertices, values={k: v for k, v in self._values.items() if v})
+        kept = self._past.vertices
+        if self._forgotten:
+            kept = tuple(signed for signed in kept if signed.id not in self._forgotten)
+        return Recovered(
+            vertices=kept + written,
+            values={key: value for key, value in self._values.items() if value},
+            snapshots=tuple(self._snapshots[index] for index in sorted(self._snapshots)),
+        )
 
     def stored_ids(self) -> tuple[bytes, ...]:
         """Ids of the vertices in the journal, in the order written."""
-        written = (
-            record.id
-            for records in self._transactions()
-            for record in records
-            if isinstance(record, StoreVertex)
-        )
-        return (*self._past.wires, *written)
+        written: dict[bytes, None] = dict.fromkeys(self._past.wires)
+        for records in self._transactions():
+            for record in records:
+                if isinstance(record, StoreVertex):
+                    written[record.id] = None
+                elif isinstance(record, ForgetVertices):
+                    for vertex_id in record.ids:
+                        written.pop(vertex_id, None)
+        return tuple(written)
 
     def _index(self, records: Sequence[Record]) -> None:
         for record in records:
-            if isinstance(record, StoreVertex):
-                self._wires[record.id] = record.wire
-            else:
-                self._values[record.key] = record.value
+            match record:
+                case StoreVertex():
+                    self._wires[record.id] = record.wire
+                case StoreValue():
+                    self._values[record.key] = record.value
+                case ForgetVertices():
+                    for vertex_id in record.ids:
+                        self._forget(vertex_id)
+                case StoreSnapshot():
+                    self._snapshots[record.snapshot.index] = record.snapshot
+                    for index in sorted(self._snapshots)[: -record.kept]:
+                        del self._snapshots[index]
+                case _:
+                    assert_never(record)
+
+    def _forget(self, vertex_id: bytes) -> None:
+        self._wires.pop(vertex_id, None)
+        if vertex_id in self._past.wires:
+            self._forgotten[vertex_id] = None
 
     def _transactions(self) -> list[tuple[Record, ...]]:
         return [_decoder.decode(body) for body in self._bodies()]

@@ -28,6 +28,7 @@ from meshnode.core.effects import (
     Persist,
     RunJob,
     Send,
+    SendSnapshot,
     SendStored,
     SignProof,
     SignVertex,
@@ -50,7 +51,7 @@ from meshnode.core.inputs import (
 )
 from meshnode.core.node import Node
 from meshnode.errors import CommandRejected
-from simulations.bulk import CHANNEL_BULK, pack_stored
+from simulations.bulk import CHANNEL_BULK, cut_section, pack_stored
 from simulations.clocks import Clock
 from simulations.disk import NO_PAST, Disk, Past
 from simulations.fidelity import ObjectAdmission, make_admission, verify
@@ -406,6 +407,10 @@ class Host:
             case SendStored():
                 for message in pack_stored(effect, self.disk.read):
                     self._send(effect.to, CHANNEL_BULK, message)
+            case SendSnapshot():
+                section = self.disk.read_section(effect.index, effect.section)
+                for piece in cut_section(effect, section):
+                    self._send(effect.to, CHANNEL_BULK, piece)
             case Persist():
                 self._note(effect.record.id if isinstance(effect.record, StoreVertex) else b"value")
             case Emit():

@@ -11,7 +11,7 @@ from consensus.commits import CommitHead
 from dag.order import GENESIS_COMMIT_DIGEST, Commit, compute_commit_digest
 from dag.types import LANE_SPEECH
 from meshnode.core.events import Committed, OrderHalted
-from meshnode.core.replica import HEAD_KEY
+from meshnode.core.recovered import HEAD_KEY
 from simulations.errors import CheckFailed
 from simulations.observers import Observer
 

@@ -30,14 +30,18 @@ from meshnode.core.messages import (
     PEERS_MAX,
     RANGES_ANSWERED_MAX,
     RANGES_ASKED_MAX,
+    SNAPSHOT_DATA_BYTES,
+    SNAPSHOT_SECTIONS_MAX,
     TEXT_MAX,
     Advert,
+    Checkpoint,
     Credentials,
     Digest,
     Disconnect,
     Get,
     GetLast,
     GetProfiles,
+    GetSnapshot,
     Goodbye,
     Graft,
     Heads,
@@ -55,6 +59,7 @@ from meshnode.core.messages import (
     Ranges,
     Shuffle,
     ShuffleReply,
+    Snapshot,
 )
 
 if TYPE_CHECKING:
@@ -170,8 +175,8 @@ def decode_message(frame: bytes) -> Message:
     return message
 
 
-def _check_limits(
-    message: Hello
+_Plain = (
+    Hello
     | Proof
     | Goodbye
     | Digest
@@ -189,8 +194,15 @@ def _check_limits(
     | ShuffleReply
     | Graft
     | Prune
-    | Ranges,
-) -> None:
+    | Ranges
+    | Checkpoint
+    | GetSnapshot
+    | Snapshot
+)
+"""Messages that carry no vertices."""
+
+
+def _check_limits(message: _Plain) -> None:
     match message:
         case IHave():
             _check_ids("announced ids", message.ids, IDS_MAX)
@@ -224,6 +236,8 @@ def _check_limits(
             _check_ids("suggested members", message.peers, PEERS_MAX)
         case Ranges():
             _check_ranges(message)
+        case Checkpoint() | GetSnapshot() | Snapshot():
+            _check_snapshots(message)
         case Neighbour() | Graft() | Prune():
             pass
         case _:
@@ -308,6 +322,19 @@ def _check_cut_refs(lower: bytes, data: bytes, upper: bytes) -> None:
     ascend = all(left < right for left, right in pairwise(refs))
     if not ascend or (refs and not lower <= refs[0] <= refs[-1] < upper):
         raise MalformedMessage("cut references ascend within their range")
+
+
+def _check_snapshots(message: Checkpoint | GetSnapshot | Snapshot) -> None:
+    match message:
+        case Checkpoint():
+            _check_counters(message.index, message.floor_lamport)
+            _check_ids("roots", (message.root,), 1)
+        case GetSnapshot():
+            _check_counters(message.request, message.index, message.section, message.offset)
+            _check_count("section", message.section, SNAPSHOT_SECTIONS_MAX - 1)
+        case Snapshot():
+            _check_counters(message.request, message.size_bytes, message.offset)
+            _check_count("piece of a snapshot", len(message.data), SNAPSHOT_DATA_BYTES)
 
 
 def _check_hello(hello: Hello) -> None:

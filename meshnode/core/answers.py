@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dag.intake import Intake
     from dag.types import Ref
     from meshnode.core.dissemination import Dissemination
+    from meshnode.core.history import History
     from meshnode.core.outbox import Outbox
     from meshnode.core.requests import Offend
 
@@ -25,13 +26,19 @@ class Answers:
     """Serves stored vertices."""
 
     def __init__(
-        self, outbox: Outbox, intake: Intake, dissemination: Dissemination, offend: Offend
+        self,
+        outbox: Outbox,
+        intake: Intake,
+        dissemination: Dissemination,
+        history: History,
+        offend: Offend,
     ) -> None:
         self._outbox = outbox
         self._index = intake.index
         self._authors = intake.authors
         self._dissemination = dissemination
         self._offend = offend
+        self._history = history
         self._window_ms = 0
         self._asked: dict[str, int] = {}
 
@@ -56,6 +63,10 @@ class Answers:
             case _:
                 assert_never(message)
 
+    def on_unasked(self, now_ms: int, peer: str) -> None:
+        """A piece of a snapshot came that nobody asked for."""
+        self._offend(now_ms, peer, Offence.UNASKED, "a piece of a snapshot without a question")
+
     def _on_get(self, now_ms: int, peer: str, message: Get) -> None:
         held = []
         missing = []
@@ -67,7 +78,10 @@ class Answers:
                 held.append(ref)
                 self._note_asked(now_ms, peer, ref)
         ids = tuple([ref.id for ref in sorted(held)])
-        self._outbox.send_stored(peer, message.request, ids, tuple(missing))
+        pruned_commit = self._history.pruned_commit
+        self._outbox.send_stored(
+            peer, message.request, ids, tuple(missing), pruned_commit=pruned_commit
+        )
 
     def _note_asked(self, now_ms: int, peer: str, ref: Ref) -> None:
         entry = self._index.get(ref.id)

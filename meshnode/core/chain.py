@@ -109,7 +109,9 @@ class Chain:
                 entry = index.get(ref.id)
                 if entry is not None and authors.is_forked(entry.author):
                     exclude[ref.id] = None
-        return heads.select_parents(previous, knowledge=publication.knowledge, exclude=exclude)
+        return heads.select_parents(
+            previous, knowledge=publication.knowledge, exclude=exclude, above=index.horizon
+        )
 
     def _on_signed(self, draft: _Draft, now_ms: int, outcome: Outcome) -> None:
         assert isinstance(outcome, Signed)

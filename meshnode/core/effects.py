@@ -12,6 +12,7 @@ from dag.errors import Offence
 from dag.identity import PublicKeys
 from meshnode.core.events import Event
 from meshnode.core.messages import Message
+from meshnode.core.recovered import StoredSnapshot
 
 
 class Send(msgspec.Struct, frozen=True, tag=True):
@@ -34,6 +35,21 @@ class SendStored(msgspec.Struct, frozen=True, tag=True):
     request: int
     ids: tuple[bytes, ...]
     missing: tuple[bytes, ...] = ()
+    pruned_commit: int = 0
+    """The commit up to which history was forgotten: why ids may be missing."""
+
+
+class SendSnapshot(msgspec.Struct, frozen=True, tag=True):
+    """Send a piece of a stored snapshot on the bulk channel, as SNAPSHOT messages.
+
+    Section 0 is its chain of headers, section n its part n - 1. Where it is gone, say so.
+    """
+
+    to: str
+    request: int
+    index: int
+    section: int
+    offset: int
 
 
 class StoreVertex(msgspec.Struct, frozen=True, tag=True):
@@ -50,10 +66,26 @@ class StoreValue(msgspec.Struct, frozen=True, tag=True):
     value: bytes
 
 
+class ForgetVertices(msgspec.Struct, frozen=True, tag=True):
+    """Delete vertices from the journal; those it does not hold are passed over."""
+
+    ids: tuple[bytes, ...]
+
+
+class StoreSnapshot(msgspec.Struct, frozen=True, tag=True):
+    """Keep a certified snapshot, and of all only the newest `kept`."""
+
+    snapshot: StoredSnapshot
+    kept: int
+
+
+Record = StoreVertex | StoreValue | ForgetVertices | StoreSnapshot
+
+
 class Persist(msgspec.Struct, frozen=True, tag=True):
     """Make a record durable before anything after it leaves the process."""
 
-    record: StoreVertex | StoreValue
+    record: Record
 
 
 class Emit(msgspec.Struct, frozen=True, tag=True):
@@ -127,4 +159,4 @@ class RunJob(msgspec.Struct, frozen=True, tag=True):
     work: SignVertex | SignProof | Verify | LoadStored
 
 
-Effect = Send | SendStored | Persist | Emit | Dial | Hangup | Penalise | RunJob
+Effect = Send | SendStored | SendSnapshot | Persist | Emit | Dial | Hangup | Penalise | RunJob

@@ -152,7 +152,8 @@ class Fetching:
         for candidate in message.candidates:
             self._forget(candidate.signed.id)
             self._forget(cut_ref(candidate.signed.ref))
-        if any(vertex_id in request.ids for vertex_id in message.missing):
+        # Who has forgotten history says so, up to which commit; that is no offence.
+        if not message.pruned_commit and any(item in request.ids for item in message.missing):
             detail = "it does not serve what it announced"
             self._offend(now_ms, request.peer, Offence.NOT_SERVED, detail)
 

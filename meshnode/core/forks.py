@@ -107,6 +107,7 @@ class Forks:
         except InvalidMessage:
             return  # a body that proves nothing is inert, like any body that does not decode
         self._proved[accused] = None
+        self._intake.pin(signed.id)
         self._due.pop(accused, None)
         fork = Fork(accused, proven.lane, proven.seq, proven.first, proven.second)
         if self._intake.mark_forked(fork):
@@ -138,7 +139,8 @@ class Forks:
 
     def _on_loaded(self, author: bytes, now_ms: int, outcome: Outcome) -> None:
         assert isinstance(outcome, Loaded)
-        if author not in self._proved:
+        # Either may have been pruned since: then evidence of it stands in the order for long.
+        if author not in self._proved and len(outcome.vertices) == 2:
             first, second = outcome.vertices
             try:
                 # Two blocks of one round prove by what they say, any two vertices by their slot.

@@ -11,11 +11,13 @@ from dag.vertex import SignedVertex
 from meshnode.core.commands import Command
 from meshnode.core.messages import (
     Advert,
+    Checkpoint,
     Digest,
     Disconnect,
     Get,
     GetLast,
     GetProfiles,
+    GetSnapshot,
     Goodbye,
     Graft,
     Heads,
@@ -29,6 +31,7 @@ from meshnode.core.messages import (
     Ranges,
     Shuffle,
     ShuffleReply,
+    Snapshot,
 )
 
 
@@ -84,6 +87,9 @@ Checked = (
     | Graft
     | Prune
     | Ranges
+    | Checkpoint
+    | GetSnapshot
+    | Snapshot
     | Vertices
 )
 """A message as the core sees it: within limits, its vertices checked."""

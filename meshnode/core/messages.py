@@ -29,6 +29,12 @@ PEERS_MAX: Final = 8
 RANGES_ASKED_MAX: Final = 512
 """Ranges in a question of RANGES: each costs the other side a fingerprint."""
 RANGES_ANSWERED_MAX: Final = 2_048
+SNAPSHOT_DATA_BYTES: Final = 48_000
+"""Of a snapshot, in one message."""
+SNAPSHOT_ANSWER_BYTES: Final = 1_048_576
+"""Of a snapshot, sent for one question."""
+SNAPSHOT_SECTIONS_MAX: Final = 513
+"""A chain of headers, and the parts of a snapshot."""
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -240,6 +246,41 @@ class Ranges(_Wire, frozen=True, tag=23):
     ranges: tuple[Range, ...]
 
 
+class Checkpoint(_Wire, frozen=True, tag=24):
+    """The newest checkpoint the sender knows to be certified; sent when it changes, and first of all.
+
+    The sender holds nothing at or below the floor to be compared, and needs nothing of it. Who lags
+    far behind asks for the snapshot.
+    """
+
+    index: int
+    root: bytes
+    floor_lamport: int
+
+
+class GetSnapshot(_Wire, frozen=True, tag=25):
+    """Send a section of a snapshot from an offset on, in SNAPSHOT on the bulk channel.
+
+    Section 0 is the chain of certified headers, section n the part n - 1 of the last of them.
+    """
+
+    request: int
+    index: int
+    section: int
+    offset: int
+
+
+class Snapshot(_Wire, frozen=True, tag=26):
+    """A piece of a section; `last` ends the answer, not the section."""
+
+    request: int
+    size_bytes: int
+    """Of the whole section; 0 where the sender does not hold it."""
+    offset: int
+    data: bytes
+    last: bool
+
+
 Message = (
     Hello
     | Credentials
@@ -263,6 +304,9 @@ Message = (
     | Graft
     | Prune
     | Ranges
+    | Checkpoint
+    | GetSnapshot
+    | Snapshot
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -28,6 +28,7 @@ from meshnode.core.effects import Effect
 from meshnode.core.entropy import Entropy
 from meshnode.core.fetching import Fetching
 from meshnode.core.forks import Forks
+from meshnode.core.history import History
 from meshnode.core.inputs import (
     Checked,
     Completed,
@@ -52,7 +53,8 @@ from meshnode.core.proposing import Proposing
 from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
 from meshnode.core.reception import Reception
 from meshnode.core.reconciliation import Reconciliation
-from meshnode.core.replica import HEAD_KEY, Replica
+from meshnode.core.recovered import HEAD_KEY
+from meshnode.core.replica import Replica
 from meshnode.core.requests import Requests
 from meshnode.core.showing import Showing
 from meshnode.core.store import Store
@@ -98,15 +100,19 @@ class Node:
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
         self._outbox = Outbox()
         self._store = Store(self._intake, self._outbox, self)
+        genesis, start = settings.genesis, recovered.choose_start()
         self._replica = Replica(
-            settings.genesis, self._network, self._intake, self._outbox, machines=machines
+            genesis, self._network, self._intake, self._outbox, machines=machines, start=start
         )
         self._replica.expect(self._values.get(HEAD_KEY, b""), recovered.delivered)
         entropy = Entropy(seed)
         self._build_links(entropy)
+        self._history = History(self._outbox, self._store, self._peers, self._replica)
+        self._history.restore(recovered.snapshots, prunes=settings.prunes)
         self._build_exchange()
         self._build_speech(entropy)
-        for signed in recovered.vertices:
+        self._intake.advance_horizon(recovered.find_horizon())
+        for signed in recovered.arrange():
             self._restore(trust_stored(signed))
         self._replica.check()
 
@@ -153,7 +159,7 @@ class Node:
             intake=intake,
             timing=timing,
         )
-        self._answers = Answers(outbox, intake, self._dissemination, self.offend)
+        self._answers = Answers(outbox, intake, self._dissemination, self._history, self.offend)
         self._reconciliation = Reconciliation(
             outbox,
             self._peers,
@@ -196,6 +202,7 @@ class Node:
             reconciliation=self._reconciliation,
             answers=self._answers,
             adverts=self._adverts,
+            history=self._history,
         )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
         self._showing = Showing(
@@ -210,19 +217,10 @@ class Node:
             replica=self._replica,
             proposing=self._proposing,
         )
-        self._deadlines = (
-            self._peers.next_deadline,
-            self._requests.next_deadline,
-            self._fetching.next_deadline,
-            self._dissemination.next_deadline,
-            self._reconciliation.next_deadline,
-            self._membership.next_deadline,
-            self._overlay.next_deadline,
-            self._publishing.next_deadline,
-            self._forks.next_deadline,
-            self._proposing.next_deadline,
-            self._store.next_deadline,
-        )
+        exchange = (self._requests, self._fetching, self._dissemination, self._reconciliation)
+        links = (self._peers, *exchange, self._membership, self._overlay)
+        parts = (*links, self._publishing, self._forks, self._proposing, self._store)
+        self._deadlines = tuple(part.next_deadline for part in parts)
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
@@ -291,6 +289,7 @@ class Node:
         self._publishing.start(now_ms, self._values.get(FIRST_PROFILE_KEY, b""))
         self._forks.start(now_ms)
         self._replica.start()
+        self._history.follow()
         self._values = {}
         self._tick(now_ms)
         return self._finish(now_ms)
@@ -369,10 +368,8 @@ class Node:
         self._now_ms = now_ms
 
     def _tick(self, now_ms: int) -> None:
-        self._peers.tick(now_ms)
-        self._requests.tick(now_ms)
-        self._membership.tick(now_ms)
-        self._overlay.tick(now_ms)
+        for part in (self._peers, self._requests, self._membership, self._overlay):
+            part.tick(now_ms)
         # What may let vertices in comes before what tells others of them.
         self._publishing.tick(now_ms)
         self._forks.tick(now_ms)
@@ -411,6 +408,7 @@ class Node:
 
     def on_ready(self, now_ms: int, link: Link) -> None:
         """A connection is ready."""
+        self._history.on_ready(link.peer)
         self._membership.ready(now_ms, link)
         self._dissemination.add_peer(link.peer)
         self._overlay.ready(now_ms, link)
@@ -439,6 +437,7 @@ class Node:
         vertex = signed.vertex
         self._reconciliation.changed(now_ms)
         step = self._replica.on_admitted(signed)
+        self._history.follow()
         self._forks.on_block(now_ms, step.block, self._replica.ordering.store)
         self._proposing.follow(now_ms, step, made_here=made_here)
         if made_here:
@@ -459,7 +458,7 @@ class Node:
         self._membership.learn_member(now_ms, record)
         if is_first_profile(signed.vertex):
             self._forks.on_author(signed.vertex.author)
-            self._wants.release(signed.vertex.author)
+            self._wants.release(now_ms, signed.vertex.author)
 
     def on_fork(self, now_ms: int, fork: Fork) -> None:
         """An author's first fork is stored."""
@@ -484,10 +483,10 @@ class Node:
         self._overlay.on_withheld(now_ms, peer)
         self._reconciliation.on_unserved(now_ms, peer)
 
-    def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
-        """A vertex waits for its author's profile: its sender must hold it."""
+    def on_unknown(self, source: str, signed: VerifiedVertex, author: bytes) -> None:
+        """A vertex waits for an author's profile: its sender must hold it."""
         if self._peers.is_ready(source):
-            self._wants.add(source, signed)
+            self._wants.add(source, signed, author)
 
     # --- what it shows --------------------------------------------------------------------------
 

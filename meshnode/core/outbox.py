@@ -11,13 +11,12 @@ from meshnode.core.effects import (
     Emit,
     LoadStored,
     Persist,
+    Record,
     RunJob,
     Send,
     SendStored,
     SignProof,
     SignVertex,
-    StoreValue,
-    StoreVertex,
     Verify,
 )
 from meshnode.core.events import Event
@@ -59,12 +58,18 @@ class Outbox:
             self._effects.append(Send(tuple(to), CHANNEL_CONTROL, message))
 
     def send_stored(
-        self, to: str, request: int, ids: tuple[bytes, ...], missing: tuple[bytes, ...] = ()
+        self,
+        to: str,
+        request: int,
+        ids: tuple[bytes, ...],
+        missing: tuple[bytes, ...] = (),
+        *,
+        pruned_commit: int = 0,
     ) -> None:
         """Send stored vertices on the bulk channel."""
-        self._effects.append(SendStored(to, request, ids, missing))
+        self._effects.append(SendStored(to, request, ids, missing, pruned_commit))
 
-    def persist(self, record: StoreVertex | StoreValue) -> None:
+    def persist(self, record: Record) -> None:
         """Make a record durable before whatever follows."""
         self._effects.append(Persist(record))
 

@@ -10,11 +10,13 @@ from meshnode.core.inputs import Candidate, Checked, Standing, Vertices
 from meshnode.core.link import Link, Phase
 from meshnode.core.messages import (
     Advert,
+    Checkpoint,
     Digest,
     Disconnect,
     Get,
     GetLast,
     GetProfiles,
+    GetSnapshot,
     Graft,
     Heads,
     IHave,
@@ -24,6 +26,7 @@ from meshnode.core.messages import (
     Ranges,
     Shuffle,
     ShuffleReply,
+    Snapshot,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from meshnode.core.adverts import Adverts
     from meshnode.core.answers import Answers
     from meshnode.core.dissemination import Dissemination
+    from meshnode.core.history import History
     from meshnode.core.overlay import Overlay
     from meshnode.core.reconciliation import Reconciliation
     from meshnode.core.requests import Requests
@@ -53,6 +57,7 @@ class Reception:
         reconciliation: Reconciliation,
         answers: Answers,
         adverts: Adverts,
+        history: History,
     ) -> None:
         self._store = store
         self._authors = authors
@@ -63,6 +68,7 @@ class Reception:
         self._reconciliation = reconciliation
         self._answers = answers
         self._adverts = adverts
+        self._history = history
 
     def take(self, now_ms: int, link: Link, message: Checked) -> None:
         """Hand a message on."""
@@ -85,6 +91,12 @@ class Reception:
                 self._dissemination.on_branch(now_ms, link.peer, message)
             case Get() | GetProfiles() | GetLast():
                 self._answers.on_question(now_ms, link.peer, message)
+            case Checkpoint():
+                self._reconciliation.note_floor(link.peer, message.floor_lamport)
+            case GetSnapshot():
+                self._history.on_question(link.peer, message)
+            case Snapshot():
+                self._answers.on_unasked(now_ms, link.peer)
             case _:
                 assert isinstance(message, Advert), "the handshake and PING end at the connection"
                 self._adverts.on_advert(link, message)

@@ -65,6 +65,8 @@ class _Side:
     """Exchanges since the last vertex came or digests were equal."""
     sent_ms: int = -1
     """When vertices were last sent for HEADS."""
+    floor_lamport: int = 0
+    """It needs nothing at or below."""
 
 
 class Reconciliation:
@@ -122,7 +124,7 @@ class Reconciliation:
         self._is_due_known = False
         history = self._history
         if not history or now_ms - history[-1][0] >= self._timing.unequal_ms // HISTORY_STEPS:
-            history.append((now_ms, len(self._index)))
+            history.append((now_ms, self._index.admitted))
             del history[: -2 * LAG_FACTOR * HISTORY_STEPS]
 
     @property
@@ -149,7 +151,8 @@ class Reconciliation:
         if self._stale:
             index = self._index
             self._refs = self._intake.heads.collect_digest_refs(index, self._intake.authors)
-            self._digest = Digest(compute_heads_digest(self._refs), len(index), index.lamport_max)
+            count = index.count_above
+            self._digest = Digest(compute_heads_digest(self._refs), count, index.lamport_max)
             self._stale = False
 
     def add_peer(self, now_ms: int, peer: str) -> None:
@@ -159,6 +162,10 @@ class Reconciliation:
         self._outbox.send((peer,), self.digest)
         if len(self._sides) == 1:
             self._sent_ms = now_ms
+
+    def note_floor(self, peer: str, lamport: int) -> None:
+        """A peer needs nothing at or below a lamport."""
+        self._sides[peer].floor_lamport = lamport
 
     def drop_peer(self, peer: str) -> None:
         """A connection has ended."""
@@ -213,7 +220,7 @@ class Reconciliation:
         self, now_ms: int, peer: str, message: Heads, known: list[bytes], unknown: tuple[Ref, ...]
     ) -> None:
         """This node lacks something. Where the peer does too, whoever asked compares ranges."""
-        small = not known and max(message.digest.count, len(self._index)) <= WALK_AT_ONCE_MAX
+        small = not known and max(message.digest.count, self._index.count_above) <= WALK_AT_ONCE_MAX
         walk = small or self._sides[peer].rounds >= WALK_AFTER_ROUNDS
         if message.lacks and not message.reply:
             if not walk and self._range_sync.start(now_ms, peer, unknown):
@@ -250,7 +257,10 @@ class Reconciliation:
             return
         side.sent_ms = now_ms
         lacking = self._index.collect_ancestors(
-            [ref.id for ref in self.heads], exclude=known, count_max=TRANSFER_IDS_MAX
+            [ref.id for ref in self.heads],
+            exclude=known,
+            above=side.floor_lamport,
+            count_max=TRANSFER_IDS_MAX,
         )
         self._send_settled(now_ms, peer, lacking, theirs)
 
@@ -265,7 +275,7 @@ class Reconciliation:
     def _send_settled(self, now_ms: int, peer: str, refs: Iterable[Ref], theirs: int) -> None:
         """Send vertices, but for what is under way to the peer anyhow."""
         is_new = self._sides[peer].is_new
-        settled = len(self._index) if is_new else self._get_settled(now_ms, theirs)
+        settled = self._index.admitted if is_new else self._get_settled(now_ms, theirs)
         ids = [ref.id for ref in refs if self._get_position(ref.id) < settled]
         if ids:
             self._outbox.send_stored(peer, 0, tuple(ids))
@@ -276,15 +286,16 @@ class Reconciliation:
         While the store grows, a peer that lags holds about as many as this node did a while ago: what
         came since is on its way to it. Beyond some time it must be lost.
         """
-        push_ms = self._timing.unequal_ms
+        push_ms, admitted = self._timing.unequal_ms, self._index.admitted
+        theirs += admitted - self._index.count_above
         settled = self._count_stored(now_ms - push_ms)
-        if settled < len(self._index):
+        if settled < admitted:
             settled = min(settled, max(theirs, self._count_stored(now_ms - LAG_FACTOR * push_ms)))
         return settled
 
     def _count_stored(self, until_ms: int) -> int:
         """How many vertices were stored by then."""
-        count = len(self._index)
+        count = self._index.admitted
         for at_ms, count_then in reversed(self._history):
             if at_ms > until_ms:
                 count = count_then - 1
@@ -352,13 +363,13 @@ class Reconciliation:
 
         Without forks, unequal counts say so; the heads of a store that grows are not digested.
         """
-        counts_differ = theirs.count != len(self._index)
+        counts_differ = theirs.count != self._index.count_above
         if counts_differ and not self._intake.authors.has_forks:
             return True
         return theirs.heads != self.digest.heads
 
     def _is_behind(self, theirs: Digest) -> bool:
-        count, lamport = len(self._index), self._index.lamport_max
+        count, lamport = self._index.count_above, self._index.lamport_max
         if (lamport, count) == (theirs.lamport, theirs.count):
             return self.digest.heads < theirs.heads
         return count < theirs.count or lamport < theirs.lamport

@@ -21,7 +21,7 @@ from consensus.errors import BrokenFaultBound
 from consensus.leader import LeaderSchedule
 from consensus.ordering import Accepted, Dropped, Inert, Later, Ordering, Verdict
 from consensus.payload import PayloadOrder
-from dag.canonical import CanonicalDecoder, encode
+from dag.canonical import encode
 from dag.errors import MalformedMessage
 from dag.order import GENESIS_COMMIT_DIGEST, Commit
 from dag.types import LANE_BLOCKS
@@ -31,6 +31,7 @@ from meshnode.core.effects import StoreValue
 from meshnode.core.epoch_order import EpochOrder, thaw_epoch
 from meshnode.core.events import Committed, EpochBegan, OrderHalted
 from meshnode.core.machines import Machines, StateMachine
+from meshnode.core.recovered import HEAD_DECODER, HEAD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +44,7 @@ if TYPE_CHECKING:
     from dag.vertex import SignedVertex
     from meshnode.core.outbox import Outbox
 
-HEAD_KEY: Final = "commit-head"
-HEAD_BYTES_MAX: Final = 256
 CHECKPOINTS_KEPT: Final = 2
-
-_head_decoder: Final = CanonicalDecoder(CommitHead, what="commit head", bytes_max=HEAD_BYTES_MAX)
 
 
 class Step(NamedTuple):
@@ -221,7 +218,7 @@ class Replica:
         Raises `MalformedMessage` for a record that is none.
         """
         if record:
-            self._record = _head_decoder.decode(record)
+            self._record = HEAD_DECODER.decode(record)
         self._delivered = self._record.index if delivered is None else delivered
 
     def restore(self, signed: SignedVertex) -> Step:

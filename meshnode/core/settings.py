@@ -107,6 +107,8 @@ class Settings:
     """Signed profile vertices of the inviters, root first, as the ticket carried them."""
     validates: bool = False
     """Whether to make blocks, where the committee names this node's author."""
+    prunes: bool = False
+    """Whether to delete history below the last certified checkpoint but one; else all is kept."""
     pace: PacemakerSettings = field(default_factory=PacemakerSettings)
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)

@@ -9,7 +9,7 @@ from dag.errors import InvalidMessage, Offence
 from dag.identity import VerifiedVertex, trust_stored
 from dag.intake import Admitted, Quarantined, UnknownAuthor
 from dag.ranges import CUT_REF_BYTES
-from meshnode.core.effects import StoreVertex
+from meshnode.core.effects import ForgetVertices, StoreVertex
 from meshnode.core.events import VertexAdmitted
 from meshnode.core.inputs import Candidate, Standing
 
@@ -37,8 +37,8 @@ class StoreHost(Protocol):
     ) -> None:
         """A vertex waits for parents that nothing here holds."""
 
-    def on_unknown(self, source: str, signed: VerifiedVertex) -> None:
-        """A vertex waits for its author's profile."""
+    def on_unknown(self, source: str, signed: VerifiedVertex, author: bytes) -> None:
+        """A vertex waits for a profile: its own author's, or that of who invited it."""
 
 
 class Store:
@@ -99,6 +99,22 @@ class Store:
                 self._admit(now_ms, "", outcome)
         self._charge(now_ms)
 
+    def advance_horizon(self, now_ms: int, lamport: int) -> None:
+        """Let references at or below a lamport count as present, and take in what waited for them."""
+        self._admit(now_ms, "", self._intake.advance_horizon(lamport))
+        self._charge(now_ms)
+
+    def pin(self, vertex_id: bytes) -> None:
+        """Keep a vertex whatever its age."""
+        self._intake.pin(vertex_id)
+
+    def prune(self, lamport: int) -> int:
+        """Delete history at or below a lamport and the horizon; answers how many vertices."""
+        forgotten = self._intake.prune(lamport)
+        if forgotten:
+            self._outbox.persist(ForgetVertices(forgotten))
+        return len(forgotten)
+
     def next_deadline(self) -> int | None:
         """When `expire` has something to do."""
         return self._intake.next_deadline
@@ -109,8 +125,8 @@ class Store:
                 self._admit(now_ms, source, outcome)
             case Quarantined(missing=missing):
                 self._host.on_missing(now_ms, source, signed, missing)
-            case UnknownAuthor():
-                self._host.on_unknown(source, signed)
+            case UnknownAuthor(author=author):
+                self._host.on_unknown(source, signed, author)
             case _:
                 pass
 

@@ -46,14 +46,21 @@ class Wants:
         self._offend = offend
         self._waiting: dict[str, dict[bytes, SignedVertex]] = {}
         self._bytes: dict[str, int] = {}
+        self._invited: dict[bytes, bytes] = {}
+        """First profiles that wait for their inviter's: by vertex, who that is."""
         self._asked: dict[tuple[str, bytes], None] = {}
         self._to_ask: dict[str, dict[bytes, None]] = {}
 
     def __len__(self) -> int:
         return sum(len(vertices) for vertices in self._waiting.values())
 
-    def add(self, peer: str, signed: SignedVertex) -> None:
-        """Keep a vertex of an unknown author, and ask its sender for the profile."""
+    def add(self, peer: str, signed: SignedVertex, author: bytes | None = None) -> None:
+        """Keep a vertex, and ask its sender for the first profile of an author.
+
+        That is the vertex's own author, or, where `author` is another, who invited that one; then
+        the vertex's signatures hold already.
+        """
+        author = author or signed.vertex.author
         waiting = self._waiting.setdefault(peer, {})
         size_bytes = self._bytes.get(peer, 0) + len(signed.wire)
         if (
@@ -64,7 +71,8 @@ class Wants:
         if signed.id not in waiting:
             waiting[signed.id] = signed
             self._bytes[peer] = size_bytes
-        author = signed.vertex.author
+        if author != signed.vertex.author:
+            self._invited[signed.id] = author
         if (peer, author) not in self._asked:
             self._asked[peer, author] = None
             self._to_ask.setdefault(peer, {})[author] = None
@@ -84,12 +92,16 @@ class Wants:
                 )
         self._to_ask = {}
 
-    def release(self, author: bytes) -> None:
+    def release(self, now_ms: int, author: bytes) -> None:
         """An author's profile was admitted: check what waited for it."""
         keys = self._get_keys(author)
         assert keys is not None, "an admitted profile is in the registry"
         for peer in list(self._waiting):
-            vertices = self._take(peer, author)
+            taken = self._take(peer, author)
+            vertices = [signed for signed in taken if signed.vertex.author == author]
+            for signed in taken:
+                if signed.vertex.author != author:
+                    self._offer(now_ms, peer, trust_stored(signed))
             if vertices:
                 items = tuple(
                     VerifyItem(keys, compute_signed_message(signed.id), signed.signature)
@@ -119,22 +131,31 @@ class Wants:
             self._offend(now_ms, request.peer, Offence.NOT_SERVED, detail)
 
     def _on_end(self, _now_ms: int, request: Request) -> None:
+        waiting = self._waiting.get(request.peer, {})
+        known = {signed.vertex.author for signed in waiting.values() if signed.id in self._invited}
         for author in request.ids:
             self._asked.pop((request.peer, author), None)
-            if self._get_keys(author) is None:
+            # A profile that came may itself wait for the one of who invited its author.
+            if self._get_keys(author) is None and author not in known:
                 self._take(request.peer, author)
 
     def _take(self, peer: str, author: bytes) -> list[SignedVertex]:
         waiting = self._waiting.get(peer, {})
-        taken = [signed for signed in waiting.values() if signed.vertex.author == author]
+        taken = [
+            signed
+            for signed in waiting.values()
+            if self._invited.get(signed.id, signed.vertex.author) == author
+        ]
         for signed in taken:
             del waiting[signed.id]
+            self._invited.pop(signed.id, None)
             self._bytes[peer] -= len(signed.wire)
         return taken
 
     def drop_peer(self, peer: str) -> None:
         """Forget what a peer sent; whoever else has it will offer it again."""
-        self._waiting.pop(peer, None)
+        for vertex_id in self._waiting.pop(peer, {}):
+            self._invited.pop(vertex_id, None)
         self._bytes.pop(peer, None)
         self._to_ask.pop(peer, None)
         for key in [key for key in self._asked if key[0] == peer]:

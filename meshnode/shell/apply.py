@@ -24,6 +24,7 @@ from meshnode.core.effects import (
     Persist,
     RunJob,
     Send,
+    SendSnapshot,
     SendStored,
 )
 from meshnode.core.events import Committed
@@ -116,7 +117,7 @@ class Applier:
             match effect:
                 case Send():
                     self._send(effect)
-                case SendStored():
+                case SendStored() | SendSnapshot():
                     if self._is_heard(PeerId(effect.to)):
                         self._bulk.submit(effect)
                 case Persist():

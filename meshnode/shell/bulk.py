@@ -10,12 +10,20 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from meshnode.core.messages import Items, Push, encode_message
+from meshnode.core.effects import SendSnapshot
+from meshnode.core.messages import (
+    SNAPSHOT_ANSWER_BYTES,
+    SNAPSHOT_DATA_BYTES,
+    Items,
+    Push,
+    Snapshot,
+    encode_message,
+)
 from meshnode.shell.packing import BYTES_OVERHEAD, FRAME_OVERHEAD, pack
 from meshnode.transport.base import FRAME_BYTES_MAX, Channel, PeerId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshnode.core.effects import SendStored
     from meshnode.shell.journal import Journal
@@ -46,10 +54,10 @@ class BulkSender:
         self._journal = journal
         self._telemetry = telemetry
         self._on_failure = on_failure
-        self._queues: dict[PeerId, deque[SendStored]] = {}
+        self._queues: dict[PeerId, deque[SendStored | SendSnapshot]] = {}
         self._pumps: dict[PeerId, asyncio.Task[None]] = {}
 
-    def submit(self, effect: SendStored) -> None:
+    def submit(self, effect: SendStored | SendSnapshot) -> None:
         """Send after what the peer is getting already."""
         peer = PeerId(effect.to)
         queue = self._queues.setdefault(peer, deque())
@@ -87,7 +95,7 @@ class BulkSender:
         if error is not None:
             self._on_failure(error)
 
-    async def _pump(self, peer: PeerId, queue: deque[SendStored]) -> None:
+    async def _pump(self, peer: PeerId, queue: deque[SendStored | SendSnapshot]) -> None:
         while queue:
             if not await self._answer(peer, queue.popleft()):
                 queue.clear()
@@ -96,8 +104,16 @@ class BulkSender:
             del self._queues[peer]
             del self._pumps[peer]
 
-    async def _answer(self, peer: PeerId, effect: SendStored) -> bool:
+    async def _answer(self, peer: PeerId, effect: SendStored | SendSnapshot) -> bool:
         """Send one answer; False where the peer is gone."""
+        if isinstance(effect, SendSnapshot):
+            size_bytes, data = await self._journal.read_section(
+                effect.index,
+                effect.section,
+                offset=effect.offset,
+                size_bytes=SNAPSHOT_ANSWER_BYTES,
+            )
+            return await self._send(peer, [*_encode_section(effect, size_bytes, data)])
         missing = list(effect.missing)
         wires: list[bytes] = []
         for start in range(0, len(effect.ids), READ_IDS):
@@ -108,7 +124,7 @@ class BulkSender:
             *whole, wires = pack(wires)
             if not await self._send(peer, [_encode(effect.request, part) for part in whole]):
                 return False
-        return await self._send(peer, _encode_last(effect.request, wires, missing))
+        return await self._send(peer, _encode_last(effect, wires, missing))
 
     async def _send(self, peer: PeerId, frames: Sequence[bytes]) -> bool:
         """Send frames one by one; False where the peer is gone."""
@@ -136,8 +152,11 @@ def _encode(request: int, wires: Sequence[bytes]) -> bytes:
     return encode_message(Items(request, tuple(wires), (), 0, last=False))
 
 
-def _encode_last(request: int, wires: Sequence[bytes], missing: Sequence[bytes]) -> list[bytes]:
+def _encode_last(
+    effect: SendStored, wires: Sequence[bytes], missing: Sequence[bytes]
+) -> list[bytes]:
     """The end of an answer; what is missing gets a frame of its own where it does not fit."""
+    request = effect.request
     if request == 0:
         return [_encode(0, wires)] if wires else []
     size_bytes = FRAME_OVERHEAD + _ID_BYTES * len(missing)
@@ -146,5 +165,16 @@ def _encode_last(request: int, wires: Sequence[bytes], missing: Sequence[bytes])
     if size_bytes > FRAME_BYTES_MAX:
         frames.append(_encode(request, wires))
         wires = ()
-    frames.append(encode_message(Items(request, tuple(wires), tuple(missing), 0, last=True)))
+    pruned_commit = effect.pruned_commit if missing else 0
+    last = Items(request, tuple(wires), tuple(missing), pruned_commit, last=True)
+    frames.append(encode_message(last))
     return frames
+
+
+def _encode_section(effect: SendSnapshot, size_bytes: int, data: bytes) -> Iterator[bytes]:
+    """A section, or as much of it as one answer holds; one message without data for none."""
+    for start in range(0, len(data) or 1, SNAPSHOT_DATA_BYTES):
+        chunk = data[start : start + SNAPSHOT_DATA_BYTES]
+        last = start + SNAPSHOT_DATA_BYTES >= len(data)
+        offset = effect.offset + start
+        yield encode_message(Snapshot(effect.request, size_bytes, offset, chunk, last))

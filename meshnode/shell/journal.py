@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from meshnode.core.effects import StoreValue, StoreVertex
+    from meshnode.core.effects import Record
     from meshnode.core.events import Committed
     from meshnode.core.recovered import Recovered
     from meshnode.shell.commit_table import StoredCommit
@@ -71,9 +71,7 @@ class Journal:
         """Everything stored, in admission order. Raises `CorruptJournal` naming a bad record."""
         return await self._writes.run(self._get(self._writer).load)
 
-    async def append(
-        self, records: Sequence[StoreVertex | StoreValue], commits: Sequence[Committed] = ()
-    ) -> None:
+    async def append(self, records: Sequence[Record], commits: Sequence[Committed] = ()) -> None:
         """Write records and commits in one transaction; durable when this returns.
 
         Raises `StorageError`.
@@ -92,6 +90,15 @@ class Journal:
         """Wire bytes by id; ids that are not stored are left out."""
         reader = self._get(self._reader)
         return await self._reads.run(lambda: reader.read(ids))
+
+    async def read_section(
+        self, index: int, section: int, *, offset: int, size_bytes: int
+    ) -> tuple[int, bytes]:
+        """The size of a snapshot's section, and some of it; (0, empty) where it is not held."""
+        reader = self._get(self._reader)
+        return await self._reads.run(
+            lambda: reader.read_section(index, section, offset=offset, size_bytes=size_bytes)
+        )
 
     async def read_commits(self, *, after: int, limit: int) -> list[StoredCommit]:
         """The commits behind an index, in order, at most `limit`."""

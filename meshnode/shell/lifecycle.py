@@ -183,6 +183,7 @@ async def _open_recorder(
         settings=settings,
         seed=seed,
         values=recovered.values,
+        delivered=recovered.delivered,
     )
     await recorder.open(header, recovered)
     stack.push_async_callback(recorder.close)

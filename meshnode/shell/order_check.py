@@ -16,7 +16,7 @@ import msgspec
 from consensus.commits import CommitHead
 from dag.order import GENESIS_COMMIT_DIGEST, compute_commit_digest
 from dag.types import Ref
-from meshnode.core.replica import HEAD_KEY
+from meshnode.core.recovered import HEAD_KEY
 from meshnode.shell.commit_table import read_all
 
 if TYPE_CHECKING:

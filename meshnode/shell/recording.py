@@ -5,6 +5,7 @@ element is its tag:
 
     0  header: format, program version, settings, entropy seed, named values
     1  a vertex of the journal the node started from, in admission order
+    7  a certified snapshot of that journal
     6  the start, and its time
     2  a peer's message that carries no vertices
     3  a peer's message that carries vertices
@@ -39,6 +40,7 @@ from meshnode.core.inputs import (
     Vertices,
 )
 from meshnode.core.messages import Message, encode_message
+from meshnode.core.recovered import StoredSnapshot
 from meshnode.core.settings import Settings
 from meshnode.errors import StorageError
 from meshnode.shell.worker import Worker
@@ -68,12 +70,19 @@ class Header(_Frame, frozen=True, tag=0):
     settings: Settings
     seed: bytes
     values: dict[str, bytes]
+    delivered: int | None = None
 
 
 class StoredWire(_Frame, frozen=True, tag=1):
     """A vertex that was recovered."""
 
     wire: bytes
+
+
+class SnapshotFrame(_Frame, frozen=True, tag=7):
+    """A certified snapshot that was recovered."""
+
+    snapshot: StoredSnapshot
 
 
 class StartFrame(_Frame, frozen=True, tag=6):
@@ -116,7 +125,16 @@ class DigestFrame(_Frame, frozen=True, tag=5):
 
 
 InputRecord = MessageFrame | VerticesFrame | InputFrame
-Frame = Header | StoredWire | StartFrame | MessageFrame | VerticesFrame | InputFrame | DigestFrame
+Frame = (
+    Header
+    | StoredWire
+    | SnapshotFrame
+    | StartFrame
+    | MessageFrame
+    | VerticesFrame
+    | InputFrame
+    | DigestFrame
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _frame_decoder: Final[msgspec.msgpack.Decoder[Frame]] = msgspec.msgpack.Decoder(Frame)
@@ -196,6 +214,8 @@ class Recorder:
         self._add(header)
         for signed in recovered.vertices:
             self._add(StoredWire(signed.wire))
+        for snapshot in recovered.snapshots:
+            self._add(SnapshotFrame(snapshot))
         try:
             self._file = await self._worker.run(self._create)
             await self.flush()

@@ -11,7 +11,7 @@ import msgspec
 from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.inputs import Input, Submitted
 from meshnode.core.node import Node
-from meshnode.core.recovered import Recovered
+from meshnode.core.recovered import Recovered, StoredSnapshot
 from meshnode.errors import CommandRejected, InvalidMessage, StorageError
 from meshnode.shell.recording import (
     FORMAT,
@@ -21,6 +21,7 @@ from meshnode.shell.recording import (
     Header,
     InputFrame,
     MessageFrame,
+    SnapshotFrame,
     StartFrame,
     StoredWire,
     VerticesFrame,
@@ -91,11 +92,19 @@ def _replay(header: Header, frames: Iterator[Frame]) -> ReplayReport:
 
 def _start(header: Header, frames: Iterator[Frame], digest: EffectDigest) -> Node:
     vertices: list[SignedVertex] = []
+    snapshots: list[StoredSnapshot] = []
     for frame in frames:
         if isinstance(frame, StoredWire):
             vertices.append(decode_signed(frame.wire))
+        elif isinstance(frame, SnapshotFrame):
+            snapshots.append(frame.snapshot)
         elif isinstance(frame, StartFrame):
-            recovered = Recovered(vertices=tuple(vertices), values=header.values)
+            recovered = Recovered(
+                vertices=tuple(vertices),
+                values=header.values,
+                delivered=header.delivered,
+                snapshots=tuple(snapshots),
+            )
             node = Node(header.settings, header.seed, recovered)
             digest.add(node.start(frame.now_ms))
             return node

@@ -2,8 +2,8 @@
 
 `vertices` holds the wire bytes in admission order, so parents stand before children; `named_values`
 small values of the core; `meta` the schema version and the network's id; the commits that were told
-have tables of their own (see `commit_table`). Write-ahead
-log with `synchronous=FULL`: a transaction that was acknowledged survives a power cut.
+have tables of their own (see `commit_table`), and so do certified snapshots (`snapshot_table`).
+Write-ahead log with `synchronous=FULL`: a transaction that was acknowledged survives a power cut.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import os
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 from urllib.parse import quote
 
 from dag.types import Kind
 from dag.vertex import SignedVertex, decode_signed
-from meshnode.core.effects import StoreValue, StoreVertex
+from meshnode.core.effects import ForgetVertices, StoreSnapshot, StoreValue, StoreVertex
 from meshnode.core.recovered import Recovered
 from meshnode.errors import CorruptJournal, InvalidMessage, StorageError
-from meshnode.shell import commit_table
+from meshnode.shell import commit_table, snapshot_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from meshnode.core.effects import Record
     from meshnode.core.events import Committed
     from meshnode.shell.commit_table import StoredCommit
 
@@ -121,7 +122,7 @@ class Store:
             execute("BEGIN")
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             execute("COMMIT")
-        self._connection.executescript(commit_table.SCHEMA)
+        self._connection.executescript(commit_table.SCHEMA + snapshot_table.SCHEMA)
         self.check_meta(network)
 
     def check_meta(self, network: bytes) -> None:
@@ -139,9 +140,7 @@ class Store:
                 hint="give each network its own folder",
             )
 
-    def append(
-        self, records: Sequence[StoreVertex | StoreValue], commits: Sequence[Committed] = ()
-    ) -> None:
+    def append(self, records: Sequence[Record], commits: Sequence[Committed] = ()) -> None:
         """Write records, and what of the order is told with them, durably, all or none.
 
         Raises `StorageError`.
@@ -156,13 +155,22 @@ class Store:
                 self._roll_back()
                 raise
 
-    def _write(self, records: Sequence[StoreVertex | StoreValue]) -> None:
+    def _write(self, records: Sequence[Record]) -> None:
         columns: list[bytes] = []
         for record in records:
-            if isinstance(record, StoreVertex):
-                columns += (record.id, record.wire)
-            else:
-                self._write_value(record)
+            match record:
+                case StoreVertex():
+                    columns += (record.id, record.wire)
+                case StoreValue():
+                    self._write_value(record)
+                case ForgetVertices():
+                    query = "DELETE FROM vertices WHERE id = ?"
+                    self._connection.executemany(query, [(item,) for item in record.ids])
+                    commit_table.forget_vertices(self._connection, record.ids)
+                case StoreSnapshot():
+                    snapshot_table.write_snapshot(self._connection, record)
+                case _:
+                    assert_never(record)
         start = 0
         for rows, statement in _INSERTS.items():
             while len(columns) - start >= 2 * rows:
@@ -191,7 +199,17 @@ class Store:
                 self._connection.execute("SELECT key, value FROM named_values").fetchall()
             )
             told = commit_table.get_last_index(self._connection)
-        return Recovered(vertices=vertices, values=values, delivered=told)
+            snapshots = snapshot_table.load_snapshots(self._connection)
+        return Recovered(vertices=vertices, values=values, delivered=told, snapshots=snapshots)
+
+    def read_section(
+        self, index: int, section: int, *, offset: int, size_bytes: int
+    ) -> tuple[int, bytes]:
+        """The size of a snapshot's section, and some of it; (0, empty) where it is not held."""
+        with storage_errors(self._path):
+            return snapshot_table.read_section(
+                self._connection, index, section, offset=offset, size_bytes=size_bytes
+            )
 
     def read(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Wire bytes by id; ids that are not stored are left out."""

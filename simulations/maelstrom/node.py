@@ -28,6 +28,7 @@ from meshnode.core.effects import (
     Persist,
     RunJob,
     Send,
+    SendSnapshot,
     SendStored,
     SignProof,
     SignVertex,
@@ -48,7 +49,7 @@ from meshnode.core.inputs import (
 from meshnode.core.messages import encode_message
 from meshnode.core.node import Node
 from meshnode.core.settings import Settings, Timing
-from simulations.bulk import pack_stored
+from simulations.bulk import cut_section, pack_stored
 from simulations.disk import Disk
 from simulations.fidelity import Fidelity, make_admission, verify
 from simulations.identities import Identity, make_genesis, make_identity
@@ -178,6 +179,10 @@ class MeshNode:
             case SendStored():
                 for message in pack_stored(effect, self._disk.read):
                     self._send(now_ms, (effect.to,), message)
+            case SendSnapshot():
+                section = self._disk.read_section(effect.index, effect.section)
+                for piece in cut_section(effect, section):
+                    self._send(now_ms, (effect.to,), piece)
             case Persist():
                 self._disk.append((effect.record,))
                 self._disk.sync()

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from dag.order import GENESIS_COMMIT_DIGEST, Commit, compute_commit_digest
 from meshnode.core.events import Committed, OrderHalted, PeerLost
-from meshnode.core.replica import HEAD_KEY
+from meshnode.core.recovered import HEAD_KEY
 from simulations.checkers import Books
 from simulations.errors import CheckFailed
 from simulations.order_checker import Order

@@ -32,16 +32,19 @@ from meshnode.core.effects import (
     Dial,
     Effect,
     Emit,
+    ForgetVertices,
     Hangup,
     LoadStored,
     Penalise,
     Persist,
+    Record,
     RunJob,
     Send,
+    SendSnapshot,
     SendStored,
     SignProof,
     SignVertex,
-    StoreValue,
+    StoreSnapshot,
     StoreVertex,
     Verify,
 )
@@ -63,9 +66,10 @@ from meshnode.core.inputs import (
 )
 from meshnode.core.messages import Items, Message, Push, encode_message
 from meshnode.core.node import Node
-from meshnode.core.recovered import Recovered
+from meshnode.core.recovered import Recovered, StoredSnapshot
 from meshnode.core.settings import Settings
 from meshnode.core.transport_id import compute_transport_id
+from simulations.bulk import cut_section
 from tests.support.dag_builder import START_MS, Person, make_genesis, make_person
 
 FRAME_VERTICES_BYTES = 48_000
@@ -90,6 +94,7 @@ class Host:
     admission: Admission | None = None
     journal: dict[bytes, SignedVertex] = field(default_factory=dict)
     values: dict[str, bytes] = field(default_factory=dict)
+    snapshots: list[StoredSnapshot] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     penalties: list[Penalise] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
@@ -120,6 +125,7 @@ class Host:
             vertices=tuple(self.journal.values()),
             values=dict(self.values),
             delivered=len(self.find(Committed)),
+            snapshots=tuple(self.snapshots),
         )
         self.node = Node(self.settings, seed, recovered)
         self.admission = Admission(
@@ -178,6 +184,9 @@ class Host:
                 frame = encode_message(effect.message)
                 for peer in effect.to:
                     self._send(peer, frame, effect.message)
+            case SendSnapshot():
+                for piece in cut_section(effect, self._read_section(effect)):
+                    self._send(effect.to, encode_message(piece), piece)
             case SendStored():
                 for message in self._pack(effect):
                     self._send(effect.to, encode_message(message), message)
@@ -190,7 +199,7 @@ class Host:
             case RunJob():
                 self._start_job(effect)
 
-    def _persist(self, record: StoreVertex | StoreValue) -> None:
+    def _persist(self, record: Record) -> None:
         if self.crash_after is not None and self.persists >= self.crash_after:
             self.crash_after = None
             raise Crashed
@@ -198,6 +207,11 @@ class Host:
         if isinstance(record, StoreVertex):
             assert record.id not in self.journal, "a vertex is stored once"
             self.journal[record.id] = decode_signed(record.wire)
+        elif isinstance(record, ForgetVertices):
+            for vertex_id in record.ids:
+                del self.journal[vertex_id]
+        elif isinstance(record, StoreSnapshot):
+            self.snapshots = [*self.snapshots, record.snapshot][-record.kept :]
         elif record.value:
             self.values[record.key] = record.value
         else:
@@ -209,10 +223,18 @@ class Host:
         self.sent_bytes += len(frame)
         self.net.send(self.name, peer, frame, message)
 
+    def _read_section(self, effect: SendSnapshot) -> bytes:
+        for snapshot in self.snapshots:
+            if snapshot.index == effect.index:
+                return (snapshot.chain, *snapshot.parts)[effect.section]
+        return b""
+
     def _pack(self, effect: SendStored) -> Iterable[Message]:
         batches: list[list[bytes]] = [[]]
         size = 0
         for vertex_id in effect.ids:
+            if vertex_id not in self.journal:
+                continue
             wire = self.journal[vertex_id].wire
             if batches[-1] and size + len(wire) > FRAME_VERTICES_BYTES:
                 batches.append([])
@@ -225,7 +247,8 @@ class Host:
             else:
                 last = position == len(batches) - 1
                 missing = effect.missing if last else ()
-                yield Items(effect.request, tuple(batch), missing, 0, last)
+                pruned_commit = effect.pruned_commit if missing else 0
+                yield Items(effect.request, tuple(batch), missing, pruned_commit, last)
 
     def _start_job(self, effect: RunJob) -> None:
         outcome = self._work(effect)

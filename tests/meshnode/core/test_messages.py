@@ -22,7 +22,7 @@ def test_messages_are_arrays_that_begin_with_their_tag():
 
 def test_tags_are_the_numbers_from_one_but_for_that_of_checked_vertices():
     tags = [message.__struct_config__.tag for message in get_args(Message)]
-    assert tags == [*range(1, 16), *range(17, 24)]
+    assert tags == [*range(1, 16), *range(17, 27)]
     assert Vertices.__struct_config__.tag == 16
 
 

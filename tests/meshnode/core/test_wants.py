@@ -124,7 +124,8 @@ def test_own_block_that_comes_back_before_the_own_profile_waits_for_it():
 def test_nobody_is_asked_for_what_a_gone_peer_sent():
     builder = DagBuilder(authors=2).profiles()
     lone = LoneCore(genesis=builder.genesis)
-    lone.node.on_unknown("gone", builder.vertices[1])
+    signed = builder.vertices[1]
+    lone.node.on_unknown("gone", signed, signed.vertex.author)
     assert lone.node.view().unknown_authors == 0
 
 

@@ -13,7 +13,7 @@ from dag.order import GENESIS_COMMIT_DIGEST, Commit, compute_commit_digest
 from dag.types import Ref
 from meshnode.core.effects import StoreValue
 from meshnode.core.events import Committed
-from meshnode.core.replica import HEAD_KEY
+from meshnode.core.recovered import HEAD_KEY
 from meshnode.shell.order_check import check_commits
 from meshnode.shell.store import FILE_NAME, Store
 

@@ -1,0 +1,138 @@
+"""What a certified checkpoint changes: a snapshot is kept, the horizon rises, history may go.
+
+A checkpoint that a quorum has voted for is stored with the blocks that say so, and every peer is
+told of it. From then on references at or below its floor count as present here. Where this node
+prunes, it deletes what lies at or below the floor of the checkpoint before, so that peers a little
+behind are still served.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from consensus.checkpoint import compute_root, decode_header, encode_header
+from meshnode.core.checkpointing import join_pieces
+from meshnode.core.effects import (
+    LoadStored,
+    SendSnapshot,
+    StoreSnapshot,
+    StoreValue,
+)
+from meshnode.core.inputs import Loaded, Outcome
+from meshnode.core.messages import Checkpoint, GetSnapshot
+from meshnode.core.pinned import decode_pinned
+from meshnode.core.recovered import (
+    PRUNED_KEY,
+    Certified,
+    StoredSnapshot,
+    decode_chain,
+    encode_chain,
+    read_header,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consensus.checkpoint import SnapshotHeader
+    from meshnode.core.outbox import Outbox
+    from meshnode.core.peers import Peers
+    from meshnode.core.replica import CertifiedCheckpoint, Replica
+    from meshnode.core.store import Store
+
+SNAPSHOTS_KEPT: Final = 2
+PINNED_PIECE: Final = "pinned"
+
+
+class History:
+    """The newest certified checkpoint, and what it allows to be forgotten."""
+
+    def __init__(self, outbox: Outbox, store: Store, peers: Peers, replica: Replica) -> None:
+        self._outbox = outbox
+        self._store = store
+        self._peers = peers
+        self._replica = replica
+        self._prunes = False
+        self._chain: tuple[Certified, ...] = ()
+        self._newest: Checkpoint | None = None
+        self._seen = 0
+        """Index of the last checkpoint whose blocks were asked for, or that is stored."""
+
+    def restore(self, snapshots: Sequence[StoredSnapshot], *, prunes: bool) -> None:
+        """Take up what the journal holds."""
+        self._prunes = prunes
+        if snapshots:
+            self._note(snapshots[-1], read_header(snapshots[-1]))
+
+    def _note(self, snapshot: StoredSnapshot, header: SnapshotHeader) -> None:
+        self._chain = decode_chain(snapshot.chain)
+        self._newest = Checkpoint(header.index, compute_root(header), header.floor_lamport)
+        self._seen = max(self._seen, header.index)
+
+    @property
+    def pruned_commit(self) -> int:
+        """The commit of the newest checkpoint: what lies below its floor may be missing here."""
+        return 0 if self._newest is None else self._newest.index
+
+    @property
+    def newest(self) -> Checkpoint | None:
+        """The newest certified checkpoint, as peers are told of it."""
+        return self._newest
+
+    def follow(self) -> None:
+        """Blocks were admitted: a checkpoint may be certified by them."""
+        certified = self._replica.certified
+        if certified is None or certified.certificate.index <= self._seen:
+            return
+        self._seen = certified.certificate.index
+        work = LoadStored(tuple(ref.id for ref in certified.certificate.blocks))
+        self._outbox.run(work, partial(self._on_loaded, certified))
+
+    def _on_loaded(self, certified: CertifiedCheckpoint, now_ms: int, outcome: Outcome) -> None:
+        assert isinstance(outcome, Loaded)
+        header = certified.checkpoint.header
+        if self._newest is not None and header.index <= self._newest.index:
+            return
+        floor_before = 0 if self._newest is None else self._newest.floor_lamport
+        blocks = tuple(signed.wire for signed in outcome.vertices)
+        chain = (*self._keep_ends(header.epoch), Certified(encode_header(header), blocks))
+        snapshot = StoredSnapshot(header.index, encode_chain(chain), certified.checkpoint.parts)
+        self._outbox.persist(StoreSnapshot(snapshot, SNAPSHOTS_KEPT))
+        self._note(snapshot, header)
+        assert self._newest is not None
+        self._outbox.send(self._peers.ready_names, self._newest)
+        self._pin(join_pieces(certified.checkpoint)[PINNED_PIECE])
+        self._store.advance_horizon(now_ms, header.floor_lamport)
+        if self._prunes:
+            self._prune(floor_before)
+
+    def _keep_ends(self, epoch: int) -> tuple[Certified, ...]:
+        """The headers that led from each epoch before to the next."""
+        headers = [(decode_header(item.header), item) for item in self._chain]
+        return tuple(
+            item
+            for header, item in headers
+            if header.epoch < epoch and header.next_committee is not None
+        )
+
+    def _pin(self, piece: bytes) -> None:
+        state = decode_pinned(piece)
+        for ref in (*state.profiles, *(proof.ref for proof in state.evidence)):
+            self._store.pin(ref.id)
+
+    def _prune(self, lamport: int) -> None:
+        if self._store.prune(lamport):
+            self._outbox.persist(StoreValue(PRUNED_KEY, lamport.to_bytes(8, "big")))
+
+    # --- peers ----------------------------------------------------------------------------------
+
+    def on_ready(self, peer: str) -> None:
+        """Tell a new connection first of all what need not be compared."""
+        if self._newest is not None:
+            self._outbox.send((peer,), self._newest)
+
+    def on_question(self, peer: str, message: GetSnapshot) -> None:
+        """Send a piece of a snapshot; the journal knows whether it is still held."""
+        self._outbox.add(
+            SendSnapshot(peer, message.request, message.index, message.section, message.offset)
+        )
