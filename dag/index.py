@@ -64,6 +64,68 @@ class Entry:
         return not self.children or (self.lane == LANE_SPEECH and not self.speech_children)
 
 
+class _Walk:
+    """Goes from children to parents, the last admitted first, and keeps wanted from excluded.
+
+    Not by lamport: that of blocks grows faster than that of what they put in order, so a walk would
+    lead through every block since the day on which the wanted was said.
+    """
+
+    def __init__(self, entries: dict[bytes, Entry], above: int) -> None:
+        self._entries = entries
+        self._above = above
+        self._queue: list[tuple[int, bytes]] = []
+        self._wanted: dict[bytes, bool] = {}
+        self._found: dict[bytes, Ref] = {}
+        self._pending = 0
+        """Wanted entries in the queue."""
+
+    def begin(self, vertex_id: bytes, *, want: bool) -> None:
+        """Start from a vertex, if it is held; the excluded come first."""
+        entry = self._entries.get(vertex_id)
+        if entry is not None and entry.ref.lamport > self._above:
+            self._reach(entry, want=want)
+
+    def run(self) -> list[Ref]:
+        """What is wanted and not excluded."""
+        entries, queue, wanted = self._entries, self._queue, self._wanted
+        while self._pending:
+            _, vertex_id = heapq.heappop(queue)
+            entry = entries[vertex_id]
+            want = wanted[vertex_id]
+            if want:
+                self._pending -= 1
+                self._found[vertex_id] = entry.ref
+            self._spread(entry, want=want)
+        return list(self._found.values())
+
+    def _spread(self, entry: Entry, *, want: bool) -> None:
+        wanted = self._wanted
+        for ref in entry.parents:
+            known = wanted.get(ref.id)
+            if known is False or known is want:
+                continue  # Most are known by now, and there is nothing to be changed.
+            parent = self._entries.get(ref.id)
+            if parent is None or parent.ref.lamport != ref.lamport or ref.lamport <= self._above:
+                continue
+            self._reach(parent, want=want)
+
+    def _reach(self, entry: Entry, *, want: bool) -> None:
+        vertex_id, wanted = entry.ref.id, self._wanted
+        known = wanted.get(vertex_id)
+        if known is None:
+            wanted[vertex_id] = want
+            self._pending += want
+        elif known and not want:
+            wanted[vertex_id] = False
+            if self._found.pop(vertex_id, None) is None:
+                self._pending -= 1
+                return  # It waits in the queue already.
+        else:
+            return
+        heapq.heappush(self._queue, (-entry.position, vertex_id))
+
+
 class Index:
     """Every admitted vertex that was not pruned."""
 
@@ -196,56 +258,13 @@ class Index:
         With `count_max` only the oldest are given, so that what is given can always be admitted by
         whoever holds the excluded.
         """
-        queue: list[tuple[int, bytes]] = []
-        wanted: dict[bytes, bool] = {}
-        pending = 0
+        walk = _Walk(self._entries, above)
         for group, want in ((exclude, False), (ids, True)):
             for vertex_id in group:
-                entry = self._entries.get(vertex_id)
-                if entry is None or entry.ref.lamport <= above:
-                    continue
-                if vertex_id not in wanted:
-                    wanted[vertex_id] = want
-                    pending += want
-                    heapq.heappush(queue, (-entry.ref.lamport, vertex_id))
-        found: list[Ref] = []
-        while pending:
-            _, vertex_id = heapq.heappop(queue)
-            entry = self._entries[vertex_id]
-            if wanted[vertex_id]:
-                pending -= 1
-                found.append(entry.ref)
-            pending += self._spread(entry, wanted, queue, above)
+                walk.begin(vertex_id, want=want)
+        found = walk.run()
         found.sort()
         return tuple(found if count_max is None else found[:count_max])
-
-    def _spread(
-        self,
-        entry: Entry,
-        wanted: dict[bytes, bool],
-        queue: list[tuple[int, bytes]],
-        above: int,
-    ) -> int:
-        """Mark the parents of a walked entry as it is; answers by how much the wanted ones grew."""
-        want = wanted[entry.ref.id]
-        change = 0
-        for ref in entry.parents:
-            vertex_id = ref.id
-            known = wanted.get(vertex_id)
-            if known is False or known is want:
-                continue  # Most are known by now, and there is nothing to be changed.
-            parent = self._entries.get(vertex_id)
-            if parent is None or parent.ref.lamport != ref.lamport:
-                continue
-            if known is None:
-                if ref.lamport > above:
-                    wanted[vertex_id] = want
-                    change += want
-                    heapq.heappush(queue, (-ref.lamport, vertex_id))
-            else:
-                wanted[vertex_id] = False
-                change -= 1
-        return change
 
     def advance_horizon(self, lamport: int) -> None:
         """Let references at or below `lamport` count as present; it never goes back."""

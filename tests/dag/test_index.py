@@ -195,3 +195,39 @@ def test_prune_forgets_forked_slots():
     index.prune(2)
     assert index.get_slot(*slot) == (builder.last(0).id,)
     assert not index.is_slot_full(*slot)
+
+
+def test_a_parent_that_was_admitted_after_its_child_is_still_kept_from_what_is_wanted():
+    """It lies below the horizon, where references count as present."""
+    builder = DagBuilder(3)
+    other, parent = builder.vertex(0, parents=[]), builder.vertex(1, parents=[])
+    child = builder.vertex(2, parents=[parent.ref])
+    index = Index()
+    index.advance_horizon(parent.vertex.lamport)
+    for signed in (other, child, parent):
+        index.add(signed)
+    assert index.collect_ancestors([parent.id, other.id], exclude=[child.id]) == (other.ref,)
+
+
+def test_a_walk_costs_what_was_admitted_lately_however_high_blocks_have_grown():
+    """Rounds go on while little is said, so lamports of blocks leave those of speech behind."""
+    builder = DagBuilder(2)
+    said = builder.vertex(0, parents=[])
+    blocks = [builder.vertex(1, lane=LANE_BLOCKS, parents=[said.ref])]
+    for _ in range(300):
+        blocks.append(builder.vertex(1, lane=LANE_BLOCKS, parents=[blocks[-1].ref]))
+    late = builder.vertex(0, parents=[said.ref])
+    tip = builder.vertex(1, lane=LANE_BLOCKS, parents=[blocks[-1].ref, late.ref])
+    later = builder.vertex(0, parents=[late.ref])
+    index = fill(builder)
+    looked: list[bytes] = []
+    entries = index._entries
+
+    class Watched(dict):
+        def __getitem__(self, key):
+            looked.append(key)
+            return entries[key]
+
+    index._entries = Watched(entries)
+    assert index.collect_ancestors([later.id], exclude=[tip.id]) == (later.ref,)
+    assert len(looked) <= 3
