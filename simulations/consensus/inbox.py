@@ -42,6 +42,7 @@ class Inbox:
         """`authors`: how many there are, so that a flood by one takes no room of others."""
         self._authors = authors
         self._shares: dict[bytes, int] = {}
+        self._turn = 0
         self._missing: dict[bytes, int] = {}
         """How many parents each waiting block lacks."""
         self._children: dict[bytes, list[SignedVertex]] = {}
@@ -76,14 +77,18 @@ class Inbox:
         return ready
 
     def list_wanted(self, count_max: int) -> tuple[bytes, ...]:
-        """Parents that are missing and not here either, as many for each author's blocks."""
+        """Parents that are missing and not here either, as many for each author's blocks.
+
+        Each call begins further on, so that all have their turn whatever one author floods with.
+        """
         limit = max(1, count_max // self._authors)
         asked: dict[bytes, int] = {}
         wanted = []
-        for key, children in self._children.items():
-            if key in self._missing:
-                continue
-            for child in children:
+        keys = [key for key in self._children if key not in self._missing]
+        start = self._turn % max(1, len(keys))
+        self._turn += limit
+        for key in (*keys[start:], *keys[:start]):
+            for child in self._children[key]:
                 author = child.vertex.author
                 if asked.get(author, 0) < limit:
                     asked[author] = asked.get(author, 0) + 1

@@ -108,7 +108,9 @@ class Ledger:
         store = one.ordering.store
         named = [store.get(ref.id) for ref in signed.vertex.parents[: body.parent_count]]
         held = [parent for parent in named if parent is not None]
-        if block.round > 1 and block.round - 1 > store.floor:
+        # Of the first round above the floor some may be forgotten too, by their lamport.
+        is_cut = 0 < block.round - 2 <= store.floor and len(held) < len(named)
+        if block.round > 1 and block.round - 1 > store.floor and not is_cut:
             below = {parent.author for parent in held if parent.round == block.round - 1}
             stake = sum(self._mesh.committee.validators[author].stake for author in below)
             if stake < self._quorum:

@@ -57,7 +57,7 @@ def test_flood_by_one_author_takes_no_room_of_others(monkeypatch):
     assert inbox.add(make(1), missing[8:])
     assert inbox.list_wanted(2) == (missing[0], missing[8])
     assert inbox.add(make(1, round_=2), missing[1:2])
-    assert inbox.list_wanted(4) == (missing[0], missing[1], missing[8])
+    assert inbox.list_wanted(4) == (missing[1], missing[8], missing[0])
     assert inbox.release(missing[0]) == floods[:1]
     assert inbox.add(floods[2], missing[2:3])
 
