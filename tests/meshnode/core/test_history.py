@@ -1,0 +1,96 @@
+"""Certified checkpoints: kept, told, begun from; history behind them is forgotten where asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from consensus.checkpoint import decode_header, verify_chain
+from consensus.committee import make_first_committee
+from dag.genesis import compute_network_id
+from dag.vertex import decode_signed
+from meshnode.core.recovered import PRUNED_KEY, decode_chain, read_header
+from tests.meshnode.core.test_epochs import assert_one_order, list_order, make_net
+from tests.support.core_net import CoreNet
+
+ROUNDS = 60
+
+
+def count_digests(net: CoreNet) -> int:
+    return len({host.core.summarise().heads_digest for host in net.hosts})
+
+
+@pytest.fixture(scope="module")
+def long_net() -> CoreNet:
+    """A mesh of four, one of which prunes, far enough for a floor to rise twice."""
+    net = make_net(4, 4, checkpoint_commits=20, gc_commits=20)
+    pruner = net.hosts[3]
+    pruner.crash()
+    pruner.settings = replace(pruner.settings, prunes=True)
+    pruner.start()
+    for number in range(ROUNDS):
+        net.hosts[number % 3].publish(b"%d" % number)
+        net.run(400)
+    net.run(5_000)
+    return net
+
+
+def test_checkpoints_are_kept_with_what_proves_them(long_net):
+    genesis = long_net.hosts[0].settings.genesis
+    network = compute_network_id(genesis)
+    for host in long_net.hosts:
+        assert len(host.snapshots) == 2
+        for snapshot in host.snapshots:
+            chain = [
+                (decode_header(item.header), [decode_signed(wire) for wire in item.blocks])
+                for item in decode_chain(snapshot.chain)
+            ]
+            verify_chain(network, make_first_committee(genesis), chain)
+    newest = {host.snapshots[-1].index for host in long_net.hosts}
+    assert len(newest) == 1
+
+
+def test_floor_rises_and_who_prunes_forgets_what_lies_below(long_net):
+    archive, pruner = long_net.hosts[0], long_net.hosts[3]
+    assert read_header(archive.snapshots[-1]).floor_lamport > 0
+    assert len(pruner.journal) < len(archive.journal)
+    assert PRUNED_KEY in pruner.values
+    assert PRUNED_KEY not in archive.values
+    assert count_digests(long_net) == 1
+
+
+def test_a_restart_goes_on_from_the_snapshot(long_net):
+    for host in (long_net.hosts[3], long_net.hosts[0]):
+        before = list_order(host)
+        host.crash()
+        host.start()
+        long_net.run(3_000)
+        host.publish(b"again")
+        long_net.run(5_000)
+        assert list_order(host)[: len(before)] == before
+        assert len(list_order(host)) > len(before)
+    assert_one_order(long_net)
+    assert count_digests(long_net) == 1
+
+
+def test_stores_pruned_and_not_become_quiet(long_net):
+    long_net.run(5_000)
+    before = [host.sent.get("Heads", 0) for host in long_net.hosts]
+    long_net.run(60_000)
+    assert [host.sent.get("Heads", 0) for host in long_net.hosts] == before
+
+
+def test_who_was_away_for_a_while_gets_the_rest_from_a_peer_that_prunes(long_net):
+    away, *others = long_net.hosts[:3]
+    others[0].crash()
+    away.crash()
+    for number in range(6):
+        others[1].publish(b"away %d" % number)
+        long_net.run(500)
+    others[0].start()
+    away.start()
+    long_net.run(30_000)
+    assert count_digests(long_net) == 1
+    assert_one_order(long_net)
+    assert not any(host.penalties for host in long_net.hosts)
