@@ -81,6 +81,7 @@ def check_journal(
     check = _Check(genesis)
     with _open(path, check) as store, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         check.check_file(store)
+        check.note_floor(store)
         total = _count_rows(store)
         for rows in _read_rows(store, check):
             check.check_rows(rows, threads)
@@ -139,6 +140,13 @@ class _Check:
                     self.find(f"the file is damaged: {line}", vertex_id)
         except sqlite3.DatabaseError as error:
             self.find(f"the file is damaged: {error}")
+
+    def note_floor(self, store: Store) -> None:
+        """What lies at or below the floor of a snapshot may have been pruned."""
+        try:
+            self._intake.advance_horizon(store.find_floor())
+        except (InvalidMessage, StorageError) as error:
+            self.find(f"the newest snapshot is damaged: {error}")
 
     def check_rows(self, rows: Sequence[_Row], threads: ThreadPoolExecutor) -> None:
         decoded = []

@@ -49,6 +49,8 @@ def write_snapshot(connection: sqlite3.Connection, record: StoreSnapshot) -> Non
 
 def load_snapshots(connection: sqlite3.Connection) -> tuple[StoredSnapshot, ...]:
     """Every snapshot, the oldest first."""
+    if not has_snapshots(connection):
+        return ()
     query = "SELECT position, data FROM snapshots ORDER BY position, section"
     found = []
     for index, rows in groupby(connection.execute(query), key=itemgetter(0)):
@@ -65,4 +67,4 @@ def read_section(
         "SELECT length(data), substr(data, ?, ?) FROM snapshots WHERE position = ? AND section = ?"
     )
     row = connection.execute(query, (offset + 1, size_bytes, index, section)).fetchone()
-    return (0, b"") if row is None else (int(row[0]), bytes(row[1]))
+    return (0, b"") if row is None else (int(row[0]), row[1] or b"")

@@ -202,6 +202,12 @@ class Store:
             snapshots = snapshot_table.load_snapshots(self._connection)
         return Recovered(vertices=vertices, values=values, delivered=told, snapshots=snapshots)
 
+    def find_floor(self) -> int:
+        """The lamport at or below which vertices may be missing. Raises `InvalidMessage`."""
+        with storage_errors(self._path):
+            snapshots = snapshot_table.load_snapshots(self._connection)
+        return Recovered(snapshots=snapshots).find_horizon()
+
     def read_section(
         self, index: int, section: int, *, offset: int, size_bytes: int
     ) -> tuple[int, bytes]:
