@@ -53,6 +53,8 @@ class NodeConfig:
     validates: bool = True
     """Whether to make blocks, and so to help agree on one order, where the network's committee names
     the node. Without a seat in it a node makes none either way."""
+    prune: bool = False
+    """Whether history goes once a later checkpoint is certified; else all of it is kept."""
     record: Path | None = None
     """File that every input of the core is recorded to, for `meshnode replay`."""
     passphrase_file: Path | None = None

@@ -64,6 +64,7 @@ class _Layer(BaseModel):
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None
     validates: bool | None = None
+    prune: bool | None = None
     record: _Path | None = None
     passphrase_file: _Path | None = None
     host_binding: bool | None = None

@@ -85,6 +85,14 @@ class NodeOptions:
             show_default=False,
         ),
     ] = None
+    prune: Annotated[
+        bool,
+        Parameter(
+            help="Delete history that a certified checkpoint has made dispensable.",
+            negative="",
+            show_default=False,
+        ),
+    ] = False
     record: Annotated[
         Path | None, Parameter(help="Record every input to this file, for `meshnode replay`.")
     ] = None
@@ -102,6 +110,7 @@ class NodeOptions:
             "advertise": self.advertise or None,
             "share": self.share,
             "validates": self.validates,
+            "prune": self.prune or None,
             "record": self.record,
             "passphrase_file": self.passphrase_file,
         }

@@ -264,6 +264,7 @@ async def _open_runtime(
                 invitation=setup.membership.invitation,
                 credentials=setup.membership.credentials,
                 validates=config.validates,
+                prunes=config.prune,
                 record_path=config.record,
                 agent=f"meshnode/{get_version()}",
                 version=get_version(),

@@ -79,6 +79,8 @@ class RuntimeOptions:
     credentials: tuple[bytes, ...] = ()
     validates: bool = False
     """Whether to make blocks, where the network's committee names this node."""
+    prunes: bool = False
+    """Whether history below the last certified checkpoint but one is deleted."""
     record_path: Path | None = None
     agent: str = "meshnode"
     version: str = "0"
@@ -162,6 +164,7 @@ def make_settings(options: RuntimeOptions, keys: PublicKeys) -> Settings:
         agent=options.agent,
         credentials=options.credentials,
         validates=options.validates,
+        prunes=options.prunes,
         timing=options.timing,
         limits=options.limits,
     )
