@@ -8,8 +8,10 @@ import pytest
 
 from consensus.checkpoint import decode_header, verify_chain
 from consensus.committee import make_first_committee
+from dag.errors import Offence
 from dag.genesis import compute_network_id
 from dag.vertex import decode_signed
+from meshnode.core.messages import GetSnapshot, Snapshot, encode_message
 from meshnode.core.recovered import PRUNED_KEY, decode_chain, read_header
 from tests.meshnode.core.test_epochs import assert_one_order, list_order, make_net
 from tests.support.core_net import CoreNet
@@ -94,3 +96,26 @@ def test_who_was_away_for_a_while_gets_the_rest_from_a_peer_that_prunes(long_net
     assert count_digests(long_net) == 1
     assert_one_order(long_net)
     assert not any(host.penalties for host in long_net.hosts)
+
+
+def test_a_snapshot_is_served_in_pieces_and_one_nobody_asked_for_is_an_offence(long_net):
+    asker, server = long_net.hosts[1:3]
+    got: list[Snapshot] = []
+
+    def watch(source, target, message):
+        if isinstance(message, Snapshot) and target == asker.name:
+            got.append(message)
+        return False
+
+    long_net.drop = watch
+    index = server.snapshots[-1].index
+    for section in (0, 1):
+        question = GetSnapshot(7, index, section, 0)
+        server.receive(asker.name, encode_message(question))
+    server.receive(asker.name, encode_message(GetSnapshot(8, index + 1, 0, 0)))
+    long_net.run(1_000)
+    sections = (server.snapshots[-1].chain, server.snapshots[-1].parts[0])
+    whole = b"".join(piece.data for piece in got if piece.request == 7)
+    assert whole == b"".join(sections)
+    assert [piece.size_bytes for piece in got if piece.request == 8] == [0]
+    assert {effect.offence for effect in asker.penalties} == {Offence.UNASKED}
