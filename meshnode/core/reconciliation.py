@@ -67,6 +67,12 @@ class _Side:
     """When vertices were last sent for HEADS."""
     floor_lamport: int = 0
     """It needs nothing at or below."""
+    arrived: int = 0
+    """How many vertices it held when it was last sent some for HEADS."""
+    arriving: int = 0
+    """How many it will hold once all that was sent for HEADS has come."""
+    sent_lamport: int = 0
+    """All it lacked at or below was sent."""
 
 
 class Reconciliation:
@@ -256,12 +262,17 @@ class Reconciliation:
         if side.sent_ms >= 0 and now_ms - side.sent_ms < self._timing.unequal_ms:
             return
         side.sent_ms = now_ms
+        # Of much that was sent some comes long before the rest: that is no reason to send it again.
+        is_arriving = side.arrived < theirs < side.arriving
+        above = max(side.floor_lamport, side.sent_lamport if is_arriving else 0)
         lacking = self._index.collect_ancestors(
-            [ref.id for ref in self.heads],
-            exclude=known,
-            above=side.floor_lamport,
-            count_max=TRANSFER_IDS_MAX,
+            [ref.id for ref in self.heads], exclude=known, above=above, count_max=TRANSFER_IDS_MAX
         )
+        side.arrived = theirs
+        side.arriving = (side.arriving if is_arriving else theirs) + len(lacking)
+        if lacking:
+            is_cut = len(lacking) == TRANSFER_IDS_MAX
+            side.sent_lamport = lacking[-1].lamport - is_cut
         self._send_settled(now_ms, peer, lacking, theirs)
 
     def _send_lacked(self, now_ms: int, peer: str, lacked: Iterable[Ref]) -> None:

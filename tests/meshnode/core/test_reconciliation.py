@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from meshnode.core import reconciliation
 from meshnode.core.effects import SendStored
-from meshnode.core.messages import Digest, Get, Heads, Push
+from meshnode.core.messages import Digest, Get, Heads, Ping, Pong, Push
 from meshnode.core.reconciliation import PATIENCE_MS
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder
@@ -195,3 +196,33 @@ def test_peer_that_lags_is_not_sent_what_is_on_its_way_to_it():
     assert len(sent) < len(vertices) // 2
     lone.tick(2_000)
     assert vertices[-1].id in ask()
+
+
+def test_a_peer_that_is_being_sent_much_is_sent_what_follows_and_nothing_twice(monkeypatch):
+    monkeypatch.setattr(reconciliation, "TRANSFER_IDS_MAX", 20)
+    builder = DagBuilder(authors=3).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    one = lone.greet()
+    lone.receive(one, lone.vertices(request=1))
+    lone.receive(one, lone.vertices(*builder.vertices[1:3]))
+    known = tuple(sorted(signed.ref for signed in builder.vertices[1:3]))
+    before = lone.node.view().vertices
+    for _ in range(60):
+        lone.receive(one, lone.vertices(builder.vertex(1, parents=())))
+
+    def ask(held: int) -> list[bytes]:
+        for _ in range(10):
+            effects = lone.tick(500)
+            for ping in lone.sent(effects, Ping):
+                lone.receive(one, Pong(ping.nonce, Digest(bytes(32), held, 1), lone.now_ms))
+        effects = lone.receive(one, Heads(known, Digest(bytes(32), held, 1), reply=False))
+        return [item for effect in effects if isinstance(effect, SendStored) for item in effect.ids]
+
+    first = ask(before)
+    assert len(first) == 20
+    second, third, fourth = ask(before + 5), ask(before + 18), ask(before + 25)
+    assert len({*first, *second, *third, *fourth}) >= 60
+    assert len(first + second + third + fourth) <= 60 + 4
+    assert ask(before + 26) == []
+    # It came no further: what was sent must be lost.
+    assert ask(before + 26)[: len(first)] == first
