@@ -100,9 +100,13 @@ class Backlog:
                 content.append(signed)
         return tuple(content)
 
-    def drop(self, horizon: int) -> None:
-        """What lies at or below the horizon of the order is never put out."""
+    def drop(self, horizon: int) -> list[SignedVertex]:
+        """What lies at or below the horizon of the order is never put out; answers what that is."""
+        dropped = []
         for group in (self._waiting, self._loose):
             for ref in [ref for ref in group.values() if ref.lamport <= horizon]:
                 del group[ref.id]
-                self._content.pop(ref.id, None)
+                signed = self._content.pop(ref.id, None)
+                if signed is not None:
+                    dropped.append(signed)
+        return sorted(dropped, key=lambda signed: signed.ref)

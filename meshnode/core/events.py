@@ -93,6 +93,13 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     """So many of its vertices are lane 0, and come first; blocks follow."""
 
 
+class Repeated(msgspec.Struct, frozen=True, tag=True):
+    """What an own vertex said got no place in the order in time, so it was said again."""
+
+    first: bytes
+    signed: SignedVertex
+
+
 class EpochBegan(msgspec.Struct, frozen=True, tag=True):
     """Another committee decides from now on; `commit_index` was the last commit before."""
 
@@ -118,5 +125,6 @@ Event = (
     | Alone
     | Committed
     | EpochBegan
+    | Repeated
     | OrderHalted
 )

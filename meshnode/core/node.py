@@ -226,8 +226,7 @@ class Node:
         self._intake.restore(signed)
         step = self._replica.restore(signed)
         self._proposing.follow(0, step, made_here=False)
-        if signed.vertex.author == self._settings.author:
-            self._publishing.note_own(signed)
+        self._publishing.restore(signed, self._replica.take_lost(self._settings.author))
         if signed.vertex.kind == Kind.EVIDENCE:
             self._forks.on_evidence(signed)
         elif is_first_profile(signed.vertex):
@@ -380,6 +379,7 @@ class Node:
     def _finish(self, now_ms: int) -> list[Effect]:
         self._wants.flush(now_ms)
         self._fetching.tick(now_ms)
+        self._publishing.repeat(now_ms, self._replica.take_lost(self._settings.author))
         self._proposing.tick(now_ms)
         return self._outbox.take()
 

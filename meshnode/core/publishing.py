@@ -21,12 +21,14 @@ from meshnode.core.effects import StoreValue
 from meshnode.core.events import Published, PublishFailed
 from meshnode.core.inputs import Standing
 from meshnode.core.messages import GetLast
+from meshnode.core.repeating import Repeating
 from meshnode.errors import CommandRejected, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dag.intake import Intake
+    from dag.vertex import SignedVertex
     from meshnode.core.commands import Publish
     from meshnode.core.inputs import Vertices
     from meshnode.core.outbox import Outbox
@@ -75,6 +77,7 @@ class Publishing:
         self._admit = admit
         self._on_credentials = on_credentials
         self._chain = Chain(network, settings.author, intake, outbox, self._on_sealed)
+        self._repeating = Repeating(outbox, self.say)
         self._waiting: deque[Publication] = deque()
         self._speech = Speech.WAITING
         self._patience_ms = 0
@@ -97,9 +100,16 @@ class Publishing:
         """Publications that were accepted and are not out yet."""
         return len(self._waiting) + len(self._chain)
 
+    def restore(self, signed: VerifiedVertex, lost: Iterable[SignedVertex]) -> None:
+        """Take back a stored vertex, and what of the own ones got no place in the order by it."""
+        self._repeating.note_lost(lost)
+        if signed.vertex.author == self._settings.author:
+            self.note_own(signed)
+
     def note_own(self, signed: VerifiedVertex) -> None:
         """Remember what the own newest profile says; called for restored own vertices too."""
         vertex = signed.vertex
+        self._repeating.note_own(signed)
         if vertex.lane == LANE_SPEECH and vertex.kind == Kind.PROFILE:
             self._profile = vertex.body
             if vertex.seq == 0:
@@ -169,6 +179,11 @@ class Publishing:
         if self._speech is not Speech.FORKED:
             self._waiting.append(publication)
             self._build(now_ms)
+
+    def repeat(self, now_ms: int, lost: Iterable[SignedVertex]) -> None:
+        """Say again what fell below the horizon of the order."""
+        self._repeating.note_lost(lost)
+        self._repeating.repeat(now_ms)
 
     def _check(self, command: Publish) -> tuple[Ref, ...]:
         size_bytes = len(command.body)

@@ -103,6 +103,7 @@ class Replica:
         self._record = CommitHead()
         self._delivered = 0
         self._untold: list[Commit] = []
+        self._lost: list[SignedVertex] = []
         self._inert = 0
         self._halted = ""
 
@@ -210,6 +211,11 @@ class Replica:
         """The first commit time at which a state machine has something to do."""
         return self._machines.find_deadline()
 
+    def take_lost(self, author: bytes) -> list[SignedVertex]:
+        """What an author said that fell below the horizon since the last call, in its order."""
+        lost, self._lost = self._lost, []
+        return [signed for signed in lost if signed.vertex.author == author]
+
     # --- what happens ---------------------------------------------------------------------------
 
     def expect(self, record: bytes, delivered: int | None) -> None:
@@ -313,7 +319,7 @@ class Replica:
     def _fold(self, commit: Commit) -> None:
         epoch = self._epoch
         vertices = self._backlog.take(commit.vertices)
-        self._backlog.drop(self.ordering.payload.horizon)
+        self._lost += self._backlog.drop(self.ordering.payload.horizon)
         self._machines.apply(commit, vertices)
         epoch.observe(commit)
         if epoch.successor is not None:

@@ -1,0 +1,59 @@
+"""Saying again what was acknowledged and never got a place in the order.
+
+A node that was cut off for longer than the horizon of the order is deep finds its own vertices
+below it: nobody will ever put them out. What they said is said again, by a new vertex that has the
+old one as a parent. So a restart can tell what was said again already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dag.types import Kind
+from meshnode.core.chain import Publication
+from meshnode.core.events import Repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dag.identity import VerifiedVertex
+    from dag.vertex import SignedVertex
+    from meshnode.core.outbox import Outbox
+
+
+class Repeating:
+    """Own vertices that fell below the horizon, until a later one says the same."""
+
+    def __init__(self, outbox: Outbox, say: Callable[[int, Publication], None]) -> None:
+        self._outbox = outbox
+        self._say = say
+        self._lost: dict[bytes, SignedVertex] = {}
+        self._said: dict[bytes, None] = {}
+        """Those of them that are on their way to being said again."""
+
+    def note_own(self, signed: VerifiedVertex) -> None:
+        """An own vertex is stored, or restored: perhaps it repeats one that was lost."""
+        vertex = signed.vertex
+        for ref in vertex.parents if self._lost else ():
+            lost = self._lost.get(ref.id)
+            if lost is not None and (lost.vertex.kind, lost.vertex.body) == (
+                vertex.kind,
+                vertex.body,
+            ):
+                del self._lost[ref.id]
+                if self._said.pop(ref.id, False) is None:
+                    self._outbox.emit(Repeated(ref.id, signed))
+
+    def note_lost(self, lost: Iterable[SignedVertex]) -> None:
+        """Own vertices got no place in the order; on a restart before what was said after that."""
+        for signed in lost:
+            if signed.vertex.kind != Kind.PROFILE or signed.vertex.seq > 0:
+                self._lost[signed.id] = signed
+
+    def repeat(self, now_ms: int) -> None:
+        """Say again what is lost, in the order in which it was said first."""
+        for signed in [*self._lost.values()] if len(self._lost) > len(self._said) else ():
+            if signed.id not in self._said:
+                self._said[signed.id] = None
+                vertex = signed.vertex
+                self._say(now_ms, Publication(None, vertex.kind, vertex.body, (signed.ref,)))
