@@ -8,7 +8,7 @@ behind are still served.
 
 from __future__ import annotations
 
-from functools import partial
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from consensus.checkpoint import compute_root, decode_header, encode_header
@@ -56,7 +56,9 @@ class History:
         self._chain: tuple[Certified, ...] = ()
         self._newest: Checkpoint | None = None
         self._seen = 0
-        """Index of the last checkpoint whose blocks were asked for, or that is stored."""
+        """Index of the last checkpoint whose blocks are to be read, or that is stored."""
+        self._waiting: deque[CertifiedCheckpoint] = deque()
+        """Certified, and their blocks not read yet."""
 
     def restore(self, snapshots: Sequence[StoredSnapshot], *, prunes: bool) -> None:
         """Take up what the journal holds."""
@@ -80,21 +82,30 @@ class History:
         return self._newest
 
     def follow(self) -> None:
-        """Blocks were admitted: a checkpoint may be certified by them."""
-        certified = self._replica.certified
-        if certified is None or certified.certificate.index <= self._seen:
-            return
-        self._seen = certified.certificate.index
-        work = LoadStored(tuple(ref.id for ref in certified.certificate.blocks))
-        self._outbox.run(work, partial(self._on_loaded, certified))
+        """Blocks were admitted: checkpoints may be certified by them."""
+        for certified in self._replica.take_certified():
+            if certified.certificate.index > self._seen:
+                self._seen = certified.certificate.index
+                self._waiting.append(certified)
+                if len(self._waiting) == 1:
+                    self._load()
 
-    def _on_loaded(self, certified: CertifiedCheckpoint, now_ms: int, outcome: Outcome) -> None:
+    def _load(self) -> None:
+        """Read the blocks of the oldest one; one after the other, for each goes on from the last."""
+        certified = self._waiting[0]
+        work = LoadStored(tuple(ref.id for ref in certified.certificate.blocks))
+        self._outbox.run(work, self._on_loaded)
+
+    def _on_loaded(self, now_ms: int, outcome: Outcome) -> None:
         assert isinstance(outcome, Loaded)
-        header = certified.checkpoint.header
-        if self._newest is not None and header.index <= self._newest.index:
-            return
-        floor_before = 0 if self._newest is None else self._newest.floor_lamport
         blocks = tuple(signed.wire for signed in outcome.vertices)
+        self._keep(now_ms, self._waiting.popleft(), blocks)
+        if self._waiting:
+            self._load()
+
+    def _keep(self, now_ms: int, certified: CertifiedCheckpoint, blocks: tuple[bytes, ...]) -> None:
+        header = certified.checkpoint.header
+        floor_before = 0 if self._newest is None else self._newest.floor_lamport
         chain = (*self._keep_ends(header.epoch), Certified(encode_header(header), blocks))
         snapshot = StoredSnapshot(header.index, encode_chain(chain), certified.checkpoint.parts)
         self._outbox.persist(StoreSnapshot(snapshot, SNAPSHOTS_KEPT))

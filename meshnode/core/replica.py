@@ -99,6 +99,7 @@ class Replica:
         self._early_authors: dict[bytes, None] = {}
         self._checkpoints: dict[int, Checkpoint] = {}
         self._certified: CertifiedCheckpoint | None = None
+        self._fresh: list[CertifiedCheckpoint] = []
         self._conflicts = 0
         self._record = CommitHead()
         self._delivered = 0
@@ -187,6 +188,11 @@ class Replica:
     def certified(self) -> CertifiedCheckpoint | None:
         """The last checkpoint made here for which a quorum of votes is held."""
         return self._certified
+
+    def take_certified(self) -> tuple[CertifiedCheckpoint, ...]:
+        """The checkpoints certified since the last call, ascending; one step may certify several."""
+        fresh, self._fresh = self._fresh, []
+        return tuple(fresh)
 
     @property
     def certified_commit(self) -> int:
@@ -359,6 +365,7 @@ class Replica:
                 )
             elif self._certified is None or self._certified.certificate.index < certificate.index:
                 self._certified = CertifiedCheckpoint(checkpoint, certificate)
+                self._fresh.append(self._certified)
 
     def _begin_next_epoch(self) -> None:
         before = self.committee

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from consensus.checkpoint import decode_header, verify_chain
 from consensus.committee import make_first_committee
+from consensus.vote_aggregator import CommitCertificate
 from dag.errors import Offence
 from dag.genesis import compute_network_id
 from dag.vertex import decode_signed
+from meshnode.core.effects import Persist, RunJob, StoreSnapshot
+from meshnode.core.history import History
+from meshnode.core.inputs import Loaded
 from meshnode.core.messages import GetSnapshot, Snapshot, encode_message
-from meshnode.core.recovered import PRUNED_KEY, decode_chain, read_header
+from meshnode.core.outbox import Outbox
+from meshnode.core.recovered import PRUNED_KEY, decode_chain, read_checkpoint, read_header
+from meshnode.core.replica import CertifiedCheckpoint
 from tests.meshnode.core.test_epochs import assert_one_order, list_order, make_net
 from tests.support.core_net import CoreNet
 
@@ -119,3 +126,27 @@ def test_a_snapshot_is_served_in_pieces_and_one_nobody_asked_for_is_an_offence(l
     assert whole == b"".join(sections)
     assert [piece.size_bytes for piece in got if piece.request == 8] == [0]
     assert {effect.offence for effect in asker.penalties} == {Offence.UNASKED}
+
+
+def test_checkpoints_certified_in_one_step_are_kept_one_after_the_other(long_net):
+    certified = []
+    for snapshot in long_net.hosts[0].snapshots:
+        checkpoint = read_checkpoint(snapshot)
+        blocks = [decode_signed(wire) for wire in decode_chain(snapshot.chain)[-1].blocks]
+        refs = tuple(signed.ref for signed in blocks)
+        vote = checkpoint.vote
+        certificate = CommitCertificate(vote.index, vote.digest, vote.root, refs)
+        certified.append(CertifiedCheckpoint(checkpoint, certificate))
+    replica = Mock(take_certified=Mock(return_value=tuple(certified)))
+    outbox, store = Outbox(), Mock()
+    history = History(outbox, store, Mock(ready_names=("peer",)), replica)
+    history.follow()
+    history.follow()  # the same ones are not read twice
+    for job in (1, 2):
+        assert [effect.job for effect in outbox.take() if isinstance(effect, RunJob)] == [job]
+        outbox.complete(0, job, Loaded(()))
+        assert history.newest is not None
+        assert history.newest.index == certified[job - 1].certificate.index
+    records = [effect.record for effect in outbox.take() if isinstance(effect, Persist)]
+    kept = [record.snapshot.index for record in records if isinstance(record, StoreSnapshot)]
+    assert kept == [certified[1].certificate.index]
