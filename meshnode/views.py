@@ -422,6 +422,34 @@ class VerticesOrdered(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommitteeChanged(View):
+    """Other validators decide from now on, as the mesh has voted."""
+
+    type: Literal["committee_changed"] = "committee_changed"
+    epoch: int
+    commit_index: int
+    """The last commit of the committee before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStopped(View):
+    """More validators lie than the committee bears: nothing is put in order here any more."""
+
+    type: Literal["order_stopped"] = "order_stopped"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertexRepeated(View):
+    """What an own vertex said got no place in the order while this node was cut off; said again."""
+
+    type: Literal["vertex_repeated"] = "vertex_repeated"
+    first: str
+    """Id of the vertex that is never put in order."""
+    again: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventsLost(View):
     """The reader of events fell behind and some were dropped; what is stored is complete."""
 
@@ -437,6 +465,9 @@ NodeEvent = (
     | OffenceCounted
     | NoPeers
     | VerticesOrdered
+    | CommitteeChanged
+    | OrderStopped
+    | VertexRepeated
     | EventsLost
 )
 """What a node tells its application while it runs."""
@@ -455,6 +486,9 @@ _EVENTS: dict[str, type[NodeEvent]] = {
     "offence_counted": OffenceCounted,
     "no_peers": NoPeers,
     "vertices_ordered": VerticesOrdered,
+    "committee_changed": CommitteeChanged,
+    "order_stopped": OrderStopped,
+    "vertex_repeated": VertexRepeated,
     "events_lost": EventsLost,
 }
 

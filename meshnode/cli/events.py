@@ -14,13 +14,16 @@ from meshnode.cli.options import HomeOption, JsonOption
 from meshnode.cli.output import clean_line, print_json_line, say
 from meshnode.client import connect
 from meshnode.views import (
+    CommitteeChanged,
     EventsLost,
     ForkFound,
     NoPeers,
     OffenceCounted,
+    OrderStopped,
     PeerJoined,
     PeerLeft,
     PeerServing,
+    VertexRepeated,
     VertexSeen,
     VerticesOrdered,
 )
@@ -99,6 +102,13 @@ def describe_event(event: NodeEvent) -> str:
             return f"offence {event.offence}: {event.detail}"
         case NoPeers():
             return "no member answers; `meshnode status` tells what was tried"
+        case CommitteeChanged():
+            return f"epoch {event.epoch} begins behind commit {event.commit_index}"
+        case OrderStopped():
+            return f"nothing is put in order any more: {event.reason}"
+        case VertexRepeated():
+            again = format_id(event.again)
+            return f"vertex {format_id(event.first)} came too late; said again as {again}"
         case EventsLost():
             return "some events were lost, because they came faster than they were read"
         case _:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshnode.views import ConsensusInfo, Finality, ValidatorInfo, VerticesOrdered
+from meshnode.core.events import Committed, EpochBegan, OrderHalted, Repeated
+from meshnode.views import (
+    CommitteeChanged,
+    ConsensusInfo,
+    Finality,
+    OrderStopped,
+    ValidatorInfo,
+    VertexRepeated,
+    VerticesOrdered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from meshnode.core.events import Committed
     from meshnode.core.views import ConsensusView
     from meshnode.shell.commit_table import StoredCommit
     from meshnode.views import VertexInfo
@@ -47,6 +55,21 @@ def show_consensus(
             for validator in view.validators
         ),
     )
+
+
+def show_order_event(
+    event: Committed | EpochBegan | OrderHalted | Repeated,
+) -> VerticesOrdered | CommitteeChanged | OrderStopped | VertexRepeated:
+    """What happened to the order, or to an own vertex in it."""
+    match event:
+        case Committed():
+            return show_ordered(event)
+        case EpochBegan():
+            return CommitteeChanged(epoch=event.epoch, commit_index=event.commit_index)
+        case OrderHalted():
+            return OrderStopped(reason=event.reason)
+        case Repeated():
+            return VertexRepeated(first=event.first.hex(), again=event.signed.id.hex())
 
 
 def show_ordered(event: Committed) -> VerticesOrdered:

@@ -26,16 +26,19 @@ from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
 from meshnode.core.events import (
     Alone,
     Committed,
+    EpochBegan,
     Event,
     ForkSeen,
     OffenceSeen,
+    OrderHalted,
     PeerLost,
     PeerReady,
     PeerServes,
+    Repeated,
     VertexAdmitted,
 )
 from meshnode.errors import CommandRejected, InvalidMessage
-from meshnode.node.order_presenting import show_ordered
+from meshnode.node.order_presenting import show_order_event
 from meshnode.serving.protocol import clip_text
 from meshnode.views import (
     EngineView,
@@ -262,6 +265,8 @@ def show_engine(desk: Desk) -> EngineView:
 def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
     """A fact of the core for people; None for what only the node itself is concerned with."""
     match event:
+        case Committed() | EpochBegan() | OrderHalted() | Repeated():
+            return show_order_event(event)
         case VertexAdmitted():
             return VertexSeen(vertex=show_vertex(event.signed, names), own=not event.source)
         case PeerReady():
@@ -290,8 +295,6 @@ def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
             return OffenceCounted(peer=event.peer, offence=event.offence, detail=event.detail)
         case Alone():
             return NoPeers(tried=event.tried)
-        case Committed():
-            return show_ordered(event)
         case _:
             return None
 

@@ -36,6 +36,9 @@ EVENTS = [
     views.NoPeers(tried=(("/ip4/1.2.3.4", "refused"),)),
     views.VerticesOrdered(commit_index=1, commit_digest="11", time_ms=2, vertices=("22",)),
     views.EventsLost(),
+    views.CommitteeChanged(epoch=1, commit_index=7),
+    views.OrderStopped(reason="more lie than it bears"),
+    views.VertexRepeated(first="aa" * 32, again="bb" * 32),
 ]
 
 

@@ -11,13 +11,16 @@ import pytest
 from meshnode.cli.events import describe_event
 from meshnode.errors import NoDaemon
 from meshnode.views import (
+    CommitteeChanged,
     EventsLost,
     ForkFound,
     NoPeers,
     OffenceCounted,
+    OrderStopped,
     PeerJoined,
     PeerLeft,
     PeerServing,
+    VertexRepeated,
     VertexSeen,
     VerticesOrdered,
 )
@@ -107,6 +110,9 @@ def test_events_end_with_a_person_who_has_seen_enough_or_with_the_node(capsys, r
         (OffenceCounted(peer="p", offence="flood", detail="too much"), ["offence flood: too much"]),
         (NoPeers(tried=()), ["no member answers"]),
         (EventsLost(), ["events were lost"]),
+        (CommitteeChanged(epoch=2, commit_index=9), ["epoch 2 begins behind commit 9"]),
+        (OrderStopped(reason="round 3 commits both"), ["any more: round 3 commits both"]),
+        (VertexRepeated(first="ab" * 32, again="cd" * 32), ["abababab", "again as cdcdcdcd"]),
     ],
 )
 def test_every_event_has_a_line(event, words):
