@@ -1,0 +1,188 @@
+"""The orders that are alive, and how one that comes meets those that rest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from market.book_side import BookSide
+from market.expiry import ExpiryQueue
+from market.instruments import PRICE_MAX_URUV, Instrument
+from market.orders import (
+    Cancelled,
+    Event,
+    Filled,
+    OrderId,
+    Owner,
+    Reason,
+    Rested,
+    RestingOrder,
+    Side,
+)
+
+BID: Final = Side.BID
+NO_FLOOR: Final = -PRICE_MAX_URUV
+"""The least rank there is: what a taker without a limit may trade with."""
+
+
+class Matcher:
+    """Both sides of a book with every index over them, which only change together."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._guard: Final = instrument.tiers.guard
+        self._touches_max: Final = instrument.fills_max
+        self._allows_self_trades: Final = instrument.allows_self_trades
+        self.bids: Final = BookSide(BID, self._guard)
+        self.offers: Final = BookSide(Side.OFFER, self._guard)
+        self.orders: Final[dict[OrderId, RestingOrder]] = {}
+        """All that are alive: those that rest, and rate offers that are sold out for an epoch."""
+        self.owned: Final[dict[Owner, dict[OrderId, None]]] = {}
+        self.rated: Final[dict[OrderId, None]] = {}
+        self.expiries: Final = ExpiryQueue(self.orders)
+        self.trades = 0
+
+    def opposite(self, side: Side) -> BookSide:
+        """The side that a taker of this side trades with."""
+        return self.offers if side is BID else self.bids
+
+    def would_match(self, taker: RestingOrder, floor: int) -> bool:
+        """Whether an order that came now would meet another one, its owner's own included."""
+        opposite = self.opposite(taker.side)
+        return opposite.has_match(opposite.find_term(taker.tiers), floor)
+
+    def can_fill(self, taker: RestingOrder, floor: int, budget_uruv: int) -> bool:
+        """Whether an order that came now would be filled whole: what `match` would do."""
+        opposite = self.opposite(taker.side)
+        touches, lots, spendable = self._touches_max, taker.lots, budget_uruv
+        owner, group = self._find_kin(taker)
+        for maker in opposite.walk(opposite.find_term(taker.tiers), floor):
+            if not touches:
+                break
+            touches -= 1
+            if maker.owner == owner or (group is not None and maker.group == group):
+                continue
+            traded = min(lots, maker.lots)
+            spendable -= traded * maker.price_uruv
+            if budget_uruv and spendable < 0:
+                break
+            lots -= traded
+            if not lots:
+                return True
+        return False
+
+    def match(
+        self, taker: RestingOrder, floor: int, budget_uruv: int, events: list[Event]
+    ) -> Reason | None:
+        """Trade with the best orders that fit, down to a rank and up to a budget (0 for none).
+
+        Answers the bound that stopped it, if one did. This is what a book spends its time on.
+        """
+        opposite = self.offers if taker.side is BID else self.bids
+        heads, guard = opposite.heads, self._guard
+        position = len(heads) - 1
+        term, lots, touches = opposite.find_term(taker.tiers), taker.lots, self._touches_max
+        owner, group = self._find_kin(taker)
+        reason, spendable = None, budget_uruv
+        while lots and position >= 0:
+            rank, _, ladder = heads[position]
+            if rank < floor:
+                break
+            if (ladder.term + term) & guard != guard:
+                position -= 1
+                continue
+            maker = ladder.entries[-1][2]
+            if not touches:
+                reason = Reason.MAX_FILLS
+                break
+            touches -= 1
+            if maker.owner == owner or (group is not None and maker.group == group):
+                position = opposite.pop_head(position)
+                self.forget(maker)
+                events.append(Cancelled(maker.id, maker.owner, maker.lots, Reason.SELF_TRADE))
+                continue
+            price, resting = maker.price_uruv, maker.lots
+            traded = min(lots, resting)
+            if budget_uruv:
+                traded = min(traded, spendable // price)
+                if not traded:
+                    reason = Reason.BUDGET
+                    break
+                spendable -= traded * price
+            events.append(self._make_fill(taker, maker, traded))
+            lots -= traded
+            maker.lots = resting - traded
+            if traded == resting:
+                position = opposite.pop_head(position)
+                if not maker.epochs_left:
+                    self.forget(maker)
+            elif lots:
+                reason = Reason.BUDGET
+                break
+        taker.lots = lots
+        return reason
+
+    def _make_fill(self, taker: RestingOrder, maker: RestingOrder, lots: int) -> Filled:
+        self.trades += 1
+        return Filled(
+            self.trades,
+            taker.id,
+            maker.id,
+            taker.owner,
+            maker.owner,
+            taker.side,
+            maker.price_uruv,
+            lots,
+        )
+
+    def _find_kin(self, taker: RestingOrder) -> tuple[Owner | None, Owner | None]:
+        """Owner and group that an order must not trade with."""
+        return (None, None) if self._allows_self_trades else (taker.owner, taker.group)
+
+    def settle(self, order: RestingOrder, reason: Reason | None, events: list[Event]) -> None:
+        """What is left after matching rests, or is cancelled at the bound that stopped it."""
+        if order.lots and reason is not None:
+            events.append(Cancelled(order.id, order.owner, order.lots, reason))
+            order.lots = 0
+        if order.lots or order.epochs_left:
+            self.restore(order)
+        if order.lots:
+            events.append(Rested(order.id, order.owner, order.lots, order.seq))
+
+    def take_up(self, order: RestingOrder, events: list[Event]) -> None:
+        """An order comes, or comes anew: it trades up to its limit, and what is left rests."""
+        floor = self.opposite(order.side).find_floor(order.price_uruv)
+        self.settle(order, self.match(order, floor, 0, events), events)
+
+    def withdraw(self, order: RestingOrder, reason: Reason) -> Cancelled:
+        """Take an order out of everything."""
+        if order.lots:
+            (self.bids if order.side is BID else self.offers).remove(order)
+        self.forget(order)
+        return Cancelled(order.id, order.owner, order.lots, reason)
+
+    def restore(self, order: RestingOrder) -> None:
+        """Put a stored order back where it was, without matching it."""
+        self.know(order)
+        if order.lots:
+            (self.bids if order.side is BID else self.offers).add(order)
+
+    def know(self, order: RestingOrder) -> None:
+        """Enter an order into every index but its side."""
+        self.orders[order.id] = order
+        owned = self.owned.get(order.owner)
+        if owned is None:
+            self.owned[order.owner] = {order.id: None}
+        else:
+            owned[order.id] = None
+        if order.rate_lots:
+            self.rated[order.id] = None
+        self.expiries.push(order)
+
+    def forget(self, order: RestingOrder) -> None:
+        """Take an order out of every index but its side."""
+        del self.orders[order.id]
+        owned = self.owned[order.owner]
+        del owned[order.id]
+        if not owned:
+            del self.owned[order.owner]
+        if order.rate_lots:
+            del self.rated[order.id]
