@@ -1,0 +1,207 @@
+"""Who has what: accounts, what contracts hold, the pool, and what was burned.
+
+An account is a vertex author. Its money is free, reserved by its orders, staked, or on its way out
+of the stake. Every change here moves money from one place to another, all or nothing, so the sum of
+all places always equals what was minted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from market.amounts import SUPPLY_MAX
+from market.errors import Code, Refused
+from market.tables import Table
+
+UNBONDING_MS: Final = 14 * 24 * 3_600_000
+
+
+class Account(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The money of one author, in micro-ruv."""
+
+    free: int = 0
+    reserved: int = 0
+    """Margins and bonds of its orders."""
+    staked: int = 0
+    unbonding: int = 0
+    """No longer staked, not yet free; a penalty still reaches it."""
+
+    @property
+    def bonded(self) -> int:
+        """What a penalty can take."""
+        return self.staked + self.unbonding
+
+
+class Totals(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Money that no account has."""
+
+    minted: int = 0
+    burned: int = 0
+    pool: int = 0
+    """Half of all fees; the committee spends it on those who probe."""
+    held: int = 0
+    """Escrow, collateral and dispute bonds of all contracts."""
+
+
+NO_ACCOUNT: Final = Account()
+
+
+class Ledger:
+    """All accounts. Methods raise `Refused` before they change anything."""
+
+    def __init__(
+        self, accounts: Table[Account] | None = None, totals: Totals | None = None
+    ) -> None:
+        self.accounts: Final[Table[Account]] = Table() if accounts is None else accounts
+        self.totals: Final = Totals() if totals is None else totals
+
+    def get(self, account: bytes) -> Account:
+        """What an account has; nothing for one that never had any. To be read only."""
+        return self.accounts.get(account) or NO_ACCOUNT
+
+    def mint(self, account: bytes, amount: int) -> None:
+        """Make new money."""
+        if self.totals.minted + amount > SUPPLY_MAX:
+            raise Refused(Code.SUPPLY_EXHAUSTED, f"no more than {SUPPLY_MAX} uruv can be")
+        self.totals.minted += amount
+        self._open(account).free += amount
+
+    def transfer(self, sender: bytes, receiver: bytes, amount: int) -> None:
+        """Move free money."""
+        self._need_free(sender, amount)
+        self.accounts.edit(sender).free -= amount
+        self._open(receiver).free += amount
+
+    # --- stake ----------------------------------------------------------------------------------
+
+    def stake(self, account: bytes, amount: int) -> None:
+        """Free money becomes stake."""
+        self._need_free(account, amount)
+        row = self.accounts.edit(account)
+        row.free -= amount
+        row.staked += amount
+
+    def unstake(self, account: bytes, amount: int) -> None:
+        """Stake begins to come free."""
+        self._need_stake(account, amount)
+        row = self.accounts.edit(account)
+        row.staked -= amount
+        row.unbonding += amount
+
+    def finish_unbonding(self, account: bytes, amount: int) -> int:
+        """Let go of what unbonded; answers how much penalties have left of it."""
+        row = self.accounts.edit(account)
+        left = min(amount, row.unbonding)
+        row.unbonding -= left
+        row.free += left
+        return left
+
+    def take_penalty(self, account: bytes, amount: int) -> int:
+        """Take from the stake, then from what unbonds; answers what was there to take.
+
+        The money is held until the caller pays it out or burns it.
+        """
+        if account not in self.accounts:
+            return 0
+        row = self.accounts.edit(account)
+        staked = min(amount, row.staked)
+        unbonding = min(amount - staked, row.unbonding)
+        row.staked -= staked
+        row.unbonding -= unbonding
+        self.totals.held += staked + unbonding
+        return staked + unbonding
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    def reserve(self, account: bytes, *, free: int = 0, staked: int = 0) -> None:
+        """Set money aside for an order."""
+        self._need_free(account, free)
+        self._need_stake(account, staked)
+        row = self._open(account)
+        row.free -= free
+        row.staked -= staked
+        row.reserved += free + staked
+
+    def release(self, account: bytes, *, free: int = 0, staked: int = 0, burned: int = 0) -> None:
+        """Undo a reservation: back to where each part came from, or burned."""
+        row = self.accounts.edit(account)
+        row.reserved -= free + staked + burned
+        row.free += free
+        row.staked += staked
+        self.totals.burned += burned
+
+    def hold(self, account: bytes, amount: int) -> None:
+        """What was reserved goes into a contract."""
+        self.accounts.edit(account).reserved -= amount
+        self.totals.held += amount
+
+    # --- contracts ------------------------------------------------------------------------------
+
+    def post_bond(self, account: bytes, amount: int) -> None:
+        """Free money goes into a contract."""
+        self._need_free(account, amount)
+        self.accounts.edit(account).free -= amount
+        self.totals.held += amount
+
+    def pay(self, account: bytes, amount: int) -> None:
+        """What is held becomes somebody's free money."""
+        self.totals.held -= amount
+        self._open(account).free += amount
+
+    def return_stake(self, account: bytes, amount: int) -> None:
+        """What is held becomes stake again."""
+        self.totals.held -= amount
+        self._open(account).staked += amount
+
+    def burn_held(self, amount: int) -> None:
+        """What is held is gone."""
+        self.totals.held -= amount
+        self.totals.burned += amount
+
+    def pool_held(self, amount: int) -> None:
+        """What is held goes into the pool."""
+        self.totals.held -= amount
+        self.totals.pool += amount
+
+    def spend_pool(self, account: bytes, amount: int) -> None:
+        """Pay out of the pool."""
+        if amount > self.totals.pool:
+            raise Refused(Code.INSUFFICIENT_FUNDS, f"the pool has {self.totals.pool} uruv")
+        self.totals.pool -= amount
+        self._open(account).free += amount
+
+    # --- the invariant --------------------------------------------------------------------------
+
+    def count_all(self) -> int:
+        """All money there is: equal to what was minted, or something is broken."""
+        return (
+            self.totals.burned
+            + self.totals.pool
+            + self.totals.held
+            + sum(
+                row.free + row.reserved + row.staked + row.unbonding for row in self.accounts.rows()
+            )
+        )
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _open(self, account: bytes) -> Account:
+        if account not in self.accounts:
+            return self.accounts.put(account, Account())
+        return self.accounts.edit(account)
+
+    def _need_free(self, account: bytes, amount: int) -> None:
+        free = self.get(account).free
+        if free < amount:
+            raise Refused(
+                Code.INSUFFICIENT_FUNDS, f"{free} uruv are free where {amount} are needed"
+            )
+
+    def _need_stake(self, account: bytes, amount: int) -> None:
+        staked = self.get(account).staked
+        if staked < amount:
+            raise Refused(
+                Code.INSUFFICIENT_STAKE, f"{staked} uruv are staked where {amount} are needed"
+            )

@@ -1,0 +1,129 @@
+"""Tables of the state: records by key, with a digest that costs what has changed.
+
+A table's digest is a tree of three levels: records, buckets by the first two bytes of the key, and
+groups of buckets by the first. Only buckets that hold a changed record are computed again. The
+digest depends on the records alone, never on how they came to be there.
+
+A record that is to be changed is taken by `edit`, which notes the change. What `get` answers is to
+be read only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, ValuesView
+from typing import Final, Generic, TypeVar
+
+from dag.canonical import compute_digest, encode
+
+R = TypeVar("R")
+
+ROW_DOMAIN: Final = b"meshnode/market-row/1"
+BUCKET_KEY_BYTES: Final = 2
+
+
+class Table(Generic[R]):
+    """Records by key, and the digest over them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, R] = {}
+        self._changed: dict[bytes, None] = {}
+        self._leaves: dict[bytes, dict[bytes, bytes]] = {}
+        """By bucket, the digest of each record."""
+        self._groups: dict[bytes, dict[bytes, bytes]] = {}
+        """By first byte, the digest of each bucket."""
+        self._digests: dict[bytes, bytes] = {}
+        """By first byte, the digest of its group."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._rows
+
+    def get(self, key: bytes) -> R | None:
+        """A record to be read."""
+        return self._rows.get(key)
+
+    def edit(self, key: bytes) -> R:
+        """A record to be changed. Raises `KeyError` where there is none: look first."""
+        row = self._rows[key]
+        self._changed[key] = None
+        return row
+
+    def put(self, key: bytes, row: R) -> R:
+        """Add or replace a record, and answer it."""
+        self._rows[key] = row
+        self._changed[key] = None
+        return row
+
+    def drop(self, key: bytes) -> R:
+        """Remove a record and answer it. Raises `KeyError` where there is none."""
+        self._changed[key] = None
+        return self._rows.pop(key)
+
+    def rows(self) -> ValuesView[R]:
+        """Every record, in no order that nodes agree on: for sums and for looking only."""
+        return self._rows.values()
+
+    def items(self) -> Iterator[tuple[bytes, R]]:
+        """Every record with its key, keys ascending."""
+        return iter(sorted(self._rows.items(), key=_get_key))
+
+    def digest(self) -> bytes:
+        """The digest of all records; what has not changed since is not computed again."""
+        groups: dict[bytes, dict[bytes, None]] = {}
+        for bucket in self._refresh_leaves():
+            leaves = self._leaves[bucket]
+            group = self._groups.setdefault(bucket[:1], {})
+            if leaves:
+                group[bucket] = _join(leaves)
+            else:
+                group.pop(bucket, None)
+                del self._leaves[bucket]
+            groups[bucket[:1]] = {}
+        for prefix in groups:
+            self._digests[prefix] = _join(self._groups[prefix])
+        present = {
+            prefix: self._digests[prefix] for prefix in self._digests if self._groups[prefix]
+        }
+        return _join(present)
+
+    def _refresh_leaves(self) -> dict[bytes, None]:
+        """Digest the changed records; answers the buckets they are in."""
+        buckets: dict[bytes, None] = {}
+        for key in self._changed:
+            bucket = key[:BUCKET_KEY_BYTES]
+            buckets[bucket] = None
+            leaves = self._leaves.setdefault(bucket, {})
+            row = self._rows.get(key)
+            if row is None:
+                leaves.pop(key, None)
+            else:
+                leaves[key] = compute_digest(ROW_DOMAIN, key + encode(row))
+        self._changed.clear()
+        return buckets
+
+    def dump(self) -> tuple[tuple[bytes, R], ...]:
+        """Every record with its key, for a snapshot."""
+        return tuple(self.items())
+
+
+def load_table(rows: tuple[tuple[bytes, R], ...]) -> Table[R]:
+    """A table of a snapshot's records."""
+    table: Table[R] = Table()
+    for key, row in rows:
+        table.put(key, row)
+    return table
+
+
+def _get_key(item: tuple[bytes, object]) -> bytes:
+    return item[0]
+
+
+def _join(digests: dict[bytes, bytes]) -> bytes:
+    content = hashlib.sha256()
+    for key in sorted(digests):
+        content.update(len(key).to_bytes(2, "big") + key)
+        content.update(digests[key])
+    return content.digest()
