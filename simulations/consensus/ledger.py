@@ -145,7 +145,7 @@ class Ledger:
         self.leaders[decision.slot] = decision.author
         if not one.is_replaying:
             self._grounds.check(one.ordering.store, decision)
-            self._check_anchor(one, decision)
+            self._check_anchor(one, decision, commit)
         if commit is None:
             return
         key = (self._get_node(one), one.life)
@@ -196,14 +196,17 @@ class Ledger:
         if self.decided.setdefault(decision.slot, found) != found:
             raise CheckFailed("I1 slot", f"{tuple(decision.slot)} is decided two ways")
 
-    def _check_anchor(self, one: Validator, decision: Decision) -> None:
+    def _check_anchor(self, one: Validator, decision: Decision, commit: Commit | None) -> None:
         """The anchor of a slot is the first committed one a wave above it.
 
         With reputation, rounds between them may be led by others once leaders were chosen anew, so
-        a slot may have been skipped when the anchor was found and be committed afterwards.
+        a slot may have been skipped when the anchor was found and be committed afterwards. A commit
+        that chose them anew itself was found under leaders who are not known any more.
         """
         slot, get_leaders = decision.slot, one.schedule.get_leaders
-        if decision.anchor is not None:
+        window = self._mesh.options.reputation_window
+        chose = commit is not None and window > 0 and commit.index % window == 0
+        if decision.anchor is not None and not chose:
             first = slot.round + self._mesh.committee.thresholds.wave
             between = range(first, decision.anchor.round)
             self._anchored[slot] = {round_: get_leaders(round_) for round_ in between}
