@@ -13,7 +13,7 @@ ranges may not be compared, what lies above the known ones is sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dag.heads import compute_heads_digest
@@ -71,8 +71,8 @@ class _Side:
     """How many vertices it held when it was last sent some for HEADS."""
     arriving: int = 0
     """How many it will hold once all that was sent for HEADS has come."""
-    sent_lamport: int = 0
-    """All it lacked at or below was sent."""
+    sent: dict[bytes, None] = field(default_factory=dict)
+    """What was sent for HEADS and may still be on its way."""
 
 
 class Reconciliation:
@@ -263,17 +263,16 @@ class Reconciliation:
             return
         side.sent_ms = now_ms
         # Of much that was sent some comes long before the rest: that is no reason to send it again.
-        is_arriving = side.arrived < theirs < side.arriving
-        above = max(side.floor_lamport, side.sent_lamport if is_arriving else 0)
-        lacking = self._index.collect_ancestors(
-            [ref.id for ref in self.heads], exclude=known, above=above, count_max=TRANSFER_IDS_MAX
-        )
+        if not side.arrived < theirs < side.arriving:
+            side.sent, side.arriving = {}, theirs
         side.arrived = theirs
-        side.arriving = (side.arriving if is_arriving else theirs) + len(lacking)
-        if lacking:
-            is_cut = len(lacking) == TRANSFER_IDS_MAX
-            side.sent_lamport = lacking[-1].lamport - is_cut
-        self._send_settled(now_ms, peer, lacking, theirs)
+        lacking = self._index.collect_ancestors(
+            [ref.id for ref in self.heads], exclude=known, above=side.floor_lamport
+        )
+        fresh = [ref for ref in lacking if ref.id not in side.sent][:TRANSFER_IDS_MAX]
+        sent = self._send_settled(now_ms, peer, fresh, theirs)
+        side.sent.update(dict.fromkeys(sent))
+        side.arriving += len(sent)
 
     def _send_lacked(self, now_ms: int, peer: str, lacked: Iterable[Ref]) -> None:
         """Send what the ranges of a peer lack."""
@@ -283,13 +282,16 @@ class Reconciliation:
         held = sorted([ref for ref in lacked if ref.id in self._index])
         self._send_settled(now_ms, peer, held, side.digest.count)
 
-    def _send_settled(self, now_ms: int, peer: str, refs: Iterable[Ref], theirs: int) -> None:
-        """Send vertices, but for what is under way to the peer anyhow."""
+    def _send_settled(
+        self, now_ms: int, peer: str, refs: Iterable[Ref], theirs: int
+    ) -> tuple[bytes, ...]:
+        """Send vertices, but for what is under way to the peer anyhow; answers those sent."""
         is_new = self._sides[peer].is_new
         settled = self._index.admitted if is_new else self._get_settled(now_ms, theirs)
-        ids = [ref.id for ref in refs if self._get_position(ref.id) < settled]
+        ids = tuple([ref.id for ref in refs if self._get_position(ref.id) < settled])
         if ids:
-            self._outbox.send_stored(peer, 0, tuple(ids))
+            self._outbox.send_stored(peer, 0, ids)
+        return ids
 
     def _get_settled(self, now_ms: int, theirs: int) -> int:
         """How many vertices have had the time to reach a peer that holds `theirs` of them by push.
