@@ -117,8 +117,11 @@ class Ledger:
 
     def reserve(self, account: bytes, *, free: int = 0, staked: int = 0) -> None:
         """Set money aside for an order."""
-        self._need_free(account, free)
-        self._need_stake(account, staked)
+        row = self.get(account)
+        if row.free < free:
+            self._need_free(account, free)
+        if row.staked < staked:
+            self._need_stake(account, staked)
         row = self._open(account)
         row.free -= free
         row.staked -= staked

@@ -31,17 +31,14 @@ class Allowances:
     def __init__(self, rows: Table[Allowance] | None = None) -> None:
         self.rows: Final[Table[Allowance]] = Table() if rows is None else rows
 
-    def check(self, account: bytes, index: int) -> None:
-        """Raises `Refused` for an account that has nothing left."""
-        if self._count(account, index) < 1:
-            raise Refused(Code.RATE_LIMITED, f"an account has {RATE} commands a commit")
-
-    def spend(self, account: bytes, index: int) -> None:
-        """An account has said something."""
-        self.rows.put(account, Allowance(self._count(account, index) - 1, index))
-
-    def _count(self, account: bytes, index: int) -> int:
+    def count(self, account: bytes, index: int) -> int:
+        """How much an account may say now; at least 1. Raises `Refused`."""
         row = self.rows.get(account)
-        if row is None:
-            return BURST
-        return min(BURST, row.left + RATE * (index - row.index))
+        left = BURST if row is None else min(BURST, row.left + RATE * (index - row.index))
+        if left < 1:
+            raise Refused(Code.RATE_LIMITED, f"an account has {RATE} commands a commit")
+        return left
+
+    def spend(self, account: bytes, index: int, left: int) -> None:
+        """An account has said something, of so much as it could."""
+        self.rows.put(account, Allowance(left - 1, index))

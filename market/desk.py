@@ -7,6 +7,7 @@ offer its collateral, from the stake. So every trade is covered, and no book nee
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from market.accounts import Ledger
 from market.amounts import NOTIONAL_MIN_URUV, ORDER_BOND_URUV, compute_collateral
 from market.attestation import Compliance, Model
-from market.book import Book
+from market.book import Book, InvalidBook
 from market.commands import PlaceOrder
 from market.contracts import Contract, compute_contract_id
 from market.errors import Code, Refused
@@ -35,9 +36,10 @@ from market.orders import (
 )
 from market.orders import Code as OrderCode
 from market.orders import Event as BookEvent
+from market.reputation import TIERS_BP
 from market.sla import COLLATERAL_BP
 from market.tables import Table
-from market.tiers import STANDARD_TIERS
+from market.tiers import CODES_MAX, STANDARD_TIERS
 
 ORDERS_PER_ACCOUNT_MAX: Final = 200
 MODELS_PER_ACCOUNT_MAX: Final = 20
@@ -82,9 +84,7 @@ class Desk:
         compliance: Compliance,
         open_contract: Callable[[Contract], None],
     ) -> None:
-        self.orders: Table[OpenOrder] = Table()
-        self.resting: Table[RestingOrder] = Table()
-        """What the books hold, for the root."""
+        self.orders: Final[Table[OpenOrder]] = Table(self._describe)
         self.books: Final[dict[bytes, Book]] = {}
         self._network = network
         self._ledger = ledger
@@ -105,30 +105,39 @@ class Desk:
         """The books, by model."""
         return [self.books[model] for model in sorted(self.books)]
 
-    def restore(self, books: dict[bytes, Book], orders: Table[OpenOrder]) -> None:
-        """Take up stored books and the money behind their orders."""
+    def restore(self, books: dict[bytes, Book], orders: Sequence[tuple[bytes, OpenOrder]]) -> None:
+        """Take up stored books and the money behind their orders. Raises `InvalidBook`."""
         self.books.update(books)
-        self.orders = orders
-        for row in orders.rows():
+        for key, row in orders:
+            book = books.get(row.model)
+            if book is None or book.get(key) is None:
+                raise InvalidBook("money stands behind an order that no book has")
+            self.orders.put(key, row)
             self._count(row.account, row.model, 1)
-        for book in self.list_books():
-            for side in (Side.BID, Side.OFFER):
-                for order in book.list_resting(side):
-                    self._show(book, bytes_of(order.id))
-            for order in book.list_rated():
-                self._show(book, bytes_of(order.id))
+        if sum(len(book) for book in books.values()) != len(self.orders):
+            raise InvalidBook("a book has an order without money behind it")
+
+    def _describe(self, row: OpenOrder) -> object:
+        """What the root is to fix of an order: its money, and its place in the book."""
+        return row, self.books[row.model].get(row.id)
 
     # --- commands -------------------------------------------------------------------------------
 
-    def place(self, order_id: bytes, account: bytes, command: PlaceOrder, tier: int) -> None:
-        """Take an order in; `tier` is the reputation of the account."""
+    def place(
+        self,
+        order_id: bytes,
+        account: bytes,
+        command: PlaceOrder,
+        find_tier: Callable[[bytes], int],
+    ) -> None:
+        """Take an order in; `find_tier` knows the reputation of an account."""
         self._check(account, command)
         book = self.books.get(command.model) or self._make_book(command.model)
         self._compliance.check_trade(command.model)
         tiers = command.tiers
         if command.side is Side.OFFER:
             self._compliance.check_offer(account, command.model, standing=command.epochs > 0)
-            tiers = _set_reputation(tiers, tier)
+            tiers = _set_reputation(tiers, find_tier(account))
         row = _make_row(order_id, account, command, self._index)
         self._reserve(row, row.margin, row.bond)
         events = book.submit(
@@ -263,27 +272,20 @@ class Desk:
     def _adjust(self, book: Book, order_id: bytes, reason: Reason | None) -> None:
         """Let go of the margin that an order no longer needs, and of one that is gone."""
         row = self.orders.edit(order_id)
-        alive = self._show(book, order_id)
+        alive = book.get(order_id)
         if alive is not None:
             row.lots = alive.lots
             spare = row.margin - row.compute_need()
-            self._release(row, spare, 0)
-            row.margin -= spare
+            if spare:
+                self._release(row, spare, 0)
+                row.margin -= spare
             return
         early = reason in EARLY_REASONS and self._index - row.entered < BOND_COMMITS
-        self._release(row, row.margin, row.bond, burn=early)
+        if row.margin or row.bond:
+            self._release(row, row.margin, row.bond, burn=early)
         self.orders.drop(order_id)
         self._count(row.account, row.model, -1)
         self._note("order_closed", row, row.margin, "filled" if reason is None else str(reason))
-
-    def _show(self, book: Book, order_id: bytes) -> RestingOrder | None:
-        """Keep the root's picture of the book; answers the order if it is alive."""
-        alive = book.get(order_id)
-        if alive is not None:
-            self.resting.put(order_id, alive)
-        elif order_id in self.resting:
-            self.resting.drop(order_id)
-        return alive
 
     def _trade(self, book: Book, event: Filled) -> None:
         """A fill: the buyer's money and the provider's collateral go into a contract."""
@@ -291,8 +293,9 @@ class Desk:
         bid, offer = (taker, maker) if event.taker_side is Side.BID else (maker, taker)
         for row in (bid, offer):
             row.lots -= event.lots
-            self._release(row, 0, row.bond)
-            row.bond = 0
+            if row.bond:
+                self._release(row, 0, row.bond)
+                row.bond = 0
         escrow = event.price_uruv * event.lots
         self._ledger.hold(bid.account, escrow)
         bid.margin -= escrow
@@ -386,7 +389,7 @@ def bytes_of(name: int | bytes) -> bytes:
 
 
 def _make_row(order_id: bytes, account: bytes, command: PlaceOrder, index: int) -> OpenOrder:
-    sla_tier = STANDARD_TIERS.unpack(command.tiers)[SLA_DIMENSION]
+    sla_tier = _get_sla_tier(command.tiers)
     row = OpenOrder(
         id=order_id,
         account=account,
@@ -431,6 +434,12 @@ def _refuse(event: BookEvent) -> None:
     raise Refused(event.code, "the book refuses it")
 
 
+@lru_cache(CODES_MAX)
+def _get_sla_tier(tiers: int) -> int:
+    return STANDARD_TIERS.unpack(tiers)[SLA_DIMENSION]
+
+
+@lru_cache(len(TIERS_BP) * CODES_MAX)
 def _set_reputation(tiers: int, reputation: int) -> int:
     parts = list(STANDARD_TIERS.unpack(tiers))
     parts[REPUTATION_DIMENSION] = reputation

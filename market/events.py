@@ -7,6 +7,7 @@ account's events can show that none is missing and none was changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from market.tables import Table
 AUDIT_DOMAIN: Final = b"meshnode/market-audit/1"
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One thing that happened to one account."""
 
     kind: str
@@ -36,9 +37,13 @@ class Audit(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     digest: bytes = bytes(32)
 
 
-def extend_audit(digest: bytes, time_ms: int, event: Event) -> bytes:
-    """Chain one more event."""
-    return compute_digest(AUDIT_DOMAIN, digest + encode((time_ms, event)))
+REFUSED: Final = "refused"
+"""The kind of events that leave no mark on the state."""
+
+
+def extend_audit(digest: bytes, time_ms: int, events: Sequence[Event]) -> bytes:
+    """Chain what happened to one account in one commit."""
+    return compute_digest(AUDIT_DOMAIN, digest + encode((time_ms, events)))
 
 
 class Trail:
@@ -46,7 +51,6 @@ class Trail:
 
     def __init__(self, audits: Table[Audit] | None = None) -> None:
         self.audits: Final[Table[Audit]] = Table() if audits is None else audits
-        self._time_ms = 0
         self._events: list[Event] = []
 
     @property
@@ -54,19 +58,22 @@ class Trail:
         """What happened in the last commit."""
         return tuple(self._events)
 
-    def begin(self, time_ms: int) -> None:
+    def begin(self) -> None:
         """A commit begins."""
-        self._time_ms = time_ms
         self._events = []
 
     def note(self, event: Event) -> None:
-        """Something happened; it is chained to what happened to its account before."""
+        """Something happened."""
         self._events.append(event)
-        key = event.account
-        audit = self.audits.edit(key) if key in self.audits else self.audits.put(key, Audit())
-        audit.count += 1
-        audit.digest = extend_audit(audit.digest, self._time_ms, event)
 
-    def note_refusal(self, event: Event) -> None:
-        """A command had no effect; that leaves no mark on the state."""
-        self._events.append(event)
+    def end(self, time_ms: int) -> None:
+        """A commit ends: what happened to each account is chained to what happened before."""
+        grouped: dict[bytes, list[Event]] = {}
+        for event in self._events:
+            if event.kind != REFUSED:
+                grouped.setdefault(event.account, []).append(event)
+        for account, events in grouped.items():
+            known = account in self.audits
+            audit = self.audits.edit(account) if known else self.audits.put(account, Audit())
+            audit.count += len(events)
+            audit.digest = extend_audit(audit.digest, time_ms, events)

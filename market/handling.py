@@ -102,8 +102,7 @@ class Handler:
         command = issued.command
         match command:
             case PlaceOrder():
-                tier = self._find_tier(issued.account)
-                self._parts.desk.place(issued.id, issued.account, command, tier)
+                self._parts.desk.place(issued.id, issued.account, command, self._find_tier)
             case CancelOrder() | CancelAll() | ReduceOrder() | ReplaceOrder():
                 self._change_order(issued.account, command)
             case Transfer() | Stake() | Unstake():

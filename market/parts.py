@@ -64,7 +64,7 @@ class Parts:
         )
         self.desk.restore(
             {model: self._restore_book(model, book) for model, book in stored.books},
-            load_table(stored.orders),
+            stored.orders,
         )
 
     def _restore_book(self, model: bytes, stored: BookSnapshot) -> Book:
@@ -104,7 +104,6 @@ class Parts:
             self.compliance.models,
             self.compliance.attestations,
             self.desk.orders,
-            self.desk.resting,
             self.contracts.rows,
             self.windows.rows,
             self.motions.rows,

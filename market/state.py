@@ -23,7 +23,7 @@ from market.contracts import Contracts
 from market.deadlines import DRAINED_MAX, Deadlines
 from market.desk import Desk
 from market.errors import Code, Refused
-from market.events import Event, Trail
+from market.events import REFUSED, Event, Trail
 from market.genesis import MarketGenesis, check_genesis
 from market.handling import Handler
 from market.motions import Motions
@@ -131,7 +131,7 @@ class MarketState:
         """Fold one commit: its lane-0 vertices, in whatever order. Total: it never raises."""
         self._index = commit.index
         self._time_ms = max(self._time_ms, commit.time_ms)
-        self._parts.trail.begin(self._time_ms)
+        self._parts.trail.begin()
         self._handler.begin(self._index, self._time_ms, commit.digest)
         for _ in range(DRAINED_MAX):
             subject = self._parts.deadlines.take_due(self._time_ms)
@@ -140,11 +140,10 @@ class MarketState:
             self._handler.expire(subject)
         issued, unreadable = read_commands(vertices)
         for each in unreadable:
-            self._parts.trail.note_refusal(
-                Event("refused", each.account, each.vertex, detail=Code.MALFORMED)
-            )
+            self._refuse(each.account, each.vertex, Code.MALFORMED)
         self._fold(commit, issued)
         self._handler.end()
+        self._parts.trail.end(self._time_ms)
         assert self.count_imbalance() == 0, "money came from nowhere, or is gone"
 
     def _fold(self, commit: Commit, issued: Sequence[Issued]) -> None:
@@ -161,17 +160,16 @@ class MarketState:
             self._follow(each)
 
     def _follow(self, issued: Issued) -> None:
-        code: Code | OrderCode
         try:
-            self._parts.allowances.check(issued.account, self._index)
+            left = self._parts.allowances.count(issued.account, self._index)
             self._handler.handle(issued)
         except Refused as refusal:
-            code = refusal.reason
-            self._parts.trail.note_refusal(
-                Event("refused", issued.account, issued.id, detail=str(code))
-            )
+            self._refuse(issued.account, issued.id, refusal.reason)
         else:
-            self._parts.allowances.spend(issued.account, self._index)
+            self._parts.allowances.spend(issued.account, self._index, left)
+
+    def _refuse(self, account: bytes, subject: bytes, code: Code | OrderCode) -> None:
+        self._parts.trail.note(Event(REFUSED, account, subject, detail=str(code)))
 
     def root(self) -> bytes:
         """A digest of the whole state; costs what has changed since the last one."""

@@ -11,7 +11,7 @@ be read only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, ValuesView
+from collections.abc import Callable, Iterator, ValuesView
 from typing import Final, Generic, TypeVar
 
 from dag.canonical import compute_digest, encode
@@ -25,7 +25,9 @@ BUCKET_KEY_BYTES: Final = 2
 class Table(Generic[R]):
     """Records by key, and the digest over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, describe: Callable[[R], object] | None = None) -> None:
+        """`describe` answers what of a record is digested, where it is not all or more than it."""
+        self._describe = describe
         self._rows: dict[bytes, R] = {}
         self._changed: dict[bytes, None] = {}
         self._leaves: dict[bytes, dict[bytes, bytes]] = {}
@@ -100,7 +102,8 @@ class Table(Generic[R]):
             if row is None:
                 leaves.pop(key, None)
             else:
-                leaves[key] = compute_digest(ROW_DOMAIN, key + encode(row))
+                value = row if self._describe is None else self._describe(row)
+                leaves[key] = compute_digest(ROW_DOMAIN, key + encode(value))
         self._changed.clear()
         return buckets
 

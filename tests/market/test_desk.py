@@ -54,7 +54,7 @@ def test_what_does_not_trade_at_once_comes_back(scene: MarketScene):
     scene.offer(PROVIDER, 1_000, 4)
     scene.bid(BUYER, 1_000, 10, time_in_force=IOC)
     assert money(scene, BUYER) == (1_000 * RUV - 4_000, 0, 0)
-    assert len(scene.state.desk.orders) == len(scene.state.desk.resting) == 0
+    assert len(scene.state.desk.orders) == 0
 
 
 def test_market_bid_spends_at_most_its_budget(scene: MarketScene):
@@ -291,7 +291,7 @@ def test_rate_offer_shows_its_lots_anew_in_each_epoch(scene: MarketScene):
             scene.bid(BUYER, 1_000, sold, time_in_force=IOC)
         assert len(scene.state.desk.orders) == 1
         scene.wait(EPOCH_MS)
-    assert len(scene.state.desk.orders) == len(scene.state.desk.resting) == 0
+    assert len(scene.state.desk.orders) == 0
     scene.wait(30 * 24 * EPOCH_MS)
     assert money(scene, PROVIDER)[1:] == (0, 500 * RUV - 28)
 

@@ -11,24 +11,26 @@ def test_chain_of_an_account_follows_from_its_events():
     trail = Trail()
     events = [(number, Event("sent", ALICE, bytes([number]) * 32, number)) for number in range(5)]
     for time_ms, event in events:
-        trail.begin(time_ms)
-        trail.note(event)
-        trail.note(Event("received", BOB, event.subject, event.amount))
+        trail.begin()
+        for each in (event, Event("received", BOB, event.subject, event.amount), event):
+            trail.note(each)
+        trail.end(time_ms)
     digest = bytes(32)
     for time_ms, event in events:
-        digest = extend_audit(digest, time_ms, event)
+        digest = extend_audit(digest, time_ms, [event, event])
     audit = trail.audits.get(ALICE)
     assert audit is not None
-    assert (audit.count, audit.digest) == (5, digest)
+    assert (audit.count, audit.digest) == (10, digest)
 
 
 def test_refusal_is_told_and_leaves_no_mark():
     trail = Trail()
-    trail.begin(1)
+    trail.begin()
     before = trail.audits.digest()
     refusal = Event("refused", ALICE, bytes(32), detail="malformed")
-    trail.note_refusal(refusal)
+    trail.note(refusal)
+    trail.end(1)
     assert trail.events == (refusal,)
     assert trail.audits.digest() == before
-    trail.begin(2)
+    trail.begin()
     assert not trail.events

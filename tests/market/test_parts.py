@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from market.book import InvalidBook
 from market.errors import Refused
 from market.parts import Parts
 from market.stores import make_empty_snapshot
@@ -31,6 +32,16 @@ def test_parts_are_refused_when_a_book_has_no_model():
     frozen = scene.state._parts.freeze(1, 2)
     with pytest.raises(Refused):
         Parts(NETWORK, {}, msgspec.structs.replace(frozen, models=()))
+
+
+@pytest.mark.parametrize("piece", ["orders", "books"])
+def test_parts_are_refused_when_orders_and_money_do_not_agree(piece: str):
+    scene = MarketScene()
+    scene.list_model()
+    scene.bid(4, 1_000, 10)
+    frozen = scene.state._parts.freeze(1, 2)
+    with pytest.raises(InvalidBook):
+        Parts(NETWORK, {}, msgspec.structs.replace(frozen, **{piece: ()}))
 
 
 def test_empty_parts_hold_nothing():
