@@ -62,6 +62,7 @@ class OurPlainBook(PlainBook):
     """Our plain book, asked as the others are."""
 
     def count_trades(self) -> int:
+        """All trades."""
         return len(self.trades)
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from dag.errors import MeshError
 from market.instruments import Instrument
-from market.matching import NO_FLOOR, Matcher
+from market.matching import Matcher, find_floor
 from market.order_checks import find_fault, find_price_fault
 from market.orders import (
     Cancel,
@@ -103,9 +103,7 @@ class Book:
             code = Code.BOOK_FULL
         if code is not None:
             return [Rejected(new.id, new.owner, code)]
-        order, floor = self._make_order(new), NO_FLOOR
-        if new.price_uruv is not None:
-            floor = matcher.opposite(new.side).find_floor(new.price_uruv)
+        order, floor = self._make_order(new), find_floor(new.side, new.price_uruv)
         if lifetime is POST_ONLY and matcher.would_match(order, floor):
             return [Rejected(new.id, new.owner, Code.WOULD_TAKE)]
         if lifetime is FOK and not matcher.can_fill(order, floor, new.budget_uruv):

@@ -53,10 +53,6 @@ class BookSide:
         """The term of a taker, that comes from the other side with these tiers."""
         return tiers | self._guard if self._sign > 0 else -tiers
 
-    def find_floor(self, price_uruv: int) -> int:
-        """The least rank that a taker with this limit may trade with."""
-        return self._sign * price_uruv
-
     def add(self, order: RestingOrder) -> None:
         """Put an order in its place."""
         ladder = self._ladders.get(order.tiers)

@@ -24,13 +24,20 @@ NO_FLOOR: Final = -PRICE_MAX_URUV
 """The least rank there is: what a taker without a limit may trade with."""
 
 
+def find_floor(side: Side, price_uruv: int | None) -> int:
+    """The least rank that a taker with this limit, or with none, may trade with."""
+    if price_uruv is None:
+        return NO_FLOOR
+    return -price_uruv if side is BID else price_uruv
+
+
 class Matcher:
     """Both sides of a book with every index over them, which only change together."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._guard: Final = instrument.tiers.guard
         self._touches_max: Final = instrument.fills_max
-        self._allows_self_trades: Final = instrument.allows_self_trades
+        self._forbids_self_trades: Final = not instrument.allows_self_trades
         self.bids: Final = BookSide(BID, self._guard)
         self.offers: Final = BookSide(Side.OFFER, self._guard)
         self.orders: Final[dict[OrderId, RestingOrder]] = {}
@@ -53,12 +60,13 @@ class Matcher:
         """Whether an order that came now would be filled whole: what `match` would do."""
         opposite = self.opposite(taker.side)
         touches, lots, spendable = self._touches_max, taker.lots, budget_uruv
-        owner, group = self._find_kin(taker)
+        owner, group, forbids = taker.owner, taker.group, self._forbids_self_trades
         for maker in opposite.walk(opposite.find_term(taker.tiers), floor):
             if not touches:
                 break
             touches -= 1
-            if maker.owner == owner or (group is not None and maker.group == group):
+            kin = maker.owner == owner or (group is not None and maker.group == group)
+            if kin and forbids:
                 continue
             traded = min(lots, maker.lots)
             spendable -= traded * maker.price_uruv
@@ -80,7 +88,7 @@ class Matcher:
         heads, guard = opposite.heads, self._guard
         position = len(heads) - 1
         term, lots, touches = opposite.find_term(taker.tiers), taker.lots, self._touches_max
-        owner, group = self._find_kin(taker)
+        owner, group, forbids = taker.owner, taker.group, self._forbids_self_trades
         reason, spendable = None, budget_uruv
         while lots and position >= 0:
             rank, _, ladder = heads[position]
@@ -94,7 +102,8 @@ class Matcher:
                 reason = Reason.MAX_FILLS
                 break
             touches -= 1
-            if maker.owner == owner or (group is not None and maker.group == group):
+            kin = maker.owner == owner or (group is not None and maker.group == group)
+            if kin and forbids:
                 position = opposite.pop_head(position)
                 self.forget(maker)
                 events.append(Cancelled(maker.id, maker.owner, maker.lots, Reason.SELF_TRADE))
@@ -133,23 +142,20 @@ class Matcher:
             lots,
         )
 
-    def _find_kin(self, taker: RestingOrder) -> tuple[Owner | None, Owner | None]:
-        """Owner and group that an order must not trade with."""
-        return (None, None) if self._allows_self_trades else (taker.owner, taker.group)
-
     def settle(self, order: RestingOrder, reason: Reason | None, events: list[Event]) -> None:
         """What is left after matching rests, or is cancelled at the bound that stopped it."""
         if order.lots and reason is not None:
             events.append(Cancelled(order.id, order.owner, order.lots, reason))
             order.lots = 0
         if order.lots or order.epochs_left:
-            self.restore(order)
+            self.know(order)
         if order.lots:
+            (self.bids if order.side is BID else self.offers).add(order)
             events.append(Rested(order.id, order.owner, order.lots, order.seq))
 
     def take_up(self, order: RestingOrder, events: list[Event]) -> None:
         """An order comes, or comes anew: it trades up to its limit, and what is left rests."""
-        floor = self.opposite(order.side).find_floor(order.price_uruv)
+        floor = find_floor(order.side, order.price_uruv)
         self.settle(order, self.match(order, floor, 0, events), events)
 
     def withdraw(self, order: RestingOrder, reason: Reason) -> Cancelled:

@@ -33,7 +33,7 @@ def find_fault(new: NewOrder, instrument: Instrument, now_ms: int) -> Code | Non
         return Code.BAD_EXPIRY
     if new.epochs and not _may_have_rate(new):
         return Code.BAD_TERMS
-    return None if instrument.tiers.is_code(new.tiers) else Code.BAD_TIERS
+    return None if new.tiers in instrument.tiers.known else Code.BAD_TIERS
 
 
 def find_price_fault(price_uruv: int, lots: int, instrument: Instrument) -> Code | None:

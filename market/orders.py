@@ -183,7 +183,7 @@ class Rejected(msgspec.Struct, frozen=True, array_like=True, tag="rejected", gc=
 Event: TypeAlias = Filled | Rested | Cancelled | Rejected
 
 
-class RestingOrder(msgspec.Struct, array_like=True):
+class RestingOrder(msgspec.Struct, array_like=True, gc=False):
     """An order that a book knows. Only its book changes it."""
 
     id: OrderId

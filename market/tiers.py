@@ -11,7 +11,7 @@ Weights precision is no dimension: whoever asks for one precision is never given
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -84,8 +84,8 @@ class TierScheme:
             position += 1
         self.guard: Final = guard
         """The spare bits."""
-        self._bits = position
-        self._best = self.pack([count - 1 for count in self._counts])
+        self.known: Final = frozenset(self.pack(tiers) for tiers in self._list_tiers())
+        """Every combination, to look one up: a book does so for every order."""
 
     def pack(self, tiers: Sequence[int]) -> int:
         """The integer of a combination: a tier per dimension, then 0 or 1 per flag."""
@@ -105,10 +105,7 @@ class TierScheme:
 
     def is_code(self, code: int) -> bool:
         """Whether this integer stands for a combination of tiers that exist."""
-        guard = self.guard
-        if code >> self._bits or code & guard:
-            return False
-        return (self._best | guard) - code & guard == guard
+        return code in self.known
 
     def serves(self, offer: int, bid: int) -> bool:
         """Whether an offer of one combination is good enough for a bid of another."""
@@ -116,8 +113,8 @@ class TierScheme:
         return (offer | guard) - bid & guard == guard
 
     def codes(self) -> tuple[int, ...]:
-        """Every combination."""
-        return tuple(self.pack(tiers) for tiers in product(*map(range, self._counts)))
+        """Every combination, the least first."""
+        return tuple(self.pack(tiers) for tiers in self._list_tiers())
 
     def encode_offer(self, values: Mapping[str, int], flags: Sequence[str] = ()) -> int:
         """The combination that an offer's attributes reach. Raises `InvalidTiers`.
@@ -142,6 +139,9 @@ class TierScheme:
             for each in self.dimensions
         ]
         return self.pack(tiers + [flag in flags for flag in self.flags])
+
+    def _list_tiers(self) -> Iterator[tuple[int, ...]]:
+        return product(*map(range, self._counts))
 
     def _check_names(self, values: Mapping[str, int], flags: Sequence[str]) -> None:
         known = [dimension.name for dimension in self.dimensions]

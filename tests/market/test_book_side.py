@@ -60,10 +60,10 @@ def test_walk_is_best_first_over_all_ladders_that_fit_and_ends_at_the_floor():
         side.add(each)
     side.add(order(5, 7, best))
     term = side.find_term(TIERS.pack((1, 0)))
-    assert [each.seq for each in side.walk(term, side.find_floor(7))] == [3, 2, 4, 5]
-    assert [each.seq for each in side.walk(term, side.find_floor(5))] == [3, 2, 4]
-    assert side.has_match(term, side.find_floor(4))
-    assert not side.has_match(term, side.find_floor(3))
+    assert [each.seq for each in side.walk(term, -7)] == [3, 2, 4, 5]
+    assert [each.seq for each in side.walk(term, -5)] == [3, 2, 4]
+    assert side.has_match(term, -4)
+    assert not side.has_match(term, -3)
 
 
 def test_offer_that_comes_looks_for_bids_that_ask_for_no_more():
@@ -71,8 +71,8 @@ def test_offer_that_comes_looks_for_bids_that_ask_for_no_more():
     side.add(order(1, 9, TIERS.pack((2, 0)), Side.BID))
     side.add(order(2, 5, TIERS.pack((1, 0)), Side.BID))
     term = side.find_term(TIERS.pack((1, 1)))
-    assert [each.seq for each in side.walk(term, side.find_floor(1))] == [2]
-    assert not side.has_match(term, side.find_floor(6))
+    assert [each.seq for each in side.walk(term, 1)] == [2]
+    assert not side.has_match(term, 6)
 
 
 def test_after_a_head_went_the_search_goes_on_where_the_next_best_stands():
