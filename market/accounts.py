@@ -18,7 +18,7 @@ from market.tables import Table
 UNBONDING_MS: Final = 14 * 24 * 3_600_000
 
 
-class Account(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Account(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """The money of one author, in micro-ruv."""
 
     free: int = 0

@@ -18,7 +18,7 @@ BURST: Final = 40
 """Most that can be saved up."""
 
 
-class Allowance(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Allowance(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """What an account had left after the last commit in which it spoke."""
 
     left: int

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from dag.canonical import compute_digest, encode
+from dag.canonical import compute_digest
 from market.accounts import Ledger
 from market.amounts import (
     BASIS_POINTS,
@@ -327,4 +327,5 @@ def compute_contract_id(
     network: bytes, model: bytes, trade: int, bid: bytes, offer: bytes
 ) -> bytes:
     """Name a contract by the trade it comes from."""
-    return compute_digest(CONTRACT_DOMAIN, network + model + encode((trade, bid, offer)))
+    number = trade.to_bytes(8, "big")
+    return compute_digest(CONTRACT_DOMAIN, network + model + number + bid + offer)

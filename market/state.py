@@ -18,7 +18,7 @@ from dag.vertex import SignedVertex
 from market.accounts import Ledger
 from market.allowances import Allowances
 from market.attestation import Compliance
-from market.commands import CancelOrder, PlaceOrder, ReduceOrder
+from market.commands import CancelOrder, PlaceOrder, ReduceOrder, ReplaceOrder
 from market.contracts import Contracts
 from market.deadlines import DRAINED_MAX, Deadlines
 from market.desk import Desk
@@ -34,6 +34,9 @@ from market.reputation import Reputation
 from market.sequencing import Issued, arrange, read_commands
 from market.stores import SNAPSHOT_DECODER, STATE_VERSION, compute_root
 from market.windows import Windows
+
+TARGETED: Final = (CancelOrder, ReduceOrder, ReplaceOrder)
+"""What names an order, and so may come before it."""
 
 
 class MarketState:
@@ -147,12 +150,12 @@ class MarketState:
         assert self.count_imbalance() == 0, "money came from nowhere, or is gone"
 
     def _fold(self, commit: Commit, issued: Sequence[Issued]) -> None:
-        """Follow the commands; withdrawals that were too early for their order come again."""
+        """Follow the commands; changes of an order that enters now come after it."""
         entering = {each.id for each in issued if isinstance(each.command, PlaceOrder)}
         early: list[Issued] = []
         for each in arrange(commit, issued):
             command = each.command
-            if isinstance(command, CancelOrder | ReduceOrder) and command.order in entering:
+            if isinstance(command, TARGETED) and command.order in entering:
                 early.append(each)
             else:
                 self._follow(each)
@@ -193,6 +196,8 @@ class MarketState:
             parts = Parts(self._network, self._weights, state)
         except MeshError as error:
             raise MalformedMessage(f"the snapshot is no market: {error.message}") from None
+        if parts.count_imbalance():
+            raise MalformedMessage("the snapshot is no market: its money does not add up")
         self._take_up(parts)
         self._index, self._time_ms = state.index, state.time_ms
 

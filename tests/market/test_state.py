@@ -23,6 +23,7 @@ from market.commands import (
     Batch,
     CancelOrder,
     ReduceOrder,
+    ReplaceOrder,
     Stake,
     Transfer,
     compute_command_id,
@@ -221,6 +222,16 @@ def test_cancel_beats_a_taker_of_the_same_commit():
         assert len(scene.state.contracts.rows) == 0
 
 
+def test_replacement_of_an_order_of_the_same_commit_comes_after_it():
+    scene = make_market()
+    first = scene.make_batch(BUYER, scene.make_order(Side.BID, 1_000, 10))
+    order = compute_command_id(first.id, 0)
+    scene.apply([scene.make_batch(BUYER, ReplaceOrder(order, 2_000, 5)), first])
+    assert scene.codes() == []
+    (row,) = scene.state.desk.orders.rows()
+    assert (row.price, row.lots) == (2_000, 5)
+
+
 @pytest.mark.parametrize("make", [CancelOrder, lambda order: ReduceOrder(order, 0)])
 def test_cancel_of_an_order_of_the_same_commit_comes_after_it(make):
     scene = make_market()
@@ -341,6 +352,7 @@ def test_snapshot_is_refused_without_effect_when_it_is_none():
         before[:-1],
         encode(msgspec.structs.replace(stored, version=2)),
         encode(msgspec.structs.replace(stored, models=())),
+        encode(msgspec.structs.replace(stored, accounts=())),
     ):
         with pytest.raises(MalformedMessage):
             scene.state.restore(broken)
