@@ -52,7 +52,7 @@ Phase = Literal["locked", "delivering", "claimable", "disputed"]
 Outcome = Literal["settled", "refunded", "resolved"]
 
 
-class Contract(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Contract(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """A live contract."""
 
     id: bytes

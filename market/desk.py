@@ -50,7 +50,7 @@ SLA_DIMENSION: Final = 1
 REPUTATION_DIMENSION: Final = 3
 
 
-class OpenOrder(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class OpenOrder(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """The money behind an order."""
 
     id: bytes
@@ -289,7 +289,8 @@ class Desk:
 
     def _trade(self, book: Book, event: Filled) -> None:
         """A fill: the buyer's money and the provider's collateral go into a contract."""
-        taker, maker = (self.orders.edit(bytes_of(each)) for each in (event.taker, event.maker))
+        taker = self.orders.edit(bytes_of(event.taker))
+        maker = self.orders.edit(bytes_of(event.maker))
         bid, offer = (taker, maker) if event.taker_side is Side.BID else (maker, taker)
         for row in (bid, offer):
             row.lots -= event.lots

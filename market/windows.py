@@ -26,7 +26,7 @@ from market.sla import (
 from market.tables import Table
 
 
-class Served(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Served(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """A contract of a window."""
 
     buyer: bytes
