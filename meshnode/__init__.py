@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         StorageError,
         TransportError,
     )
+    from meshnode.event_views import NodeEvent, VerticesOrdered
     from meshnode.node import NodeHandle, open_node
     from meshnode.views import (
         Answer,
@@ -42,14 +43,12 @@ if TYPE_CHECKING:
         Finality,
         Finished,
         HeadsInfo,
-        NodeEvent,
         NodeStatus,
         PeerInfo,
         Started,
         StreamItem,
         VertexDetail,
         VertexInfo,
-        VerticesOrdered,
     )
 
     __version__: str
@@ -110,6 +109,7 @@ _MODULES = {
         "StorageError",
         "TransportError",
     ),
+    "meshnode.event_views": ("NodeEvent", "VerticesOrdered"),
     "meshnode.node": ("NodeHandle", "open_node"),
     "meshnode.views": (
         "Answer",
@@ -117,14 +117,12 @@ _MODULES = {
         "Finality",
         "Finished",
         "HeadsInfo",
-        "NodeEvent",
         "NodeStatus",
         "PeerInfo",
         "Started",
         "StreamItem",
         "VertexDetail",
         "VertexInfo",
-        "VerticesOrdered",
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

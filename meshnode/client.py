@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from meshnode.errors import DeadlineExceeded, MalformedMessage, MeshError, NoDaemon
+from meshnode.event_views import NodeEvent, read_event
 from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
 from meshnode.gateway.problems import read_problem
 from meshnode.home import get_default_home
@@ -27,13 +28,11 @@ from meshnode.views import (
     Answer,
     Finality,
     HeadsInfo,
-    NodeEvent,
     NodeStatus,
     PeerInfo,
     StreamItem,
     VertexDetail,
     VertexInfo,
-    read_event,
     read_list_document,
     read_stream_item,
 )

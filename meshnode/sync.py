@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from meshnode.decision_views import DecisionInfo
+    from meshnode.event_views import NodeEvent
     from meshnode.views import (
         Answer,
         Finality,
         HeadsInfo,
-        NodeEvent,
         NodeStatus,
         PeerInfo,
         StreamItem,

@@ -332,175 +332,16 @@ StreamItem = Started | Delta | Finished
 """What a streamed answer is made of: one `Started`, any number of `Delta`, one `Finished`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexSeen(View):
-    """A vertex is in the store."""
-
-    type: Literal["vertex_seen"] = "vertex_seen"
-    vertex: VertexInfo
-    own: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerJoined(View):
-    """A peer proved who it is and takes part."""
-
-    type: Literal["peer_joined"] = "peer_joined"
-    peer: str
-    author: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerLeft(View):
-    """A peer that took part is gone."""
-
-    type: Literal["peer_left"] = "peer_left"
-    peer: str
-    author: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerServing(View):
-    """A peer says anew what it serves."""
-
-    type: Literal["peer_serving"] = "peer_serving"
-    peer: str
-    author: str
-    models: tuple[ModelView, ...]
-    slots: int
-    running: int
-    queued: int
-    draining: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkFound(View):
-    """An author signed two vertices for one place in its chain."""
-
-    type: Literal["fork_found"] = "fork_found"
-    author: str
-    lane: int
-    seq: int
-    first: str
-    second: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffenceCounted(View):
-    """A peer broke a rule."""
-
-    type: Literal["offence_counted"] = "offence_counted"
-    peer: str
-    offence: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoPeers(View):
-    """No peer for a while although some are known."""
-
-    type: Literal["no_peers"] = "no_peers"
-    tried: tuple[tuple[str, str], ...]
-    """(address, result) of the last attempts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerticesOrdered(View):
-    """The mesh has agreed on the next step of the order: these vertices are final."""
-
-    type: Literal["vertices_ordered"] = "vertices_ordered"
-    commit_index: int
-    commit_digest: str
-    time_ms: int
-    """On which the validators agree."""
-    vertices: tuple[str, ...]
-    """Ids of what was said, in order; empty where a step holds blocks only."""
-    leader: str = ""
-    """Id of the block that led."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitteeChanged(View):
-    """Other validators decide from now on, as the mesh has voted."""
-
-    type: Literal["committee_changed"] = "committee_changed"
-    epoch: int
-    commit_index: int
-    """The last commit of the committee before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderStopped(View):
-    """More validators lie than the committee bears: nothing is put in order here any more."""
-
-    type: Literal["order_stopped"] = "order_stopped"
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexRepeated(View):
-    """What an own vertex said got no place in the order while this node was cut off; said again."""
-
-    type: Literal["vertex_repeated"] = "vertex_repeated"
-    first: str
-    """Id of the vertex that is never put in order."""
-    again: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventsLost(View):
-    """The reader of events fell behind and some were dropped; what is stored is complete."""
-
-    type: Literal["events_lost"] = "events_lost"
-
-
-NodeEvent = (
-    VertexSeen
-    | PeerJoined
-    | PeerLeft
-    | PeerServing
-    | ForkFound
-    | OffenceCounted
-    | NoPeers
-    | VerticesOrdered
-    | CommitteeChanged
-    | OrderStopped
-    | VertexRepeated
-    | EventsLost
-)
-"""What a node tells its application while it runs."""
-
 _STREAM_ITEMS: dict[str, type[StreamItem]] = {
     "started": Started,
     "delta": Delta,
     "finished": Finished,
 }
-_EVENTS: dict[str, type[NodeEvent]] = {
-    "vertex_seen": VertexSeen,
-    "peer_joined": PeerJoined,
-    "peer_left": PeerLeft,
-    "peer_serving": PeerServing,
-    "fork_found": ForkFound,
-    "offence_counted": OffenceCounted,
-    "no_peers": NoPeers,
-    "vertices_ordered": VerticesOrdered,
-    "committee_changed": CommitteeChanged,
-    "order_stopped": OrderStopped,
-    "vertex_repeated": VertexRepeated,
-    "events_lost": EventsLost,
-}
 
 
 def read_stream_item(data: object) -> StreamItem:
     """The item of a streamed answer an object stands for. Raises `MalformedMessage`."""
-    return _STREAM_ITEMS[_read_type(data, _STREAM_ITEMS)].from_json(data)
-
-
-def read_event(data: object) -> NodeEvent:
-    """The event an object stands for. Raises `MalformedMessage`."""
-    return _EVENTS[_read_type(data, _EVENTS)].from_json(data)
+    return _STREAM_ITEMS[read_type(data, _STREAM_ITEMS)].from_json(data)
 
 
 def make_list_document(name: str, items: list[Any]) -> dict[str, Any]:
@@ -516,7 +357,7 @@ def read_list_document(name: str, record: type[ViewT], data: object) -> list[Vie
     return [record.from_json(item) for item in items]
 
 
-def _read_type(data: object, known: dict[str, Any]) -> str:
+def read_type(data: object, known: dict[str, Any]) -> str:
     kind = data.get("type") if isinstance(data, dict) else None
     if not isinstance(kind, str) or kind not in known:
         raise MalformedMessage(f"'type' is {kind!r} where one of {', '.join(known)} is expected")

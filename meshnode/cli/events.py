@@ -13,7 +13,7 @@ from meshnode.cli.formats import format_count, format_id, format_name, format_ti
 from meshnode.cli.options import HomeOption, JsonOption
 from meshnode.cli.output import clean_line, print_json_line, say
 from meshnode.client import connect
-from meshnode.views import (
+from meshnode.event_views import (
     CommitteeChanged,
     EventsLost,
     ForkFound,
@@ -29,7 +29,7 @@ from meshnode.views import (
 )
 
 if TYPE_CHECKING:
-    from meshnode.views import NodeEvent
+    from meshnode.event_views import NodeEvent
 
 _IDS_SHOWN = 4
 _LINE = 78

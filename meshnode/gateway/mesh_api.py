@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import web
 
 from meshnode.errors import MeshError
+from meshnode.event_views import VerticesOrdered
 from meshnode.gateway.bodies import (
     AskBody,
     EventsQuery,
@@ -34,13 +35,14 @@ from meshnode.gateway.bodies import (
 )
 from meshnode.gateway.guard import STREAMING
 from meshnode.gateway.problems import make_problem
-from meshnode.views import VerticesOrdered, make_list_document
+from meshnode.views import make_list_document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
+    from meshnode.event_views import NodeEvent
     from meshnode.gateway.port import NodeHost
-    from meshnode.views import NodeEvent, View
+    from meshnode.views import View
 
 ItemT = TypeVar("ItemT")
 

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
+from meshnode.event_views import NodeEvent
 from meshnode.views import (
     Answer,
     Finality,
     HeadsInfo,
-    NodeEvent,
     NodeStatus,
     PeerInfo,
     StreamItem,

@@ -13,6 +13,7 @@ from dag.canonical import encode
 from dag.genesis import Share
 from dag.types import Kind
 from meshnode.errors import CommandRejected, DeadlineExceeded, NodeClosed
+from meshnode.event_views import NodeEvent
 from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.inviting import Inviter
@@ -40,7 +41,6 @@ from meshnode.views import (
     Finality,
     Finished,
     HeadsInfo,
-    NodeEvent,
     NodeStatus,
     PeerInfo,
     StreamItem,

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Final
 from dag.types import ID_BYTES
 from meshnode.core.events import Committed
 from meshnode.errors import CommandRejected, NodeClosed
+from meshnode.event_views import EventsLost
 from meshnode.node.order_presenting import show_finality, show_stored
 from meshnode.node.presenting import show_event
 from meshnode.shell.subscriptions import SubscriberLagged
-from meshnode.views import EventsLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from meshnode.core.events import Event
+    from meshnode.event_views import NodeEvent, VerticesOrdered
     from meshnode.node.lookup import Lookup
     from meshnode.shell.runtime import Runtime
     from meshnode.shell.subscriptions import Subscription
-    from meshnode.views import Finality, NodeEvent, VerticesOrdered
+    from meshnode.views import Finality
 
 FINALITY_WAIT_MAX_MS: Final = 600_000
 _COMMITS_AT_ONCE: Final = 256

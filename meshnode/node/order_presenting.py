@@ -6,15 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshnode.core.events import Committed, EpochBegan, OrderHalted, Repeated
-from meshnode.views import (
-    CommitteeChanged,
-    ConsensusInfo,
-    Finality,
-    OrderStopped,
-    ValidatorInfo,
-    VertexRepeated,
-    VerticesOrdered,
-)
+from meshnode.event_views import CommitteeChanged, OrderStopped, VertexRepeated, VerticesOrdered
+from meshnode.views import ConsensusInfo, Finality, ValidatorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -38,24 +38,26 @@ from meshnode.core.events import (
     VertexAdmitted,
 )
 from meshnode.errors import CommandRejected, InvalidMessage
+from meshnode.event_views import (
+    ForkFound,
+    NodeEvent,
+    NoPeers,
+    OffenceCounted,
+    PeerJoined,
+    PeerLeft,
+    PeerServing,
+    VertexSeen,
+)
 from meshnode.node.order_presenting import show_order_event
 from meshnode.serving.protocol import clip_text
 from meshnode.views import (
     EngineView,
-    ForkFound,
     HeadsInfo,
     ModelView,
-    NodeEvent,
-    NoPeers,
-    OffenceCounted,
     PeerInfo,
-    PeerJoined,
-    PeerLeft,
-    PeerServing,
     RefView,
     VertexDetail,
     VertexInfo,
-    VertexSeen,
 )
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from meshnode.demo.processes import DemoNode
 from meshnode.errors import MeshError
-from meshnode.views import OffenceCounted, PeerLeft
+from meshnode.event_views import OffenceCounted, PeerLeft
 
 PUBLISH_EVERY_S = 0.25
 ASK_EVERY_S = 1.0

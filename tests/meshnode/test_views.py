@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from meshnode import views
+from meshnode import event_views, views
 from meshnode.errors import MalformedMessage
 from tests.support.views import make_answer, make_status, make_vertex
 
@@ -25,20 +25,20 @@ STREAM = [
     views.Finished(answer=ANSWER),
 ]
 EVENTS = [
-    views.VertexSeen(vertex=VERTEX, own=True),
-    views.PeerJoined(peer="p", author="00", name="b"),
-    views.PeerLeft(peer="p", author="00", reason="gone"),
-    views.PeerServing(
+    event_views.VertexSeen(vertex=VERTEX, own=True),
+    event_views.PeerJoined(peer="p", author="00", name="b"),
+    event_views.PeerLeft(peer="p", author="00", reason="gone"),
+    event_views.PeerServing(
         peer="p", author="00", models=(MODEL,), slots=1, running=0, queued=0, draining=False
     ),
-    views.ForkFound(author="00", lane=0, seq=1, first="1", second="2"),
-    views.OffenceCounted(peer="p", offence="malformed", detail="d"),
-    views.NoPeers(tried=(("/ip4/1.2.3.4", "refused"),)),
-    views.VerticesOrdered(commit_index=1, commit_digest="11", time_ms=2, vertices=("22",)),
-    views.EventsLost(),
-    views.CommitteeChanged(epoch=1, commit_index=7),
-    views.OrderStopped(reason="more lie than it bears"),
-    views.VertexRepeated(first="aa" * 32, again="bb" * 32),
+    event_views.ForkFound(author="00", lane=0, seq=1, first="1", second="2"),
+    event_views.OffenceCounted(peer="p", offence="malformed", detail="d"),
+    event_views.NoPeers(tried=(("/ip4/1.2.3.4", "refused"),)),
+    event_views.VerticesOrdered(commit_index=1, commit_digest="11", time_ms=2, vertices=("22",)),
+    event_views.EventsLost(),
+    event_views.CommitteeChanged(epoch=1, commit_index=7),
+    event_views.OrderStopped(reason="more lie than it bears"),
+    event_views.VertexRepeated(first="aa" * 32, again="bb" * 32),
 ]
 
 
@@ -71,13 +71,13 @@ def test_stream_item_survives_json(item):
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda v: v.type)
 def test_event_survives_json(event):
-    assert views.read_event(json.loads(json.dumps(event.to_json()))) == event
+    assert event_views.read_event(json.loads(json.dumps(event.to_json()))) == event
 
 
 @pytest.mark.parametrize("data", [None, {}, {"type": 3}, {"type": "party"}])
 def test_event_is_refused_when_its_type_is_unknown(data):
     with pytest.raises(MalformedMessage, match="type"):
-        views.read_event(data)
+        event_views.read_event(data)
 
 
 def test_list_document_survives_json():

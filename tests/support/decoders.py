@@ -73,6 +73,7 @@ from meshnode.errors import (
     StorageError,
     TransportError,
 )
+from meshnode.event_views import VertexSeen, read_event
 from meshnode.home import Bootstrap, Home, Membership
 from meshnode.invitations import InvitationBook, Issued
 from meshnode.runtime_file import RuntimeRecord, find_runtime
@@ -105,7 +106,7 @@ from meshnode.transport.framing import FINISH_FRAME, FrameParser, data_header, e
 from meshnode.transport.libp2p.addresses import parse_address
 from meshnode.transport.link import FrameLink
 from meshnode.transport.peer_id import public_key_from_peer_id
-from meshnode.views import VertexInfo, VertexSeen, read_event, read_stream_item
+from meshnode.views import VertexInfo, read_stream_item
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
 

@@ -6,20 +6,11 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from meshnode.errors import NoPeerServes
+from meshnode.event_views import PeerJoined, VerticesOrdered
 from meshnode.gateway.app import Gateway
 from meshnode.gateway.port import NotReady, Phase
 from meshnode.runtime_file import make_runtime_record, write_runtime
-from meshnode.views import (
-    Delta,
-    Finality,
-    Finished,
-    HeadsInfo,
-    PeerInfo,
-    PeerJoined,
-    Started,
-    VertexDetail,
-    VerticesOrdered,
-)
+from meshnode.views import Delta, Finality, Finished, HeadsInfo, PeerInfo, Started, VertexDetail
 from tests.support.views import make_answer, make_decision, make_status, make_vertex
 
 STATUS = make_status(name="ada", engine=None, members=1, peers_ready=0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from meshnode.client import RemoteNode
 from meshnode.errors import MeshError
-from meshnode.views import VertexSeen, VerticesOrdered
+from meshnode.event_views import VertexSeen, VerticesOrdered
 
 
 class OrderBook:

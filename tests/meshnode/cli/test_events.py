@@ -10,7 +10,7 @@ import pytest
 
 from meshnode.cli.events import describe_event
 from meshnode.errors import NoDaemon
-from meshnode.views import (
+from meshnode.event_views import (
     CommitteeChanged,
     EventsLost,
     ForkFound,

@@ -16,9 +16,10 @@ from meshnode.errors import (
     NodeClosed,
     NoPeerServes,
 )
+from meshnode.event_views import EventsLost, VertexSeen
 from meshnode.node import handle as handle_module
 from meshnode.testing import mesh, wait_for_equal_heads
-from meshnode.views import EventsLost, Started, VertexSeen
+from meshnode.views import Started
 from tests.support.serving_net import ScriptedEngine, failing, gated, until
 
 

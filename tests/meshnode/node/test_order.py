@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from meshnode.event_views import VerticesOrdered
 from meshnode.testing import mesh
-from meshnode.views import VerticesOrdered
 
 LIMIT_S = 30
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from meshnode.core.events import EpochBegan, OrderHalted, Repeated
+from meshnode.event_views import CommitteeChanged, OrderStopped, VertexRepeated
 from meshnode.node.order_presenting import show_order_event
-from meshnode.views import CommitteeChanged, OrderStopped, VertexRepeated
 from tests.support.dag_builder import DagBuilder
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from meshnode import open_node
 from meshnode.errors import CommandRejected, NodeClosed
+from meshnode.event_views import EventsLost, NodeEvent, VerticesOrdered
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
-from meshnode.views import EventsLost, Finality, NodeEvent, VerticesOrdered
+from meshnode.views import Finality
 
 LIMIT_MS = 20_000
 
