@@ -355,6 +355,14 @@ def test_rate_offer_that_is_sold_out_can_be_cancelled_expire_and_change_tiers():
     assert len(book) == 0
 
 
+def test_rate_offer_that_is_sold_out_is_stored_and_shown_again():
+    book = make_book(offer(1, 40, 2, epochs=2), bid(5, 40, 2))
+    twin = Book.restore(INSTRUMENT, book.snapshot())
+    assert resting(twin) == []
+    assert twin.begin_epoch() == book.begin_epoch()
+    assert resting(twin) == [(1, 2)]
+
+
 def test_rate_offer_is_cancelled_for_good_when_its_owner_bids_into_it():
     book = make_book(offer(1, 40, 2, epochs=9))
     assert book.apply(bid(9, 40, 1, SELLER))[0] == Cancelled(1, SELLER, 2, Reason.SELF_TRADE)

@@ -20,6 +20,7 @@ from market.orders import (
     Message,
     NewOrder,
     Reduce,
+    Rejected,
     Replace,
     Rested,
     Side,
@@ -187,3 +188,41 @@ def test_nobody_trades_with_the_own_family_beyond_a_limit_or_too_often(given_: l
             rests = any(isinstance(event, Rested) for event in events)
             assert not (rests and message.time_in_force in {TimeInForce.IOC, TimeInForce.FOK})
             assert not (fills and message.time_in_force is TimeInForce.POST_ONLY)
+
+
+numbers = st.integers() | st.sampled_from([0, -1, 1 << 20, 1 << 40, 1 << 62])
+strange_messages = st.one_of(
+    st.builds(
+        NewOrder,
+        ids,
+        owners,
+        st.sampled_from(Side),
+        numbers | st.none(),
+        numbers,
+        numbers | codes,
+        st.sampled_from(TimeInForce),
+        numbers | st.just(0),
+        numbers | st.just(0),
+        numbers | st.just(0),
+    ),
+    st.builds(Reduce, ids, owners, numbers),
+    st.builds(Replace, ids, owners, numbers, numbers, st.booleans()),
+)
+
+
+@given(st.lists(messages, max_size=20), strange_messages)
+def test_message_of_any_numbers_is_followed_or_rejected_without_effect(
+    before: list[Message], strange: Message
+):
+    book = Book(INSTRUMENT)
+    for message in before:
+        book.apply(message)
+    stored = book.snapshot()
+    events = book.apply(strange)
+    if any(isinstance(event, Rejected) for event in events):
+        assert len(events) == 1
+        assert book.snapshot() == stored
+    else:
+        assert events
+    assert book.advance(1 << 70) is not None
+    assert len(book) == 0
