@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -96,9 +97,13 @@ class _Workers:
 
 def test_rest_is_measured_per_validator_and_second(monkeypatch):
     monkeypatch.setattr(bench_consensus, "SETTLE_S", 0.0)
-    figures = Bench(_Workers(), Settings(idle_s=0.5)).run("idle")
+    figures = Bench(cast("Any", _Workers()), Settings(idle_s=0.5)).run("idle")
     assert figures == IdleFigures(
-        load="idle", seconds=0.5, cpu_share=pytest.approx(0.2), sent_bytes_per_s=100.0, blocks=1
+        load="idle",
+        seconds=0.5,
+        cpu_share=cast("float", pytest.approx(0.2)),
+        sent_bytes_per_s=100.0,
+        blocks=1,
     )
     assert "100 B/s" in show(figures)
 

@@ -11,7 +11,8 @@ from dag.vertex import SignedVertex
 from meshnode.core.effects import Emit, Persist, StoreValue
 from meshnode.core.events import Committed, OrderHalted
 from meshnode.core.outbox import Outbox
-from meshnode.core.replica import HEAD_KEY, Replica
+from meshnode.core.recovered import HEAD_KEY
+from meshnode.core.replica import Replica
 from tests.support.block_dag import BlockDag
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from consensus.checkpoint import SnapshotHeader, check_part
 from dag.errors import MalformedMessage
+from dag.identity import trust_stored
 from dag.intake import Intake
 from meshnode.core.checkpointing import Checkpoint, join_pieces
 from meshnode.core.outbox import Outbox
@@ -38,7 +39,7 @@ def resume(host: Host, start: Checkpoint) -> tuple[Replica, list[bytes]]:
     replica.expect(b"", start.header.index)
     told: list[bytes] = []
     for signed in host.journal.values():
-        intake.restore(signed)
+        intake.restore(trust_stored(signed))
         told += [commit.digest for commit in replica.restore(signed).commits]
     return replica, told
 
@@ -100,7 +101,7 @@ def test_registered_machines_are_part_of_the_state():
     replica = Replica(genesis, certified(host).header.network, intake, outbox, machines=[ledger])
     replica.expect(b"", None)
     for signed in host.journal.values():
-        intake.restore(signed)
+        intake.restore(trust_stored(signed))
         replica.restore(signed)
     made = replica._checkpoints[max(replica._checkpoints)]
     again = Ledger()

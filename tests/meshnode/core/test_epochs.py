@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import pytest
 from msgspec.structs import replace
 
-from dag.bodies import BallotBody, CommitteeChange, ProposalBody
+from dag.bodies import BallotBody, CommitteeChange, ProposalBody, StakeChange
 from dag.canonical import encode
-from dag.genesis import Validator
 from dag.types import LANE_BLOCKS, Kind
 from meshnode.core.events import Committed, EpochBegan, OrderHalted
 from tests.support.core_net import CoreNet, Host
 
 SETTLE_MS = 3_000
 LONG_MS = 30_000
+NewProfile = Literal["", "bft3", "bft5", "cft"]
 
 
 def make_net(count: int, seats: int, **parameters) -> CoreNet:
@@ -30,11 +32,11 @@ def make_net(count: int, seats: int, **parameters) -> CoreNet:
 
 
 def propose(
-    net: CoreNet, proposer: int, *, profile: str = "", gc_commits: int = 0, **stakes: int
+    net: CoreNet, proposer: int, *, profile: NewProfile = "", gc_commits: int = 0, **stakes: int
 ) -> bytes:
     """A change of stakes, named by the hosts' numbers as `h1=2`."""
     changes = tuple(
-        Validator(net.hosts[int(name[1:])].person.author, stake) for name, stake in stakes.items()
+        StakeChange(net.hosts[int(name[1:])].person.author, stake) for name, stake in stakes.items()
     )
     action = CommitteeChange(changes, profile, gc_commits)
     body = ProposalBody("Change it?", ("yes", "no"), net.now_ms + 60_000, "stake", 2, 3, action)
@@ -59,7 +61,7 @@ def vote(net: CoreNet, proposal: bytes, *voters: int) -> None:
 
 
 def change(
-    net: CoreNet, *voters: int, profile: str = "", gc_commits: int = 0, **stakes: int
+    net: CoreNet, *voters: int, profile: NewProfile = "", gc_commits: int = 0, **stakes: int
 ) -> None:
     proposal = propose(net, voters[0], profile=profile, gc_commits=gc_commits, **stakes)
     vote(net, proposal, *voters)
@@ -70,7 +72,9 @@ def epoch(host: Host) -> int:
 
 
 def seats(host: Host) -> list[int]:
-    numbers = {other.person.author: number for number, other in enumerate(host.net.hosts)}
+    numbers: dict[bytes, int] = {
+        other.person.author: number for number, other in enumerate(host.net.hosts)
+    }
     return [numbers[validator.author] for validator in host.core.view().consensus.validators]
 
 
@@ -117,7 +121,8 @@ def test_a_member_gets_a_seat_and_makes_blocks_from_then_on():
 def test_one_founder_lets_others_in_one_by_one_and_may_leave():
     net = make_net(4, 1)
     for joiner in (1, 2, 3):
-        change(net, *range(joiner), **{f"h{joiner}": 1})
+        stakes: Any = {f"h{joiner}": 1}
+        change(net, *range(joiner), **stakes)
         net.run(SETTLE_MS)
         assert {epoch(host) for host in net.hosts} == {joiner}
     change(net, 1, 2, 3, h0=0)
@@ -156,6 +161,7 @@ def test_who_comes_next_is_known_before_the_epoch_ends():
     net.run_until(lambda: replica.successor is not None)
     assert replica.committee.epoch == 0
     assert replica.has_errand
+    assert replica.successor is not None
     assert len(replica.successor) == 4
     net.run_until(lambda: replica.committee.epoch == 1)
     assert replica.successor is None
@@ -261,7 +267,9 @@ def test_checkpoints_are_certified_alike_everywhere():
         net.hosts[number % 4].publish(b"%d" % number)
         net.run(300)
     net.run(SETTLE_MS)
-    certified = [host.core._replica.certified for host in net.hosts]
+    found = [host.core._replica.certified for host in net.hosts]
+    certified = [item for item in found if item is not None]
+    assert len(certified) == 4
     assert len({(c.certificate.index, c.certificate.root) for c in certified}) == 1
     assert certified[0].certificate.index % 5 == 0
     assert certified[0].checkpoint.header.index == certified[0].certificate.index

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from consensus import floor
-from consensus.block import CommitVote
+from consensus.block import Block, CommitVote
 from consensus.commits import CommitHead
 from dag.canonical import encode
 from dag.errors import MalformedMessage
@@ -104,7 +104,7 @@ def test_a_block_that_counts_once_its_parents_are_forgotten_is_given_back(monkey
     scene.admit([*dag.builder.vertices, *(signed for row in rows[:60] for signed in row)])
     scene.admit([broken])
     assert scene.replica.inert_count == 1
-    released = []
+    released: list[Block] = []
     for signed in (signed for row in rows[60:] for signed in row):
         scene.intake.restore(signed)
         released += scene.replica.on_admitted(signed).released

@@ -12,8 +12,10 @@ NAMES = ("ada", "bell", "curie")
 def test_founders_are_the_validators_of_one_network(tmp_path):
     found_network(tmp_path, NAMES)
     homes = [open_home(tmp_path / name) for name in NAMES]
-    networks = [home.get_current_network() for home in homes]
-    (genesis,) = {network.genesis for network in networks if network is not None}
+    found = [home.get_current_network() for home in homes]
+    networks = [network for network in found if network is not None]
+    assert len(networks) == len(homes)
+    (genesis,) = {network.genesis for network in networks}
     authors = [home.ensure_identity(None, now_ms=0).compute_author("hybrid") for home in homes]
     assert [validator.author for validator in genesis.committee] == authors
     assert [founder.name for founder in genesis.founders] == [home.get_name() for home in homes]
@@ -26,7 +28,9 @@ def test_genesis_says_where_each_founder_listens(tmp_path):
     found_network(tmp_path, NAMES)
     for position, name in enumerate(NAMES):
         home = open_home(tmp_path / name)
-        (address,) = home.get_current_network().genesis.founders[position].addresses
+        network = home.get_current_network()
+        assert network is not None
+        (address,) = network.genesis.founders[position].addresses
         assert f"/tcp/{home.get_port()}/p2p/" in address
 
 

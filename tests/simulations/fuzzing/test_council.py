@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ SEED = 9
 
 def make_council(honest: int, liars: int) -> Council:
     """Nobody runs; authors are named by a byte."""
-    hosts = [
+    hosts: list[Any] = [
         SimpleNamespace(index=number, identity=SimpleNamespace(author=bytes([number]), name="one"))
         for number in range(honest)
     ]
@@ -59,7 +60,7 @@ def test_drawn_changes_never_let_too_many_lie(honest: int, liars: int):
 def test_epoch_that_begins_elsewhere_is_found():
     council = make_council(2, 1)
     one, other = council._honest
-    liar = SimpleNamespace(identity=SimpleNamespace(author=b"\x02", name="liar"))
+    liar: Any = SimpleNamespace(identity=SimpleNamespace(author=b"\x02", name="liar"))
     council.on_fact(one, EpochBegan(1, 7))
     council.on_fact(liar, EpochBegan(1, 8))
     council.on_fact(other, EpochBegan(1, 7))
