@@ -110,7 +110,7 @@ def _count_waiting(right: Any) -> Any:
 
 
 def _serve_nothing(_right: Any) -> Any:
-    def on_get(self: Any, peer: str, message: Any) -> None:
+    def on_get(self: Any, _now_ms: int, peer: str, message: Any) -> None:
         self._outbox.send_stored(peer, message.request, (), message.ids)
 
     return on_get

@@ -175,11 +175,11 @@ SEEDED: Final = (
     _seed("late-votes", "later references are votes", (BlockStore, "_link", _take_late_votes)),
     _seed(
         "indirect-passed-over",
-        "indirect anchors are no anchors",
+        "indirect anchors do not count",
         (Committer, "_resolve", _pass_over_indirect),
     ),
     _seed(
-        "arrival-order", "blocks are put out as they came", (Linearizer, "commit", _sort_by_arrival)
+        "arrival-order", "blocks go out as they came", (Linearizer, "commit", _sort_by_arrival)
     ),
     _seed(
         "digest-not-in-order",
@@ -188,7 +188,7 @@ SEEDED: Final = (
     ),
     _seed(
         "offsets-forgotten",
-        "one leader of a round is enough",
+        "one leader a round is enough",
         (Committer, "take_next", _forget_offsets),
     ),
     _seed(
