@@ -26,6 +26,7 @@ from meshnode.core.effects import (
     LoadStored,
     Penalise,
     Persist,
+    Restart,
     RunJob,
     Send,
     SendSnapshot,
@@ -35,7 +36,7 @@ from meshnode.core.effects import (
     StoreVertex,
     Verify,
 )
-from meshnode.core.events import Committed, Event, PublishFailed
+from meshnode.core.events import Committed, Event, OrderResumed, PublishFailed
 from meshnode.core.inputs import (
     Checks,
     Completed,
@@ -349,7 +350,7 @@ class Host:
             for watch in observers.on_effects:
                 watch(self, answer)
             effects += answer
-            if isinstance(entry, Disconnected):
+            if isinstance(entry, Disconnected) or node.is_over:
                 # What was said to the ended connection goes out before its successor is known.
                 self._inbox.extendleft((0, make) for _, make in reversed(batch[number:]))
                 break
@@ -374,12 +375,21 @@ class Host:
         if effects and not self._carry_out(effects):
             return
         self._is_working = False
+        if self.core.is_over:
+            self._begin_anew()
+            return
         wakeup_ms = self.core.next_wakeup
         if wakeup_ms is None:
             self._timer.cancel()
         else:
             self._timer.set(self._find_ns(wakeup_ms))
         self._pump()
+
+    def _begin_anew(self) -> None:
+        """Begin a new core from the disk; connections that came meanwhile are for that one."""
+        self._timer.cancel()
+        self.node = None
+        self.start()
 
     def _find_ns(self, due_ms: int) -> int:
         """When the own clock shows a time; a deadline that has passed comes a millisecond later."""
@@ -427,6 +437,8 @@ class Host:
             case Penalise():
                 name = effect.offence.value
                 self.penalties[name] = self.penalties.get(name, 0) + 1
+            case Restart():
+                pass  # when all effects are carried out
             case _:
                 assert_never(effect)
 
@@ -435,6 +447,8 @@ class Host:
         self.facts.append(event)
         if isinstance(event, Committed):
             self.applied = event.commit.index
+        elif isinstance(event, OrderResumed):
+            self.applied = event.index
         for watch in self.world.observers.on_fact:
             watch(self, event)
 

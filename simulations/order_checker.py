@@ -10,7 +10,7 @@ import msgspec
 from consensus.commits import CommitHead
 from dag.order import GENESIS_COMMIT_DIGEST, Commit, compute_commit_digest
 from dag.types import LANE_SPEECH
-from meshnode.core.events import Committed, OrderHalted
+from meshnode.core.events import Committed, OrderHalted, OrderResumed
 from meshnode.core.recovered import HEAD_KEY
 from simulations.errors import CheckFailed
 from simulations.observers import Observer
@@ -37,8 +37,17 @@ class Order(Observer):
             return
         if isinstance(event, OrderHalted):
             raise CheckFailed("order-goes-on", f"{host.identity.name}: {event.reason}")
+        if isinstance(event, OrderResumed):
+            self._resume(host, event.index)
         if isinstance(event, Committed):
             self._check(host, event.commit)
+
+    def _resume(self, host: Host, index: int) -> None:
+        """An application goes on from a snapshot, which a quorum had made before."""
+        if not self._told[host.index] < index <= len(self.commits):
+            name = host.identity.name
+            raise CheckFailed("told-once", f"{name} goes on after commit {index}")
+        self._told[host.index] = index
 
     def _check(self, host: Host, commit: Commit) -> None:
         name, last = host.identity.name, self._told[host.index]

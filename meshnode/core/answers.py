@@ -63,10 +63,6 @@ class Answers:
             case _:
                 assert_never(message)
 
-    def on_unasked(self, now_ms: int, peer: str) -> None:
-        """A piece of a snapshot came that nobody asked for."""
-        self._offend(now_ms, peer, Offence.UNASKED, "a piece of a snapshot without a question")
-
     def _on_get(self, now_ms: int, peer: str, message: Get) -> None:
         held = []
         missing = []

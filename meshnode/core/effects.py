@@ -118,6 +118,12 @@ class Penalise(msgspec.Struct, frozen=True, tag=True):
     ban_ms: int
 
 
+class Restart(msgspec.Struct, frozen=True, tag=True):
+    """The journal has changed below the core: begin a new one from it. This one is over."""
+
+    reason: str
+
+
 class SignVertex(msgspec.Struct, frozen=True, tag=True):
     """Sign a vertex id with the node's own keys; ends in `Signed`."""
 
@@ -159,4 +165,6 @@ class RunJob(msgspec.Struct, frozen=True, tag=True):
     work: SignVertex | SignProof | Verify | LoadStored
 
 
-Effect = Send | SendStored | SendSnapshot | Persist | Emit | Dial | Hangup | Penalise | RunJob
+Effect = (
+    Send | SendStored | SendSnapshot | Persist | Emit | Dial | Hangup | Penalise | RunJob | Restart
+)

@@ -107,6 +107,15 @@ class EpochBegan(msgspec.Struct, frozen=True, tag=True):
     commit_index: int
 
 
+class OrderResumed(msgspec.Struct, frozen=True, tag=True):
+    """This node goes on from a certified snapshot: commits up to this index are not told.
+
+    Told once more after a restart, until a later commit has been told.
+    """
+
+    index: int
+
+
 class OrderHalted(msgspec.Struct, frozen=True, tag=True):
     """More validators lie than the committee bears: this node orders nothing any more."""
 
@@ -127,4 +136,5 @@ Event = (
     | EpochBegan
     | Repeated
     | OrderHalted
+    | OrderResumed
 )

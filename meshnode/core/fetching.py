@@ -69,6 +69,17 @@ class Fetching:
     def __len__(self) -> int:
         return len(self._wants)
 
+    def walk_on(
+        self, now_ms: int, peer: str, child: Ref, missing: Iterable[Ref], *, patience_ms: int
+    ) -> None:
+        """A peer sent a vertex that stands on what is missing.
+
+        Parents of a pushed vertex are most likely on their way from their own authors. Those of one
+        that was fetched are not: there the walk goes on at once.
+        """
+        wait_ms = 0 if self.is_asked(peer, child) else patience_ms
+        self.want(peer, [self.get_name(ref) for ref in missing], now_ms + wait_ms)
+
     def want(self, peer: str, ids: Iterable[bytes], due_ms: int, *, again_ms: int = 0) -> None:
         """Fetch ids, from `peer` if nobody else is due before; from the next after `again_ms`."""
         for vertex_id in ids:

@@ -21,7 +21,7 @@ from meshnode.core.effects import (
 )
 from meshnode.core.inputs import Loaded, Outcome
 from meshnode.core.messages import Checkpoint, GetSnapshot
-from meshnode.core.pinned import decode_pinned
+from meshnode.core.pinned import PINNED_PIECE, decode_pinned
 from meshnode.core.recovered import (
     PRUNED_KEY,
     Certified,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from meshnode.core.store import Store
 
 SNAPSHOTS_KEPT: Final = 2
-PINNED_PIECE: Final = "pinned"
 
 
 class History:

@@ -22,6 +22,7 @@ from meshnode.core.answers import Answers
 from meshnode.core.bans import BANS_KEY, Bans
 from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
 from meshnode.core.credentials import CredentialsDesk
+from meshnode.core.deadlines import find_earliest
 from meshnode.core.directory import Directory
 from meshnode.core.dissemination import Dissemination
 from meshnode.core.effects import Effect
@@ -57,6 +58,7 @@ from meshnode.core.recovered import HEAD_KEY
 from meshnode.core.replica import Replica
 from meshnode.core.requests import Requests
 from meshnode.core.showing import Showing
+from meshnode.core.state_transfer import StateTransfer
 from meshnode.core.store import Store
 from meshnode.core.views import NodeSummary, NodeView
 from meshnode.core.wants import Wants
@@ -85,11 +87,8 @@ class Node:
     ) -> None:
         """Take up where the journal ended.
 
-        Args:
-            settings: Who this node is, and its limits.
-            seed: 32 random bytes for nonces and jitter.
-            recovered: What the journal holds. Raises `InvalidMessage` if it was tampered with.
-            machines: What is folded over the order, each in its first state.
+        `seed` is 32 random bytes for nonces and jitter. Raises `InvalidMessage` if what was recovered
+        was tampered with. The machines are folded over the order, each in its first state.
         """
         self._settings = settings
         self._network = compute_network_id(settings.genesis)
@@ -110,6 +109,17 @@ class Node:
         self._history = History(self._outbox, self._store, self._peers, self._replica)
         self._history.restore(recovered.snapshots, prunes=settings.prunes)
         self._build_exchange()
+        self._transfer = StateTransfer(
+            settings,
+            self._network,
+            intake=self._intake,
+            outbox=self._outbox,
+            requests=self._requests,
+            store=self._store,
+            peers=self._peers,
+            replica=self._replica,
+            offend=self.offend,
+        )
         self._build_speech(entropy)
         self._intake.advance_horizon(recovered.find_horizon())
         for signed in recovered.arrange():
@@ -131,22 +141,13 @@ class Node:
     def _build_exchange(self) -> None:
         outbox, intake, store = self._outbox, self._intake, self._store
         timing, limits = self._settings.timing, self._settings.limits
-        self._requests = Requests(outbox, timing.get_ms, self.offend)
+        offend, get_keys = self.offend, intake.authors.get_keys
+        self._requests = requests = Requests(outbox, timing.get_ms, offend)
         self._fetching = Fetching(
-            outbox,
-            self._requests,
-            limits,
-            store.is_needed,
-            offend=self.offend,
-            on_unserved=self._on_unserved,
+            outbox, requests, limits, store.is_needed, offend=offend, on_unserved=self._on_unserved
         )
         self._wants = Wants(
-            outbox,
-            self._requests,
-            limits,
-            get_keys=intake.authors.get_keys,
-            offer=store.offer,
-            offend=self.offend,
+            outbox, requests, limits, get_keys=get_keys, offer=store.offer, offend=offend
         )
         self._adverts = Adverts(outbox, self._peers)
         self._desk = CredentialsDesk(intake.authors, store, self.offend)
@@ -203,6 +204,7 @@ class Node:
             answers=self._answers,
             adverts=self._adverts,
             history=self._history,
+            transfer=self._transfer,
         )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
         self._showing = Showing(
@@ -217,10 +219,11 @@ class Node:
             replica=self._replica,
             proposing=self._proposing,
         )
-        exchange = (self._requests, self._fetching, self._dissemination, self._reconciliation)
-        links = (self._peers, *exchange, self._membership, self._overlay)
-        parts = (*links, self._publishing, self._forks, self._proposing, self._store)
-        self._deadlines = tuple(part.next_deadline for part in parts)
+        links = (self._peers, self._membership, self._overlay, self._requests, self._transfer)
+        quiet = (*links, self._dissemination, self._forks, self._store)
+        speech = (self._fetching, self._reconciliation, self._publishing, self._proposing)
+        self._quiet_deadlines = tuple(part.next_deadline for part in quiet)
+        self._deadlines = (*self._quiet_deadlines, *(part.next_deadline for part in speech))
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
@@ -242,6 +245,11 @@ class Node:
         """What was put to the mesh; to be read only."""
         return self._replica.decisions
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this core takes no more input: a new one is to be begun from the journal."""
+        return self._transfer.is_over
+
     def is_stored(self, vertex_id: bytes) -> bool:
         """Whether a vertex is stored; safe to call from any thread."""
         return self._store.is_stored(vertex_id)
@@ -259,10 +267,8 @@ class Node:
                 return self.receive(entry.now_ms, entry.peer, entry.message)
             case Rejected():
                 return self.rejected(entry.now_ms, entry.peer, entry.offence, entry.detail)
-            case Connected():
-                return self.connected(
-                    entry.now_ms, entry.peer, entry.address, inbound=entry.inbound
-                )
+            case Connected(now_ms, peer, inbound, address):
+                return self.connected(now_ms, peer, address, inbound=inbound)
             case Disconnected():
                 return self.disconnected(entry.now_ms, entry.peer, entry.reason)
             case Submitted():
@@ -355,32 +361,32 @@ class Node:
     @property
     def next_wakeup(self) -> int | None:
         """When `tick` has something to do."""
-        first_ms: int | None = None
-        for find in self._deadlines:
-            due_ms = find()
-            if due_ms is not None and (first_ms is None or due_ms < first_ms):
-                first_ms = due_ms
-        return first_ms
+        finders = self._quiet_deadlines if self._transfer.is_running else self._deadlines
+        return find_earliest(finders)
 
     def _advance(self, now_ms: int) -> None:
+        assert not self._transfer.is_over, "a core that is over takes no input"
         assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms}"
         self._now_ms = now_ms
 
     def _tick(self, now_ms: int) -> None:
-        for part in (self._peers, self._requests, self._membership, self._overlay):
+        for part in (self._peers, self._requests, self._membership, self._overlay, self._transfer):
             part.tick(now_ms)
         # What may let vertices in comes before what tells others of them.
-        self._publishing.tick(now_ms)
+        if not self._transfer.is_running:
+            self._publishing.tick(now_ms)
         self._forks.tick(now_ms)
         self._store.expire(now_ms)
         self._dissemination.tick(now_ms)
-        self._reconciliation.tick(now_ms)
+        if not self._transfer.is_running:
+            self._reconciliation.tick(now_ms)
 
     def _finish(self, now_ms: int) -> list[Effect]:
         self._wants.flush(now_ms)
-        self._fetching.tick(now_ms)
-        self._publishing.repeat(now_ms, self._replica.take_lost(self._settings.author))
-        self._proposing.tick(now_ms)
+        if not self._transfer.is_running:
+            self._fetching.tick(now_ms)
+            self._publishing.repeat(now_ms, self._replica.take_lost(self._settings.author))
+            self._proposing.tick(now_ms)
         return self._outbox.take()
 
     # --- what the collaborators ask for and report ----------------------------------------------
@@ -423,6 +429,7 @@ class Node:
 
     def on_lost(self, now_ms: int, link: Link) -> None:
         """A connection that was ready has ended."""
+        self._transfer.drop_peer(now_ms, link.peer)
         self._proposing.on_lost(now_ms, link)
         self._overlay.gone(link.peer)
         self._fetching.drop_peer(link.peer)
@@ -467,16 +474,10 @@ class Node:
     def on_missing(
         self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
     ) -> None:
-        """A vertex waits for parents: its sender must hold them.
-
-        Parents of a pushed vertex are most likely on their way from their own authors. Those of one
-        that was fetched are not: there the walk goes on at once.
-        """
+        """A vertex waits for parents: its sender must hold them."""
         if self._peers.is_ready(source):
-            fetching = self._fetching
-            fetched = fetching.is_asked(source, signed.ref)
-            wait_ms = 0 if fetched else self._settings.timing.get_patience_ms(signed.vertex.lane)
-            fetching.want(source, [fetching.get_name(ref) for ref in missing], now_ms + wait_ms)
+            patience_ms = self._settings.timing.get_patience_ms(signed.vertex.lane)
+            self._fetching.walk_on(now_ms, source, signed.ref, missing, patience_ms=patience_ms)
 
     def _on_unserved(self, now_ms: int, peer: str) -> None:
         """A peer left a GET open."""

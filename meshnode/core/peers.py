@@ -217,6 +217,14 @@ class Peers:
         self._is_due_known = False
         self._outbox.add(Hangup(link.peer, reason))
 
+    def hang_up_all(self, reason: str) -> None:
+        """End every connection, and the part this object plays."""
+        for link in self._links.values():
+            if link.phase is not Phase.CLOSED:
+                self._outbox.add(Hangup(link.peer, reason))
+        for link in self.ready:
+            self._outbox.emit(PeerLost(link.peer, link.author, reason))
+
     def _lose(self, now_ms: int, link: Link, reason: str) -> None:
         link.phase = Phase.CLOSED
         del self._ready[link.peer]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dag.vertex import SignedVertex
 
 PINNED_BYTES_MAX: Final = 64_000_000
+PINNED_PIECE: Final = "pinned"
+"""Its name in a snapshot."""
 
 
 class LastWord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

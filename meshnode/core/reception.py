@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from meshnode.core.overlay import Overlay
     from meshnode.core.reconciliation import Reconciliation
     from meshnode.core.requests import Requests
+    from meshnode.core.state_transfer import StateTransfer
     from meshnode.core.store import Store
     from meshnode.core.wants import Wants
 
@@ -58,6 +59,7 @@ class Reception:
         answers: Answers,
         adverts: Adverts,
         history: History,
+        transfer: StateTransfer,
     ) -> None:
         self._store = store
         self._authors = authors
@@ -69,6 +71,7 @@ class Reception:
         self._answers = answers
         self._adverts = adverts
         self._history = history
+        self._transfer = transfer
 
     def take(self, now_ms: int, link: Link, message: Checked) -> None:
         """Hand a message on."""
@@ -93,10 +96,11 @@ class Reception:
                 self._answers.on_question(now_ms, link.peer, message)
             case Checkpoint():
                 self._reconciliation.note_floor(link.peer, message.floor_lamport)
+                self._transfer.on_checkpoint(now_ms, link.peer, message)
             case GetSnapshot():
                 self._history.on_question(link.peer, message)
             case Snapshot():
-                self._answers.on_unasked(now_ms, link.peer)
+                self._transfer.on_piece(now_ms, link.peer, message)
             case _:
                 assert isinstance(message, Advert), "the handshake and PING end at the connection"
                 self._adverts.on_advert(link, message)
@@ -107,9 +111,12 @@ class Reception:
             return
         if message.candidates:
             self._requests.note_progress(now_ms, link.peer)
-        for candidate in message.candidates:
-            if link.phase is Phase.READY:
-                self._take_vertex(now_ms, link, candidate, asked=asked)
+        if not self._transfer.is_asked(message.request):
+            for candidate in message.candidates:
+                if link.phase is Phase.READY:
+                    self._take_vertex(now_ms, link, candidate, asked=asked)
+            if message.pruned_commit:
+                self._transfer.on_pruned(now_ms, message.pruned_commit)
         if asked and link.phase is Phase.READY:
             self._requests.answer(now_ms, message)
 

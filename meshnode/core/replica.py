@@ -29,7 +29,7 @@ from meshnode.core.backlog import Backlog
 from meshnode.core.checkpointing import Checkpoint, join_pieces, make_checkpoint
 from meshnode.core.effects import StoreValue
 from meshnode.core.epoch_order import EpochOrder, thaw_epoch
-from meshnode.core.events import Committed, EpochBegan, OrderHalted
+from meshnode.core.events import Committed, EpochBegan, OrderHalted, OrderResumed
 from meshnode.core.machines import Machines, StateMachine
 from meshnode.core.recovered import HEAD_DECODER, HEAD_KEY
 
@@ -91,6 +91,7 @@ class Replica:
         self._index = intake.index
         self._checkpoint_commits = genesis.parameters.checkpoint_commits
         self._machines = Machines(genesis, intake.authors, machines)
+        self._begun_after = 0 if start is None else start.header.index
         self._epoch = self._begin(genesis, start)
         self._enter_epoch(self._epoch.committee)
         self._backlog = Backlog(intake.index, intake.authors)
@@ -254,6 +255,8 @@ class Replica:
     def start(self) -> None:
         """Tell what the last life has not told."""
         untold, self._untold = self._untold, []
+        if self._begun_after > self._delivered:
+            self._outbox.emit(OrderResumed(self._begun_after))
         self._tell(untold)
 
     def on_admitted(self, signed: SignedVertex) -> Step:

@@ -85,6 +85,8 @@ class Limits:
     publications_max: int = 1_024
     """Own vertices waiting for their signature or for the start to end."""
     members_max: int = 4_096
+    transfer_lag_checkpoints: int = 2
+    """A node that is further behind than so many checkpoints joins from a snapshot."""
     strikes_max: int = 8
     """Light offences before a peer is hung up and banned."""
 

@@ -22,6 +22,7 @@ from meshnode.core.effects import (
     LoadStored,
     Penalise,
     Persist,
+    Restart,
     RunJob,
     Send,
     SendSnapshot,
@@ -52,6 +53,9 @@ class Applicant(Protocol):
 
     def on_receipt(self, job: int, outcome: Outcome) -> None:
         """A dial or job has ended."""
+
+    def on_restart(self, reason: str) -> None:
+        """The core is to be begun anew from the journal."""
 
     def on_failure(self, error: BaseException) -> None:
         """Something that must not fail did; the node stops."""
@@ -132,6 +136,8 @@ class Applier:
                         self._transport.hang_up(PeerId(effect.peer), reason=effect.reason)
                 case Penalise():
                     self._telemetry.count_offence(effect.peer, effect.offence.value)
+                case Restart():
+                    self._applicant.on_restart(effect.reason)
                 case RunJob() if isinstance(effect.work, LoadStored):
                     self._start(self._jobs, self._load(effect.job, effect.work))
                 case RunJob():
@@ -182,13 +188,17 @@ class Applier:
         for job, outcome in await self._pool.run(jobs):
             self._applicant.on_receipt(job, outcome)
 
-    async def close(self) -> None:
-        """End dials, jobs and pumps."""
+    async def drop_jobs(self) -> None:
+        """End dials and jobs: whoever asked for them is gone."""
         tasks = [*self._jobs, *self._dials]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    async def close(self) -> None:
+        """End dials, jobs and pumps."""
+        await self.drop_jobs()
         await self._bulk.close()
 
 

@@ -9,6 +9,9 @@ says goodbye to its peers; (4) the transport sends what is queued and closes; (5
 its timer, jobs and pumps; (6) the threads end; (7) the recording ends; (8) the journal is folded into
 one file, closed, unlocked. If the node fails by itself, the transport closes at once, steps 2 and 3
 are left out, and the failure is raised where the node was opened.
+
+Where a core has put a snapshot of its peers below itself, another is begun from the journal, inside
+the same process: its connections are new, all else stands.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -124,16 +128,18 @@ async def _start(options: RuntimeOptions, stack: AsyncExitStack) -> Runtime:
     runtime = parts.run(node, settings, recorder)
     stack.push_async_callback(parts.stop)
     await parts.wait_started()
-    parts.gate.open(
-        Admission(
-            network,
-            options.genesis.suite,
-            node.authors,
-            node.is_stored,
-            verify=not options._trust_unverified,  # noqa: SLF001  # private to this module
-        )
-    )
+    parts.gate.open(_make_admission(options, node))
     return runtime
+
+
+def _make_admission(options: RuntimeOptions, node: Node) -> Admission:
+    return Admission(
+        compute_network_id(options.genesis),
+        options.genesis.suite,
+        node.authors,
+        node.is_stored,
+        verify=not options._trust_unverified,  # noqa: SLF001  # private to this module
+    )
 
 
 def _make_node(settings: Settings, seed: bytes, recovered: Recovered) -> Node:
@@ -205,6 +211,7 @@ class _Parts:
         self._hub = EventHub()
         self._bulk = BulkSender(options.transport, journal, self._telemetry, self._fail)
         self._runner: Runner | None = None
+        self._runtime: Runtime | None = None
         self._applier: Applier | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport_closed = False
@@ -221,6 +228,7 @@ class _Parts:
             telemetry=self._telemetry,
             crash=CrashFile(options.directory),
             sign=self._pool.compute,
+            begin_anew=partial(self._begin_anew, settings),
             recorder=recorder,
         )
         self._applier = Applier(
@@ -245,12 +253,21 @@ class _Parts:
             transport=options.transport,
             telemetry=self._telemetry,
         )
-        self._runner = runner
+        self._runner, self._runtime = runner, runtime
         self._telemetry.start()
         self._task = asyncio.get_running_loop().create_task(
             self._supervise(runner, self._applier, runtime), name="core"
         )
         return runtime
+
+    async def _begin_anew(self, settings: Settings) -> Node:
+        """Make a core from what the journal holds now, and put it in place of the last one."""
+        assert self._runtime is not None
+        recovered = await self._journal.load()
+        node = await asyncio.to_thread(_make_node, settings, os.urandom(SEED_BYTES), recovered)
+        self._runtime.replace_node(node)
+        self.gate.open(_make_admission(self._options, node))
+        return node
 
     async def wait_started(self) -> None:
         """Until the core has started. Raises what kept it from starting."""

@@ -11,17 +11,18 @@ import asyncio
 import itertools
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dag.vertex import SignedVertex
-from meshnode.core.commands import Command, Leave, Publish
+from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
 from meshnode.core.effects import RunJob, SignVertex
 from meshnode.core.events import Event, Published, PublishFailed, VertexAdmitted
 from meshnode.core.inputs import Completed, Disconnected, Input, Outcome, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, MeshError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from meshnode.core.effects import Effect
     from meshnode.core.node import Node
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
     from meshnode.shell.subscriptions import EventHub
     from meshnode.shell.telemetry import Telemetry
 
+    BeginAnew = Callable[[], Awaitable[Node]]
+    """Makes a core from what the journal holds now."""
+
 BATCH_MAX: Final = 256
 """Inputs of one batch."""
 BATCH_S: Final = 0.010
 """A batch takes no further input after this long, so that the loop stays responsive."""
+STANDING_MAX: Final = 256
+"""Commands kept for a core that is begun anew."""
 LAST_INPUTS: Final = 256
 """Inputs kept for the crash file."""
 
@@ -45,9 +51,12 @@ LAST_INPUTS: Final = 256
 class _Request:
     """Somebody waits for the outcome of a command."""
 
+    command: Command
     done: asyncio.Future[SignedVertex | None]
     published: bool
     """Whether it ends with `Published`, or as soon as the core has taken the command."""
+    taken: bool = False
+    """Whether the core has it: a core that is begun anew must be given it again."""
 
 
 class Runner:
@@ -63,6 +72,7 @@ class Runner:
         telemetry: Telemetry,
         sign: Callable[[SignVertex], Outcome],
         crash: CrashFile,
+        begin_anew: BeginAnew,
         recorder: Recorder | None = None,
     ) -> None:
         """`sign` signs at once, on the event loop; for what is urgent."""
@@ -73,7 +83,14 @@ class Runner:
         self._hub = hub
         self._telemetry = telemetry
         self._crash = crash
+        self._begin_anew = begin_anew
         self._recorder = recorder
+        self._life = 1
+        """Counts the cores; a receipt for one that is gone is dropped."""
+        self._standing: dict[str, Connect] = {}
+        """Commands that stay in force: a core that is begun anew is given them again."""
+        self._serves: tuple[Serve, ...] = ()
+        """The last of its kind, as above."""
         self._requests: dict[int, _Request] = {}
         self._tokens = itertools.count(1)
         self._last: deque[Input] = deque(maxlen=LAST_INPUTS)
@@ -117,7 +134,7 @@ class Runner:
         if self._refusing:
             raise CommandRejected(self._refusing)
         token = next(self._tokens)
-        request = _Request(asyncio.get_running_loop().create_future(), published)
+        request = _Request(command, asyncio.get_running_loop().create_future(), published)
         self._requests[token] = request
         try:
             await self._inbox.put([lambda now: Submitted(now, token, command)])
@@ -151,7 +168,14 @@ class Runner:
 
     def on_receipt(self, job: int, outcome: Outcome) -> None:
         """Give the core the receipt it waits for."""
-        self._inbox.put_now([lambda now: Completed(now, job, outcome)])
+        self._inbox.put_now([partial(self._make_receipt, self._life, job, outcome)])
+
+    def _make_receipt(self, life: int, job: int, outcome: Outcome, now_ms: int) -> Input:
+        return Completed(now_ms, job, outcome) if life == self._life else Ticked(now_ms)
+
+    def on_restart(self, reason: str) -> None:
+        """Count it; the loop begins the core anew when the batch has been carried out."""
+        self._telemetry.count(f"restarts_{reason}")
 
     def on_failure(self, error: BaseException) -> None:
         """Stop: something failed that must not."""
@@ -201,18 +225,34 @@ class Runner:
                 break
             entry = stamp(now_ms)
             effects += self._handle(entry)
-            if isinstance(entry, Disconnected):
+            if isinstance(entry, Disconnected) or self._node.is_over:
                 break  # what was said to it goes nowhere, before a next connection is known
             if taken % 8 == 0 and loop.time() > until_s:
                 break
         deadline_ms = self._node.next_wakeup
-        if deadline_ms is not None and deadline_ms <= now_ms:
+        if deadline_ms is not None and deadline_ms <= now_ms and not self._node.is_over:
             effects += self._handle(Ticked(now_ms))
         self._telemetry.count("batches")
         self._inbox.release()
         if self._recorder is not None:
             await self._recorder.flush()
         await self._finish_batch(applier, effects)
+        if self._node.is_over:
+            await self._renew(applier)
+
+    async def _renew(self, applier: Applier) -> None:
+        """Begin a new core from the journal, and give it what the old one had been told to do."""
+        await applier.drop_jobs()
+        self._life += 1
+        self._recorder = None  # a recording is of one life
+        self._node = await self._begin_anew()
+        standing: list[Command] = [*self._standing.values(), *self._serves]
+        again = [partial(_submit, token=0, command=command) for command in standing]
+        for token, request in self._requests.items():
+            if request.taken and not request.done.done():
+                again.append(partial(_submit, token=token, command=request.command))
+        await self._start(applier)
+        self._inbox.put_now(again)
 
     async def _finish_batch(self, applier: Applier, effects: Sequence[Effect]) -> None:
         self._arm_timer()
@@ -232,7 +272,7 @@ class Runner:
         effects = self._take(entry)
         for position, effect in enumerate(effects):
             match effect:
-                case RunJob(job, SignVertex(urgent=True) as work):
+                case RunJob(job, SignVertex(urgent=True) as work) if not self._node.is_over:
                     receipt = Completed(entry.now_ms, job, self._sign(work))
                     return effects[:position] + effects[position + 1 :] + self._take(receipt)
         return effects
@@ -250,8 +290,21 @@ class Runner:
         if self._recorder is not None:
             self._recorder.add(entry, effects)
         if isinstance(entry, Submitted):
+            self._note_taken(entry)
             self._settle(entry.token, None)
         return effects
+
+    def _note_taken(self, entry: Submitted) -> None:
+        request, command = self._requests.get(entry.token), entry.command
+        if request is not None:
+            request.taken = True
+        if isinstance(command, Serve):
+            self._serves = (command,)
+        elif isinstance(command, Connect):
+            self._standing.pop(command.peer, None)
+            self._standing[command.peer] = command
+            if len(self._standing) > STANDING_MAX:
+                del self._standing[next(iter(self._standing))]
 
     def _settle(self, token: int, error: CommandRejected | None) -> None:
         """The core has taken or refused a command; a `Published` may still have to follow."""
@@ -317,3 +370,7 @@ class Runner:
                 request.done.set_exception(self._failure or CommandRejected(self._refusing))
         self._requests.clear()
         self._hub.end(self._failure)
+
+
+def _submit(now_ms: int, *, token: int, command: Command) -> Submitted:
+    return Submitted(now_ms, token, command)

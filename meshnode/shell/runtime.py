@@ -67,7 +67,7 @@ class Runtime:
         self._runner = runner
         self._hub = hub
         self._journal = journal
-        self._pace = Pace(transport, node.get_ready_peers)
+        self._pace = Pace(transport, self._get_ready_peers)
         self._stopped = asyncio.Event()
 
     # --- saying and doing ------------------------------------------------------------------------
@@ -185,6 +185,13 @@ class Runtime:
         await self._stopped.wait()
         if self.failure is not None:
             raise self.failure
+
+    def _get_ready_peers(self) -> Sequence[str]:
+        return self._node.get_ready_peers()
+
+    def replace_node(self, node: Node) -> None:
+        """The core was begun anew; called by the lifecycle."""
+        self._node = node
 
     def note_stopped(self) -> None:
         """The runner has ended; called by the lifecycle."""

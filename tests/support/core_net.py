@@ -38,6 +38,7 @@ from meshnode.core.effects import (
     Penalise,
     Persist,
     Record,
+    Restart,
     RunJob,
     Send,
     SendSnapshot,
@@ -48,7 +49,7 @@ from meshnode.core.effects import (
     StoreVertex,
     Verify,
 )
-from meshnode.core.events import Committed, Event
+from meshnode.core.events import Committed, Event, OrderResumed
 from meshnode.core.inputs import (
     Checks,
     Completed,
@@ -118,13 +119,20 @@ class Host:
     def find(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
+    @property
+    def applied(self) -> int:
+        """The last commit the application was told of, or was told to go on from."""
+        told = [event.commit.index for event in self.find(Committed)]
+        resumed = [event.index for event in self.find(OrderResumed)]
+        return max((*told, *resumed), default=0)
+
     def start(self) -> None:
         self.life += 1
         seed = hashlib.sha256(self.seed + bytes([self.life])).digest()
         recovered = Recovered(
             vertices=tuple(self.journal.values()),
             values=dict(self.values),
-            delivered=len(self.find(Committed)),
+            delivered=self.applied,
             snapshots=tuple(self.snapshots),
         )
         self.node = Node(self.settings, seed, recovered)
@@ -172,7 +180,10 @@ class Host:
         except Crashed:
             self.crash()
             return
-        self.wakeup_ms = node.next_wakeup
+        if node.is_over:
+            self.start()
+        else:
+            self.wakeup_ms = node.next_wakeup
 
     def _apply(self, effect: Effect) -> None:
         match effect:
@@ -198,6 +209,8 @@ class Host:
                 self.net.dial(self, effect)
             case RunJob():
                 self._start_job(effect)
+            case Restart():
+                pass  # when all effects are carried out
 
     def _persist(self, record: Record) -> None:
         if self.crash_after is not None and self.persists >= self.crash_after:

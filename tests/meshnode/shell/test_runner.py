@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from dag.types import Kind
-from meshnode.core.commands import Leave, Publish
+from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
 from meshnode.core.effects import Effect, Emit, Persist, RunJob, SignVertex, StoreValue
 from meshnode.core.events import Alone, Published, PublishFailed
 from meshnode.core.inputs import (
@@ -27,7 +27,7 @@ from meshnode.shell.clock import ManualClock
 from meshnode.shell.crash import FILE_NAME, CrashFile
 from meshnode.shell.inbox import Inbox
 from meshnode.shell.recording import InputRecord, decode_input
-from meshnode.shell.runner import Runner
+from meshnode.shell.runner import STANDING_MAX, Runner
 from meshnode.shell.subscriptions import EventHub
 from meshnode.shell.telemetry import Telemetry
 from tests.support.dag_builder import DagBuilder
@@ -42,6 +42,7 @@ class Core:
     def __init__(self):
         self.inputs = []
         self.next_wakeup = None
+        self.is_over = False
         self.answer: Callable[[Input], list[Effect]] = lambda entry: []
 
     def start(self, now_ms):
@@ -58,7 +59,11 @@ class Applier:
         self.batches = []
         self.jobs = 0
         self.failure = None
+        self.dropped = 0
         self.runner: Any = None
+
+    async def drop_jobs(self):
+        self.dropped += 1
 
     async def apply(self, effects):
         self.batches.append(list(effects))
@@ -88,9 +93,14 @@ class Bench:
             telemetry=self.telemetry,
             crash=CrashFile(folder),
             sign=lambda work: Signed(b"of " + work.id),
+            begin_anew=self.begin_anew,
         )
         self.applier.runner = self.runner
         self.task = asyncio.ensure_future(self.runner.run(self.applier))
+
+    async def begin_anew(self):
+        self.core = stand_in(Core())
+        return self.core
 
 
 @pytest.fixture
@@ -315,3 +325,59 @@ async def test_a_batch_ends_where_a_connection_does(bench):
     )
     await wait_until(lambda: len(bench.core.inputs) == 3)
     assert bench.applier.batches[batches:] == [[Emit(Alone(()))]] * 2
+
+
+async def renew(bench: Bench, entry: Submitted | None = None) -> tuple[Core, Core]:
+    """Let the core be over with an input; answers it and the one after it."""
+    before = bench.core
+    over = entry or Disconnected(1_000, "a", "")
+
+    def end(_: Input) -> list[Effect]:
+        before.is_over = True
+        return [RunJob(9, SignVertex(b"v", urgent=True))]
+
+    before.answer = end
+    bench.inbox.put_now([lambda now: over, lambda now: Disconnected(now, "b", "")])
+    await wait_until(lambda: bench.core is not before and len(bench.core.inputs) > 1)
+    return before, bench.core
+
+
+async def test_a_core_that_is_over_takes_nothing_more_and_another_is_begun(bench):
+    before, after = await renew(bench)
+    assert before.inputs[-1] == Disconnected(1_000, "a", "")
+    assert after.inputs[:2] == [("start", 1_000), Disconnected(1_000, "b", "")]
+    assert bench.applier.dropped == 1
+    bench.runner.on_restart("snapshot")
+    assert bench.telemetry.snapshot()["counters"]["restarts_snapshot"] == 1
+
+
+async def test_receipts_of_the_last_core_are_dropped(bench):
+    before = bench.core
+
+    def end(_: Input) -> list[Effect]:
+        before.is_over = True
+        return []
+
+    before.answer = end
+    bench.inbox.put_now([lambda now: Disconnected(now, "a", "")])
+    bench.runner.on_receipt(1, Signed(b"late"))
+    await wait_until(lambda: bench.core is not before and len(bench.core.inputs) > 1)
+    assert bench.core.inputs[1] == Ticked(1_000)
+    bench.runner.on_receipt(1, Signed(b"own"))
+    await wait_until(lambda: len(bench.core.inputs) > 2)
+    assert bench.core.inputs[2] == Completed(1_000, 1, Signed(b"own"))
+
+
+async def test_another_core_is_given_what_the_last_one_was_told_to_do(bench):
+    connects: list[Command] = [Connect(str(number), ()) for number in range(STANDING_MAX + 1)]
+    serve = Serve((), 0, 0, 0, draining=False)
+    for command in (serve, *connects):
+        await bench.runner.submit(command)
+    waiting = asyncio.ensure_future(bench.runner.publish(Publish(Kind.NOTE, b""), timeout_ms=9_000))
+    await wait_until(lambda: len(bench.core.inputs) == len(connects) + 3)
+    _, after = await renew(bench)
+    await wait_until(lambda: len(after.inputs) == STANDING_MAX + 4)
+    again = [entry for entry in after.inputs if isinstance(entry, Submitted)]
+    assert [entry.command for entry in again] == [*connects[1:], serve, Publish(Kind.NOTE, b"")]
+    bench.runner.on_event(Published(again[-1].token, SIGNED))
+    assert await waiting == SIGNED
