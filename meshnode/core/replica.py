@@ -93,6 +93,7 @@ class Replica:
         self._machines = Machines(genesis, intake.authors, machines)
         self._begun_after = 0 if start is None else start.header.index
         self._epoch = self._begin(genesis, start)
+        self._first_horizon = self._epoch.ordering.payload.horizon
         self._enter_epoch(self._epoch.committee)
         self._backlog = Backlog(intake.index, intake.authors)
         self._early: list[SignedVertex] = []
@@ -270,8 +271,12 @@ class Replica:
 
     def _take(self, signed: SignedVertex) -> Step:
         if signed.vertex.lane != LANE_BLOCKS:
-            if not self.ordering.payload.is_settled(signed.ref):
+            payload = self.ordering.payload
+            if not payload.is_settled(signed.ref):
                 self._backlog.add(signed)
+            elif self._first_horizon < signed.ref.lamport <= payload.horizon:
+                # What comes now was not here to be put out before, and is too late already.
+                self._lost.append(signed)
             return _NOTHING
         verdict = self._judge(signed)
         if not isinstance(verdict, Accepted):

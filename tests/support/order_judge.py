@@ -82,7 +82,7 @@ class _Bench:
         lost = [
             vertex
             for vertex in self._mesh.acknowledged
-            if times[vertex] + times[again.get(vertex, "")] != 1
+            if sum(times[item] for item in _follow(again, vertex)) != 1
         ]
         twice = [vertex for vertex, count in times.items() if count > 1]
         if lost or twice:
@@ -99,6 +99,14 @@ class _Bench:
             self._found.decided_rounds[commit.index] = round_ + WAVE_ROUNDS - 1
             for ref in commit.vertices:
                 self._found.ordered_at[ref.id.hex()] = commit.index
+
+
+def _follow(repeats: dict[str, str], vertex: str) -> list[str]:
+    """A vertex, and those by which it was said again."""
+    found = [vertex]
+    while found[-1] in repeats:
+        found.append(repeats[found[-1]])
+    return found
 
 
 def _list_repeats(stored: Recovered) -> dict[str, str]:

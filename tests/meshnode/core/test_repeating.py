@@ -63,6 +63,23 @@ def test_who_was_cut_off_for_long_says_again_what_it_had_been_told_was_published
     assert net.converged
 
 
+def test_what_is_said_again_too_late_is_said_once_more():
+    net = make_net()
+    host, others = net.hosts[3], net.hosts[:3]
+    net.cut([host], others)
+    host.publish(b"one")
+    for number in range(60):
+        others[number % 3].publish(b"other %d" % number)
+        net.run(200)
+    net.heal()
+    for number in range(60):
+        others[number % 3].publish(b"more %d" % number)
+        net.run(200)
+    net.run(CUT_MS)
+    assert [said(other).count(b"one") for other in net.hosts] == [1, 1, 1, 1]
+    assert len(host.find(Repeated)) > 1
+
+
 def test_a_crash_before_it_was_said_again_loses_nothing_and_says_nothing_twice():
     for effects in (0, 2, 5, 9, 14, 20):
         net = make_net()
