@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
 from dag.order import GENESIS_COMMIT_DIGEST, Commit, compute_commit_digest
-from meshnode.core.events import Committed, OrderHalted, PeerLost
+from dag.vertex import decode_signed
+from meshnode.core.events import Committed, OrderHalted, OrderResumed, PeerLost
 from meshnode.core.recovered import HEAD_KEY
 from simulations.checkers import Books
 from simulations.errors import CheckFailed
+from simulations.identities import make_genesis
 from simulations.order_checker import Order
 from simulations.world import World
 
@@ -129,6 +133,52 @@ def test_a_vertex_put_out_before_its_parents_is_noticed(scene):
     ref = vertex.ref
     order._places.clear()
     refuse(scene, chain(order, (ref,)), "parents-first")
+
+
+def test_who_goes_on_from_a_snapshot_is_told_nothing_twice(scene):
+    order = scene[1]
+    order._told[scene[0].hosts[0].index] = 0
+    tell(scene, OrderResumed(2))
+    for index in (2, len(order.commits) + 1):
+        with pytest.raises(CheckFailed, match="goes on after"):
+            tell(scene, OrderResumed(index))
+
+
+def test_a_laggard_joins_from_a_snapshot_inside_its_process(monkeypatch):
+    def enter(books, _host, _store, vertex_id, wire):
+        books.vertices.setdefault(vertex_id, decode_signed(wire))
+
+    # Books knows of no store that forgets.
+    monkeypatch.setattr(Books, "_count", lambda *_: None)
+    monkeypatch.setattr(Books, "_enter", enter)
+    made = make_genesis
+
+    def make(*args, **fields):
+        genesis = made(*args, **fields)
+        parameters = replace(genesis.parameters, checkpoint_commits=10, gc_commits=10)
+        return replace(genesis, parameters=parameters)
+
+    monkeypatch.setattr("simulations.world.make_genesis", make)
+    world, order = make_world()
+    world.run_for(3_000)
+    laggard, *others = world.hosts
+    laggard.crash()
+    for host in others:
+        host.settings = dataclasses.replace(host.settings, prunes=True)
+        host.crash()
+        host.start()
+    number = 0
+    while len(order.commits) < 150:
+        others[number % 3].publish(b"%d" % number)
+        world.run_for(400)
+        number += 1
+    lives = laggard.life
+    laggard.start()
+    world.run_for(20_000)
+    assert laggard.life == lives + 2
+    laggard.publish(b"back")
+    world.run_for(5_000)
+    assert {host.applied for host in world.hosts} == {len(order.commits)}
 
 
 def test_an_order_that_halts_is_noticed(scene):
