@@ -358,6 +358,7 @@ def read_list_document(name: str, record: type[ViewT], data: object) -> list[Vie
 
 
 def read_type(data: object, known: dict[str, Any]) -> str:
+    """Which of several records a JSON document is. Raises `InvalidMessage` for none of them."""
     kind = data.get("type") if isinstance(data, dict) else None
     if not isinstance(kind, str) or kind not in known:
         raise MalformedMessage(f"'type' is {kind!r} where one of {', '.join(known)} is expected")

@@ -26,6 +26,7 @@ from meshnode.core.effects import (
     LoadStored,
     Penalise,
     Persist,
+    Restart,
     RunJob,
     Send,
     SendSnapshot,
@@ -196,6 +197,9 @@ class MeshNode:
                 self._connections.hang_up(now_ms, effect.peer, effect.reason)
             case Penalise():
                 pass  # the core has already drawn its conclusions
+            case Restart():
+                # Nobody validates here, so there is no checkpoint to begin anew from.
+                raise AssertionError(effect.reason)
             case _:
                 assert_never(effect)
 

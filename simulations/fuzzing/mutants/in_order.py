@@ -178,9 +178,7 @@ SEEDED: Final = (
         "indirect anchors do not count",
         (Committer, "_resolve", _pass_over_indirect),
     ),
-    _seed(
-        "arrival-order", "blocks go out as they came", (Linearizer, "commit", _sort_by_arrival)
-    ),
+    _seed("arrival-order", "blocks go out as they came", (Linearizer, "commit", _sort_by_arrival)),
     _seed(
         "digest-not-in-order",
         "twins are put out as they came",
