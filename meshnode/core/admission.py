@@ -332,7 +332,7 @@ def _check_snapshots(message: Checkpoint | GetSnapshot | Snapshot) -> None:
         case GetSnapshot():
             _check_counters(message.request, message.index, message.section, message.offset)
             _check_count("section", message.section, SNAPSHOT_SECTIONS_MAX - 1)
-        case Snapshot():
+        case _:
             _check_counters(message.request, message.size_bytes, message.offset)
             _check_count("piece of a snapshot", len(message.data), SNAPSHOT_DATA_BYTES)
 

@@ -106,7 +106,5 @@ class Backlog:
         for group in (self._waiting, self._loose):
             for ref in [ref for ref in group.values() if ref.lamport <= horizon]:
                 del group[ref.id]
-                signed = self._content.pop(ref.id, None)
-                if signed is not None:
-                    dropped.append(signed)
+                dropped.append(self._content.pop(ref.id))
         return sorted(dropped, key=lambda signed: signed.ref)

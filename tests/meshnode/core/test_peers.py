@@ -393,3 +393,14 @@ def test_hello_is_only_a_claim():
     peer = lone.connect()
     lone.receive(peer, lone.hello(peer))
     assert lone.node.view().peers == ()
+
+
+def test_hanging_up_on_all_passes_over_what_has_ended_already():
+    lone = LoneCore()
+    one = lone.greet()
+    link = lone.node._peers.get_open(one)
+    assert link is not None
+    lone.node._peers.close(lone.now_ms, link, "enough")
+    lone.node._outbox.take()
+    lone.node._peers.hang_up_all("again")
+    assert lone.node._outbox.take() == []

@@ -116,6 +116,11 @@ def test_a_first_profile_is_never_said_again():
     assert [(item.kind, item.body, item.knowledge) for item in spoken] == [
         (Kind.NOTE, note.vertex.body, (note.ref,))
     ]
+    another = builder.vertices[3]
+    repeating.note_lost([another])
+    repeating.repeat(3)
+    assert [item.knowledge for item in spoken] == [(note.ref,), (another.ref,)]
+    del spoken[1]
     other = builder.vertex(0, body=b"something else", parents=[note.ref])
     repeating.note_own(other)
     assert not outbox.take()

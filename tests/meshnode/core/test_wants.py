@@ -150,3 +150,20 @@ def test_answers_in_two_parts_release_in_two_parts():
     lone.receive(peer, lone.vertices(builder.vertices[3], request=number))
     assert lone.node.view().unknown_authors == 0
     assert all(lone.node.is_stored(note.id) for note in notes)
+
+
+def test_who_was_invited_by_a_stranger_waits_for_the_strangers_profile():
+    builder = DagBuilder(authors=2).profiles()
+    inviter = builder.join(0)
+    guest = builder.join(inviter)
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(*builder.vertices[:2], request=1))
+    # The inviter's profile lies at the horizon: as a parent it counts as present.
+    lone.node._intake.advance_horizon(builder.last(inviter).vertex.lamport)
+    request = request_of(lone, lone.receive(peer, lone.vertices(builder.last(guest))))
+    assert request.authors == (builder.people[inviter].author,)
+    assert lone.node.view().unknown_authors == 1
+    lone.receive(peer, lone.vertices(builder.last(inviter), request=request.request))
+    assert lone.node.is_stored(builder.last(guest).id)
+    assert lone.node.view().unknown_authors == 0
