@@ -116,6 +116,14 @@ class OrderStopped(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderJoined(View):
+    """This node has joined from a snapshot: commits up to this one are not told here."""
+
+    type: Literal["order_joined"] = "order_joined"
+    commit_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VertexRepeated(View):
     """What an own vertex said got no place in the order while this node was cut off; said again."""
 
@@ -143,6 +151,7 @@ NodeEvent = (
     | VerticesOrdered
     | CommitteeChanged
     | OrderStopped
+    | OrderJoined
     | VertexRepeated
     | EventsLost
 )
@@ -159,6 +168,7 @@ _EVENTS: dict[str, type[NodeEvent]] = {
     "vertices_ordered": VerticesOrdered,
     "committee_changed": CommitteeChanged,
     "order_stopped": OrderStopped,
+    "order_joined": OrderJoined,
     "vertex_repeated": VertexRepeated,
     "events_lost": EventsLost,
 }

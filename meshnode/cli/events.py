@@ -19,6 +19,7 @@ from meshnode.event_views import (
     ForkFound,
     NoPeers,
     OffenceCounted,
+    OrderJoined,
     OrderStopped,
     PeerJoined,
     PeerLeft,
@@ -106,6 +107,8 @@ def describe_event(event: NodeEvent) -> str:
             return f"epoch {event.epoch} begins behind commit {event.commit_index}"
         case OrderStopped():
             return f"nothing is put in order any more: {event.reason}"
+        case OrderJoined():
+            return f"joined from a snapshot behind commit {event.commit_index}"
         case VertexRepeated():
             again = format_id(event.again)
             return f"vertex {format_id(event.first)} came too late; said again as {again}"

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshnode.core.events import Committed, EpochBegan, OrderHalted, Repeated
-from meshnode.event_views import CommitteeChanged, OrderStopped, VertexRepeated, VerticesOrdered
+from meshnode.core.events import Committed, EpochBegan, OrderHalted, OrderResumed, Repeated
+from meshnode.event_views import (
+    CommitteeChanged,
+    OrderJoined,
+    OrderStopped,
+    VertexRepeated,
+    VerticesOrdered,
+)
 from meshnode.views import ConsensusInfo, Finality, ValidatorInfo
 
 if TYPE_CHECKING:
@@ -51,8 +57,8 @@ def show_consensus(
 
 
 def show_order_event(
-    event: Committed | EpochBegan | OrderHalted | Repeated,
-) -> VerticesOrdered | CommitteeChanged | OrderStopped | VertexRepeated:
+    event: Committed | EpochBegan | OrderHalted | OrderResumed | Repeated,
+) -> VerticesOrdered | CommitteeChanged | OrderStopped | OrderJoined | VertexRepeated:
     """What happened to the order, or to an own vertex in it."""
     match event:
         case Committed():
@@ -61,6 +67,8 @@ def show_order_event(
             return CommitteeChanged(epoch=event.epoch, commit_index=event.commit_index)
         case OrderHalted():
             return OrderStopped(reason=event.reason)
+        case OrderResumed():
+            return OrderJoined(commit_index=event.index)
         case Repeated():
             return VertexRepeated(first=event.first.hex(), again=event.signed.id.hex())
 

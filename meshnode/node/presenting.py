@@ -31,6 +31,7 @@ from meshnode.core.events import (
     ForkSeen,
     OffenceSeen,
     OrderHalted,
+    OrderResumed,
     PeerLost,
     PeerReady,
     PeerServes,
@@ -267,7 +268,7 @@ def show_engine(desk: Desk) -> EngineView:
 def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
     """A fact of the core for people; None for what only the node itself is concerned with."""
     match event:
-        case Committed() | EpochBegan() | OrderHalted() | Repeated():
+        case Committed() | EpochBegan() | OrderHalted() | OrderResumed() | Repeated():
             return show_order_event(event)
         case VertexAdmitted():
             return VertexSeen(vertex=show_vertex(event.signed, names), own=not event.source)

@@ -37,6 +37,7 @@ EVENTS = [
     event_views.VerticesOrdered(commit_index=1, commit_digest="11", time_ms=2, vertices=("22",)),
     event_views.EventsLost(),
     event_views.CommitteeChanged(epoch=1, commit_index=7),
+    event_views.OrderJoined(commit_index=4),
     event_views.OrderStopped(reason="more lie than it bears"),
     event_views.VertexRepeated(first="aa" * 32, again="bb" * 32),
 ]
