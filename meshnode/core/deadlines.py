@@ -1,4 +1,4 @@
-"""When a node has to be woken: the first of what its parts wait for."""
+"""The first of what several parts wait for."""
 
 from __future__ import annotations
 

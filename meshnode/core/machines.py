@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from consensus.decisions import Decisions
 from dag.errors import MalformedMessage
-from meshnode.core.pinned import PinnedState, PinnedVertices, decode_pinned
+from meshnode.core.deadlines import find_earliest
+from meshnode.core.pinned import PINNED_PIECE, PinnedState, PinnedVertices, decode_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from dag.vertex import SignedVertex
 
 DECISIONS_PIECE: Final = "decisions"
-PINNED_PIECE: Final = "pinned"
 
 
 class StateMachine(Protocol):
@@ -69,8 +69,7 @@ class Machines:
 
     def find_deadline(self) -> int | None:
         """The first commit time at which a state machine has something to do."""
-        due = [machine.next_deadline() for machine in self._all]
-        return min((due_ms for due_ms in due if due_ms is not None), default=None)
+        return find_earliest(machine.next_deadline for machine in self._all)
 
     def freeze(self) -> dict[str, bytes]:
         """The state of all, as pieces of a snapshot."""

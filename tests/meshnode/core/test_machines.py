@@ -7,7 +7,8 @@ import pytest
 from dag.errors import MalformedMessage
 from dag.intake import Intake
 from dag.order import Commit
-from meshnode.core.machines import DECISIONS_PIECE, PINNED_PIECE, Machines
+from meshnode.core.machines import DECISIONS_PIECE, Machines
+from meshnode.core.pinned import PINNED_PIECE
 from tests.support.dag_builder import DagBuilder
 from tests.support.replica_scene import Ledger
 
