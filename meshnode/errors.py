@@ -8,6 +8,7 @@ MeshError                              code, hint, retryable
     NoDaemon                           no node runs for this home folder
     NoPeerServes                       nobody reachable serves the model that was asked for
     NodeClosed                         the node behind a handle has ended
+    MarketRefused(reason)              a market command that had no effect
   StorageError                         the disk's
     CorruptJournal                     a stored record that fails its check
     KeystoreError                      the key store cannot be opened
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidVertex",
     "KeystoreError",
     "MalformedMessage",
+    "MarketRefused",
     "MeshError",
     "MessageTooLarge",
     "NoDaemon",
@@ -93,6 +95,16 @@ class NodeClosed(CommandRejected):
     """The node behind a handle has ended; open another one."""
 
     code = "node_closed"
+
+
+class MarketRefused(CommandRejected):
+    """A market command that every node recorded as refused; `reason` is the code they recorded."""
+
+    code = "market_refused"
+
+    def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class StorageError(MeshError):

@@ -1,0 +1,1 @@
+"""The market of a node in another process: the part of `RemoteNode` that is about it."""
