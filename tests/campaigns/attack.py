@@ -47,7 +47,10 @@ class Attack:
     counted_as: str
     """An offence, or a counter of the transport; empty for what is answered politely."""
     run: Callable[[Hands], Awaitable[int]]
-    """Does it once; returns how many frames, streams or connections went out."""
+    """Does it once; returns how many frames, streams or connections went out.
+
+    0 where this machine could not mount it; then there is nothing to count.
+    """
 
 
 Run = Callable[[Hands], Awaitable[int]]

@@ -98,8 +98,7 @@ async def _call_roll(world: World, target: DemoNode, seed: int, report: Report, 
                 report.failures.append(f"{attack.name}: {type(error).__name__}: {error}")
                 continue
             report.sent[attack.name] += sent
-            counted = await _wait_counted(target, attack, before)
-            if not counted:
+            if sent and not await _wait_counted(target, attack, before):
                 report.failures.append(f"'{attack.name}' was not counted as '{attack.counted_as}'")
             tell(
                 f"  {attack.name:<46} {attack.counted_as or 'nothing to count':<20} {sent:>5} sent"
