@@ -165,6 +165,8 @@ class Libp2pConnection:
                 stream = await self._muxer.accept_stream()
                 self._nursery.start_soon(self._negotiate, stream)
         except BaseLibp2pError:
+            # Whoever notices first says it: one who leaves like this has not shaken hands.
+            self._failure = self._failure or "the peer closed the connection"
             self.abort()
 
     async def _negotiate(self, stream: YamuxStream) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import struct
 from collections import Counter
 
 import pytest
 import trio
 from libp2p.crypto.rsa import create_new_key_pair as create_rsa_key_pair
 from libp2p.peer.id import ID
+from libp2p.stream_muxer.yamux.yamux import TYPE_GO_AWAY, YAMUX_HEADER_FORMAT
 
 from meshnode.errors import DialFailed, TransportError
 from meshnode.transport.libp2p.hardening import HandshakeGate
@@ -179,6 +181,19 @@ async def test_a_peer_that_brings_up_no_channels_is_dropped(scene):
 
     await scene.attack(attack)
     await failed_handshakes(scene, 1)
+
+
+async def test_a_peer_that_says_goodbye_before_the_channels_stand_has_failed(scene):
+    await scene.open()
+
+    async def attack():
+        async with attacker(scene.addresses) as muxer:
+            await muxer._write_frame(struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_GO_AWAY, 0, 0, 99))
+            await cut_off(muxer)
+
+    for number in range(1, 6):
+        await scene.attack(attack)
+        await failed_handshakes(scene, number)
 
 
 async def test_a_stream_before_the_channels_stand_is_reset(scene):
