@@ -8,6 +8,7 @@ re-encodes what it read and compares. Digests are always taken over the received
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -27,7 +28,16 @@ def encode(value: object) -> bytes:
 class CanonicalDecoder(Generic[T]):
     """Reads one type of record and accepts only its canonical form."""
 
-    def __init__(self, record: type[T], *, what: str, bytes_max: int) -> None:
+    def __init__(
+        self,
+        record: type[T],
+        *,
+        what: str,
+        bytes_max: int,
+        write: Callable[[T], bytes] = encode,
+    ) -> None:
+        """`write` is for records whose canonical form is not simply that of their fields."""
+        self._write = write
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(record, strict=True)
         self._what = what
         self._bytes_max = bytes_max
@@ -40,7 +50,7 @@ class CanonicalDecoder(Generic[T]):
             value = self._decoder.decode(data)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise MalformedMessage(f"{self._what} does not decode: {error}") from None
-        if _encoder.encode(value) != data:
+        if self._write(value) != data:
             raise MalformedMessage(f"{self._what} is not in canonical form")
         return value
 

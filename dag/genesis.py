@@ -9,7 +9,7 @@ import msgspec
 from dag.bodies import Profile
 from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.errors import MalformedMessage
-from dag.types import COUNTER_MAX, NetworkId
+from dag.types import COUNTER_MAX, ID_BYTES, NetworkId
 
 Suite = Literal["hybrid", "ed25519"]
 """'hybrid': Ed25519 and ML-DSA-65, valid only if both verify. 'ed25519': research only."""
@@ -19,6 +19,9 @@ Share = Literal["full", "digest"]
 GENESIS_DOMAIN: Final = b"meshnode/genesis/1"
 GENESIS_BYTES_MAX: Final = 1_000_000
 FOUNDERS_MAX: Final = 128
+GRANTS_MAX: Final = 1_024
+GRANTED_MAX: Final = 2**62
+"""All money that can ever be, in micro-ruv: any sum of it fits a signed 64-bit integer."""
 COMMITS_MAX: Final = 1_000_000
 """Of parameters that count commits."""
 
@@ -46,6 +49,13 @@ class Validator(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     stake: int
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Money that an account has from the start, in micro-ruv."""
+
+    account: bytes
+    amount: int
+
+
 class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A network's founding record. Founders need no invitation; their keys stand here."""
 
@@ -60,14 +70,22 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     founders: tuple[Profile, ...]
     committee: tuple[Validator, ...]
     parameters: Parameters
-
-
-_decoder: Final = CanonicalDecoder(Genesis, what="genesis", bytes_max=GENESIS_BYTES_MAX)
+    grants: tuple[Grant, ...] = ()
 
 
 def encode_genesis(genesis: Genesis) -> bytes:
-    """The canonical bytes of a genesis."""
-    return encode(genesis)
+    """The canonical bytes of a genesis.
+
+    Without grants it has no field for them, so networks from before there was money keep their name.
+    """
+    if genesis.grants:
+        return encode(genesis)
+    return encode(msgspec.structs.astuple(genesis)[:-1])
+
+
+_decoder: Final = CanonicalDecoder(
+    Genesis, what="genesis", bytes_max=GENESIS_BYTES_MAX, write=encode_genesis
+)
 
 
 def decode_genesis(data: bytes) -> Genesis:
@@ -79,7 +97,7 @@ def decode_genesis(data: bytes) -> Genesis:
 
 def compute_network_id(genesis: Genesis) -> NetworkId:
     """Name a network by its genesis."""
-    return NetworkId(compute_digest(GENESIS_DOMAIN, encode(genesis)))
+    return NetworkId(compute_digest(GENESIS_DOMAIN, encode_genesis(genesis)))
 
 
 def _validate(genesis: Genesis) -> None:
@@ -102,3 +120,16 @@ def _validate(genesis: Genesis) -> None:
     ):
         if not 1 <= count <= COMMITS_MAX:
             raise MalformedMessage(f"{name} is {count} where 1 to {COMMITS_MAX} commits can be")
+    _validate_grants(genesis.grants)
+
+
+def _validate_grants(grants: tuple[Grant, ...]) -> None:
+    accounts = [grant.account for grant in grants]
+    if len(accounts) > GRANTS_MAX or any(len(account) != ID_BYTES for account in accounts):
+        raise MalformedMessage(f"a genesis grants money to at most {GRANTS_MAX} author ids")
+    if len(dict.fromkeys(accounts)) != len(accounts):
+        raise MalformedMessage("a genesis grants an account money once")
+    if any(grant.amount < 1 for grant in grants):
+        raise MalformedMessage("a grant of money is positive")
+    if sum(grant.amount for grant in grants) > GRANTED_MAX:
+        raise MalformedMessage(f"a genesis grants at most {GRANTED_MAX} uruv")

@@ -76,6 +76,9 @@ class Contract(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     """Who has said that it will not dispute."""
     disputer: bytes = b""
     bond: int = 0
+    bid: bytes = b""
+    """The order that bought, and below the one that sold: so that their owners find it."""
+    offer: bytes = b""
 
     @property
     def held(self) -> int:

@@ -317,6 +317,8 @@ class Desk:
                 collateral=collateral,
                 opened_ms=self._time_ms,
                 reward=self._compliance.is_reward(bid.model),
+                bid=bid.id,
+                offer=offer.id,
             )
         )
 

@@ -49,6 +49,8 @@ class Code(StrEnum):
     ALREADY_DONE = "already_done"
     UNKNOWN_WINDOW = "unknown_window"
     NOT_A_PROBER = "not_a_prober"
+    INVITATION_EXPIRED = "invitation_expired"
+    INVITATION_USED_UP = "invitation_used_up"
 
 
 HINTS: Final = {

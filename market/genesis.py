@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from dag.genesis import Genesis, Suite, compute_network_id
+from dag.genesis import Genesis, Grant, Suite, compute_network_id
+from dag.identity import compute_author_id
 from dag.types import ID_BYTES
 from market.amounts import SUPPLY_MAX
 from market.errors import Code, Refused
 
-
-class Grant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Money that an account has from the start."""
-
-    account: bytes
-    amount: int
+__all__ = ["Grant", "MarketGenesis", "check_genesis", "make_market_genesis"]
 
 
 class MarketGenesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -23,11 +19,15 @@ class MarketGenesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     network: bytes
     suite: Suite
     grants: tuple[Grant, ...] = ()
+    founders: tuple[bytes, ...] = ()
 
 
-def make_market_genesis(genesis: Genesis, grants: tuple[Grant, ...] = ()) -> MarketGenesis:
+def make_market_genesis(genesis: Genesis) -> MarketGenesis:
     """The market of a network."""
-    return MarketGenesis(compute_network_id(genesis), genesis.suite, grants)
+    founders = tuple(
+        compute_author_id(profile.ed25519_key, profile.mldsa65_key) for profile in genesis.founders
+    )
+    return MarketGenesis(compute_network_id(genesis), genesis.suite, genesis.grants, founders)
 
 
 def check_genesis(genesis: MarketGenesis) -> None:

@@ -16,12 +16,14 @@ from market.contracts import Contract, Contracts, Ended
 from market.deadlines import Deadlines
 from market.desk import Desk, make_instrument
 from market.events import Trail
+from market.genesis import MarketGenesis
 from market.judging import Judge
 from market.motions import Motions
 from market.reputation import Reputation
 from market.stores import STATE_VERSION, Snapshot, make_empty_snapshot
 from market.tables import Table, load_table
 from market.unbonding import Unbondings
+from market.welcomes import Welcomes
 from market.windows import Windows
 
 
@@ -30,7 +32,7 @@ class Parts:
 
     def __init__(
         self,
-        network: bytes,
+        genesis: MarketGenesis,
         weights: Mapping[bytes, int],
         stored: Snapshot | None = None,
     ) -> None:
@@ -51,6 +53,9 @@ class Parts:
         self.unbondings: Final = Unbondings(
             self.ledger, self.deadlines, self.trail, load_table(stored.unbondings)
         )
+        self.welcomes: Final = Welcomes(
+            genesis.founders, self.ledger, self.trail, load_table(stored.welcomes)
+        )
         self.judge: Final = Judge(self.ledger, self.reputation, self.windows, self.trail)
         self.contracts: Final = Contracts(
             self.ledger,
@@ -60,7 +65,7 @@ class Parts:
             load_table(stored.contracts),
         )
         self.desk: Final = Desk(
-            network, self.ledger, self.trail, self.compliance, self._open_contract
+            genesis.network, self.ledger, self.trail, self.compliance, self._open_contract
         )
         self.desk.restore(
             {model: self._restore_book(model, book) for model, book in stored.books},
@@ -107,6 +112,7 @@ class Parts:
             self.contracts.rows,
             self.windows.rows,
             self.motions.rows,
+            self.welcomes.rows,
             self.deadlines.rows,
         )
 
@@ -129,6 +135,7 @@ class Parts:
             self.contracts.rows.dump(),
             self.windows.rows.dump(),
             self.motions.rows.dump(),
+            self.welcomes.rows.dump(),
             self.deadlines.rows.dump(),
             tuple((model, book.snapshot()) for model, book in sorted(self.desk.books.items())),
         )

@@ -17,6 +17,7 @@ from market.events import Audit
 from market.motions import OpenMotion
 from market.reputation import Standing
 from market.unbonding import Unbonding
+from market.welcomes import Welcome
 from market.windows import Window
 
 STATE_VERSION: Final = 1
@@ -43,13 +44,14 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     contracts: tuple[tuple[bytes, Contract], ...]
     windows: tuple[tuple[bytes, Window], ...]
     motions: tuple[tuple[bytes, OpenMotion], ...]
+    welcomes: tuple[tuple[bytes, Welcome], ...]
     deadlines: tuple[tuple[bytes, int], ...]
     books: tuple[tuple[bytes, BookSnapshot], ...]
 
 
 def make_empty_snapshot() -> Snapshot:
     """A market in which nothing has happened."""
-    return Snapshot(STATE_VERSION, 0, 0, Totals(), b"", *((),) * 13)
+    return Snapshot(STATE_VERSION, 0, 0, Totals(), b"", *((),) * 14)
 
 
 SNAPSHOT_DECODER: Final = CanonicalDecoder(

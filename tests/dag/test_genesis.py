@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dag.canonical import encode
 from dag.errors import MalformedMessage
 from dag.genesis import (
     COMMITS_MAX,
     FOUNDERS_MAX,
+    GRANTED_MAX,
+    GRANTS_MAX,
+    Grant,
     Parameters,
     Validator,
     compute_network_id,
@@ -55,6 +59,33 @@ def test_genesis_round_trips_and_names_the_network():
 def test_genesis_is_refused_when_unsound(fields):
     with pytest.raises(MalformedMessage):
         decode_genesis(encode_genesis(change(**fields)))
+
+
+@pytest.mark.parametrize(
+    "grants",
+    [
+        (Grant(b"short", 1),),
+        (Grant(bytes(32), 0),),
+        (Grant(bytes(32), 1), Grant(bytes(32), 1)),
+        (Grant(bytes(32), GRANTED_MAX), Grant(b"1" * 32, 1)),
+        tuple(Grant(number.to_bytes(32, "big"), 1) for number in range(GRANTS_MAX + 1)),
+    ],
+)
+def test_genesis_is_refused_when_it_grants_what_cannot_be(grants):
+    with pytest.raises(MalformedMessage):
+        decode_genesis(encode_genesis(change(grants=grants)))
+
+
+def test_genesis_with_grants_is_another_network():
+    rich = change(grants=(Grant(make_person(0).author, 5),))
+    assert decode_genesis(encode_genesis(rich)) == rich
+    assert compute_network_id(rich) != compute_network_id(GENESIS)
+
+
+def test_genesis_without_grants_has_one_form_which_knows_no_grants():
+    assert len(msgspec.msgpack.decode(encode_genesis(GENESIS))) == 9
+    with pytest.raises(MalformedMessage):
+        decode_genesis(encode(GENESIS))
 
 
 @given(st.binary(max_size=200))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dag.genesis import Genesis, Parameters, compute_network_id
+from dag.bodies import Profile
+from dag.genesis import GRANTED_MAX, Genesis, Parameters, compute_network_id
+from dag.identity import compute_author_id
 from market.amounts import SUPPLY_MAX
 from market.errors import Refused
 from market.genesis import Grant, MarketGenesis, check_genesis, make_market_genesis
@@ -12,11 +14,18 @@ from market.genesis import Grant, MarketGenesis, check_genesis, make_market_gene
 ALICE, BOB = bytes(32), bytes([1]) * 32
 
 
-def test_market_belongs_to_the_network_of_its_genesis():
-    genesis = Genesis(1, "n", "mesh", "ed25519", 0, bytes(16), (), (), Parameters())
-    made = make_market_genesis(genesis, (Grant(ALICE, 5),))
-    assert made == MarketGenesis(compute_network_id(genesis), "ed25519", (Grant(ALICE, 5),))
+def test_market_belongs_to_the_network_of_its_genesis_and_has_its_grants():
+    founder = Profile(bytes(32), b"", b"", b"", b"", "", (), b"")
+    grants = (Grant(ALICE, 5),)
+    genesis = Genesis(1, "n", "mesh", "ed25519", 0, bytes(16), (founder,), (), Parameters(), grants)
+    made = make_market_genesis(genesis)
+    founders = (compute_author_id(bytes(32), b""),)
+    assert made == MarketGenesis(compute_network_id(genesis), "ed25519", grants, founders)
     check_genesis(made)
+
+
+def test_a_network_and_its_market_bound_money_alike():
+    assert GRANTED_MAX == SUPPLY_MAX
 
 
 @pytest.mark.parametrize(

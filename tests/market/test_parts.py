@@ -7,9 +7,12 @@ import pytest
 
 from market.book import InvalidBook
 from market.errors import Refused
+from market.genesis import MarketGenesis
 from market.parts import Parts
 from market.stores import make_empty_snapshot
 from tests.support.market_scene import NETWORK, MarketScene
+
+GENESIS = MarketGenesis(NETWORK, "ed25519")
 
 
 def test_parts_freeze_to_what_they_were_made_of():
@@ -19,7 +22,7 @@ def test_parts_freeze_to_what_they_were_made_of():
     scene.deliver()
     scene.offer(5, 1_000, 10, epochs=2)
     frozen = scene.state._parts.freeze(1, 2)
-    again = Parts(NETWORK, {}, frozen)
+    again = Parts(GENESIS, {}, frozen)
     assert again.freeze(1, 2) == frozen
     assert again.list_digests() == scene.state._parts.list_digests()
     assert again.count_imbalance() == 0
@@ -31,7 +34,7 @@ def test_parts_are_refused_when_a_book_has_no_model():
     scene.bid(4, 1_000, 10)
     frozen = scene.state._parts.freeze(1, 2)
     with pytest.raises(Refused):
-        Parts(NETWORK, {}, msgspec.structs.replace(frozen, models=()))
+        Parts(GENESIS, {}, msgspec.structs.replace(frozen, models=()))
 
 
 @pytest.mark.parametrize("piece", ["orders", "books"])
@@ -41,10 +44,10 @@ def test_parts_are_refused_when_orders_and_money_do_not_agree(piece: str):
     scene.bid(4, 1_000, 10)
     frozen = scene.state._parts.freeze(1, 2)
     with pytest.raises(InvalidBook):
-        Parts(NETWORK, {}, msgspec.structs.replace(frozen, **{piece: ()}))
+        Parts(GENESIS, {}, msgspec.structs.replace(frozen, **{piece: ()}))
 
 
 def test_empty_parts_hold_nothing():
-    parts = Parts(NETWORK, {})
+    parts = Parts(GENESIS, {})
     assert parts.freeze(0, 0) == make_empty_snapshot()
     assert parts.count_imbalance() == 0

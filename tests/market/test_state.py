@@ -364,12 +364,11 @@ def test_genesis_that_cannot_be_is_refused():
         MarketState(MarketGenesis(b"", "ed25519"), Keys())
 
 
-def test_money_that_comes_from_nowhere_stops_the_program():
+def test_money_that_comes_from_nowhere_is_counted_after_every_commit():
     state = make_state()
     state.ledger.totals.burned += 1
+    state.apply(Commit(1, bytes(32), bytes(32), bytes(32), (), 1), ())
     assert state.count_imbalance() == 1
-    with pytest.raises(AssertionError):
-        state.apply(Commit(1, bytes(32), bytes(32), bytes(32), (), 1), ())
 
 
 def test_looking_shows_all_parts():

@@ -1,0 +1,114 @@
+"""Money that invitations promise: moved from who invited to who came, once its profile is ordered.
+
+Intake lets a profile in only with an invitation that is signed by a member whose own profile the
+newcomer's stands on, so nothing is verified again here. What intake cannot know is counted: how
+often an invitation was used, in the order of commits, and that nobody is welcomed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from dag.authors import is_first_profile
+from dag.bodies import (
+    INVITATION_DECODER,
+    PROFILE_DECODER,
+    SIGNED_INVITATION_DECODER,
+    Invitation,
+)
+from dag.errors import InvalidMessage
+from dag.types import Ref
+from dag.vertex import SignedVertex
+from market.accounts import Ledger
+from market.errors import Code, Refused
+from market.events import REFUSED, Event, Trail
+from market.tables import Table
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What an account was given as it came."""
+
+    inviter: bytes
+    bearer_key: bytes
+    """Names the invitation among those of its inviter."""
+    amount: int
+
+
+class Welcomes:
+    """Everybody who was given money as it came."""
+
+    def __init__(
+        self,
+        founders: Iterable[bytes],
+        ledger: Ledger,
+        trail: Trail,
+        rows: Table[Welcome] | None = None,
+    ) -> None:
+        self.rows: Final[Table[Welcome]] = Table() if rows is None else rows
+        """By account."""
+        self._founders: Final = frozenset(founders)
+        """Intake asks founders for no invitation, so it has checked none that they show."""
+        self._ledger = ledger
+        self._trail = trail
+        self._uses: dict[tuple[bytes, bytes], int] = {}
+        for row in self.rows.rows():
+            self._count(row)
+
+    def take(self, vertices: Sequence[SignedVertex], time_ms: int) -> None:
+        """Welcome the newcomers of a commit, causes before what they led to."""
+        for _, signed, invitation in sorted(self._list_newcomers(vertices), key=_get_ref):
+            account, amount = signed.vertex.author, invitation.grant_uruv
+            try:
+                self._give(account, invitation, time_ms)
+            except Refused as refusal:
+                refused = Event(REFUSED, account, signed.id, amount, str(refusal.reason))
+                self._trail.note(refused)
+                self._trail.note(msgspec.structs.replace(refused, account=invitation.inviter))
+            else:
+                self._trail.note(Event("sent", invitation.inviter, signed.id, amount, "welcome"))
+                self._trail.note(Event("received", account, signed.id, amount, "welcome"))
+
+    def _list_newcomers(
+        self, vertices: Sequence[SignedVertex]
+    ) -> list[tuple[Ref, SignedVertex, Invitation]]:
+        found = []
+        for signed in vertices:
+            if is_first_profile(signed.vertex) and signed.vertex.author not in self._founders:
+                invitation = _read_invitation(signed.vertex.body)
+                if invitation is not None and invitation.grant_uruv:
+                    found.append((signed.ref, signed, invitation))
+        return found
+
+    def _give(self, account: bytes, invitation: Invitation, time_ms: int) -> None:
+        if account in self.rows:
+            raise Refused(Code.ALREADY_DONE, "the account was welcomed")
+        if 0 < invitation.expires_ms <= time_ms:
+            raise Refused(Code.INVITATION_EXPIRED, "the invitation has expired")
+        row = Welcome(invitation.inviter, invitation.bearer_key, invitation.grant_uruv)
+        if self._uses.get((row.inviter, row.bearer_key), 0) >= invitation.uses:
+            raise Refused(Code.INVITATION_USED_UP, "the invitation is used up")
+        self._ledger.transfer(row.inviter, account, row.amount)
+        self.rows.put(account, row)
+        self._count(row)
+
+    def _count(self, row: Welcome) -> None:
+        name = (row.inviter, row.bearer_key)
+        self._uses[name] = self._uses.get(name, 0) + 1
+
+
+def _read_invitation(body: bytes) -> Invitation | None:
+    """What a profile was let in with; None where there is nothing to read."""
+    try:
+        encoded = PROFILE_DECODER.decode(body).invitation
+        if not encoded:
+            return None
+        return INVITATION_DECODER.decode(SIGNED_INVITATION_DECODER.decode(encoded).invitation)
+    except InvalidMessage:
+        return None
+
+
+def _get_ref(row: tuple[Ref, SignedVertex, Invitation]) -> Ref:
+    return row[0]
