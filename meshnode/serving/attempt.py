@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from meshnode.routing.policy import Choice
     from meshnode.serving.desk import Desk, Job, Progress
-    from meshnode.serving.port import MeshPort
+    from meshnode.serving.port import MeshPort, Payer
 
 HELD_PIECES_MAX = 16
 """Chunks without content that are held back so that another replica can still take over."""
@@ -38,7 +38,9 @@ class Attempt:
         *,
         started_ms: int,
         tried: tuple[str, ...],
+        payer: Payer | None = None,
     ) -> None:
+        self._payer = payer
         self._port = port
         self._desk = desk
         self._choice = choice
@@ -89,6 +91,7 @@ class Attempt:
                 self._job,
                 request=secrets.token_bytes(16),
                 read_clock_ms=self._port.read_clock_ms,
+                payer=self._payer,
             )
         async with aclosing(source) as progress:
             async for item in progress:

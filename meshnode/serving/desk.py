@@ -55,6 +55,8 @@ class Job:
     share: Share
     remaining_ms: int
     knowledge: tuple[bytes, ...] = ()
+    paid: bool = False
+    """Whether a contract pays for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,11 @@ Progress = Queued | Piece | Done
 class Desk:
     """Serves one engine to this node and, where the engine may be shared, to its peers."""
 
-    def __init__(self, engine: Engine, port: MeshPort) -> None:
+    def __init__(self, engine: Engine, port: MeshPort, *, serves_free: bool = True) -> None:
+        """With `serves_free` off, whoever else asks has to have a contract."""
         self._engine = engine
         self._port = port
+        self._serves_free = serves_free
         self._load_changed = asyncio.Event()
         self._slots = Slots(engine.slots, changed=self._load_changed.set)
         self._models: tuple[ModelInfo, ...] = ()
@@ -144,9 +148,16 @@ class Desk:
             draining=self._draining,
         )
 
-    def check_admission(self, requester: bytes) -> None:
+    def check_admission(self, requester: bytes, *, paid: bool = False) -> None:
         """Raises `EngineError` when a question of this author would be refused now."""
-        if requester != self._port.author and not self._engine.shareable:
+        foreign = requester != self._port.author
+        if foreign and not (paid or self._serves_free):
+            raise EngineError(
+                EngineFault.FORBIDDEN,
+                "this peer answers only what is paid for",
+                hint="bid for it: meshnode ask --max-price",
+            )
+        if foreign and not self._engine.shareable:
             raise EngineError(
                 EngineFault.FORBIDDEN,
                 f"the {self._engine.name} engine here serves its owner only",
@@ -164,11 +175,11 @@ class Desk:
         Closing the iterator, or cancelling who reads it, stops the engine. Raises `EngineError`
         and `DeadlineExceeded`.
         """
-        self.check_admission(job.requester)
+        self.check_admission(job.requester, paid=job.paid)
         await self._check_knowledge(job.knowledge)
         run = _Run(self._port.read_clock_ms(), job.remaining_ms)
         assembler = AnswerAssembler()
-        place = self._slots.enter()
+        place = self._slots.enter(paid=job.paid)
         try:
             while not place.granted.is_set():
                 yield Queued(self._slots.find_position(place))
@@ -262,7 +273,8 @@ class Desk:
             await asyncio.sleep(ADVERT_PERIOD_MS / 1000)
 
     async def _advertise(self) -> None:
-        shared = self._models[:MODELS_MAX] if self._engine.shareable else ()
+        offered = self._engine.shareable and self._serves_free
+        shared = self._models[:MODELS_MAX] if offered else ()
         await self._port.advertise(
             Serve(
                 models=tuple(_make_advert(self._engine, model) for model in shared),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshnode.core.messages import ModelAdvert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from dag.genesis import Share
     from dag.vertex import SignedVertex
     from meshnode.core.commands import Serve
     from meshnode.errors import InvalidMessage
+    from meshnode.serving.desk import Piece, Progress
+    from meshnode.serving.protocol import Countersign, Invoice, PaidAsk
     from meshnode.transport.base import FrameStream
 
 
@@ -73,3 +75,59 @@ class MeshPort(Protocol):
 
     def read_clock_ms(self) -> int:
         """Milliseconds that never go back."""
+
+
+class Delivery(Protocol):
+    """One answer that is paid for, at the side that gives it."""
+
+    @property
+    def model(self) -> str:
+        """The model of the own engine that the contract is for."""
+
+    def begin(self, body: bytes, request: Mapping[str, Any]) -> None:
+        """The question has arrived whole."""
+
+    def meter(
+        self, progress: AsyncGenerator[Progress, None]
+    ) -> AsyncGenerator[Progress | Invoice, None]:
+        """The answer with its invoices between; it waits where signatures are owed.
+
+        Raises `EngineError` when they stay away, or when the contract pays for no more.
+        """
+
+    async def countersign(self, frame: Countersign) -> None:
+        """The asking side has signed. Raises `InvalidMessage` for what is no signature of it."""
+
+    def close(self) -> None:
+        """The stream is over, however it ended."""
+
+
+class Deliveries(Protocol):
+    """Contracts that this node has taken, as serving sees them."""
+
+    async def open(self, ask: PaidAsk, requester: bytes) -> Delivery:
+        """Begin the one answer of a contract. Raises `MeshError` where none is owed."""
+
+
+class Payer(Protocol):
+    """One answer that is paid for, at the side that asks."""
+
+    @property
+    def contract(self) -> bytes:
+        """What pays."""
+
+    @property
+    def salt(self) -> bytes:
+        """Begins the transcript."""
+
+    def begin(self, body: bytes, request: Mapping[str, Any]) -> None:
+        """The question goes out."""
+
+    def receive(self, piece: Piece) -> None:
+        """A piece of the answer has come."""
+
+    async def countersign(self, invoice: Invoice) -> Countersign | None:
+        """The signature on an invoice, None for one that says nothing new.
+
+        Raises `InvalidMessage` for one that is not so.
+        """

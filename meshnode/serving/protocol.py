@@ -5,6 +5,10 @@ The asking peer opens a stream and sends ASK, then its request body in ASK_PARTs
 serving peer sends any number of QUEUED and PARTs, and last DONE or FAILED, then finishes. A
 `Part` carries one `chat.completion.chunk` object in JSON, split where it exceeds a frame.
 
+A question that is paid for begins with PAID_ASK, which names the contract. The serving peer then
+also sends INVOICEs between chunks, at least one before DONE; the asking peer answers each that is
+right with COUNTERSIGN.
+
 Every frame is a canonical MessagePack array whose first element is its tag. This form is frozen:
 version 1.
 """
@@ -16,6 +20,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from dag.canonical import CanonicalDecoder, encode
+from dag.crypto import HYBRID_SIGNATURE_BYTES
+from market.receipts import RECEIPT_BYTES_MAX
 from meshnode.errors import MalformedMessage
 from meshnode.transport.base import FRAME_BYTES_MAX
 
@@ -40,6 +46,7 @@ _Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _PartData = Annotated[bytes, msgspec.Meta(min_length=1, max_length=PART_BYTES_MAX)]
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
+_Signature = Annotated[bytes, msgspec.Meta(max_length=HYBRID_SIGNATURE_BYTES)]
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -111,8 +118,30 @@ class Failed(_Wire, frozen=True, tag=7):
     """0 where nothing is known."""
 
 
-AskFrame = Ask | AskPart | Cancel
-AnswerFrame = Queued | Part | Done | Failed
+class PaidAsk(Ask, frozen=True, tag=8):
+    """A question that is paid for; the body follows in parts."""
+
+    contract: _Id
+    salt: _Id
+    """Random; begins the transcript, so that nobody can guess what its root stands for."""
+
+
+class Invoice(_Wire, frozen=True, tag=9):
+    """What was delivered so far, signed by the serving peer."""
+
+    receipt: Annotated[bytes, msgspec.Meta(max_length=RECEIPT_BYTES_MAX)]
+    signature: _Signature
+
+
+class Countersign(_Wire, frozen=True, tag=10):
+    """The asking peer's signature on the receipt of this number."""
+
+    seq: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+    signature: _Signature
+
+
+AskFrame = Ask | PaidAsk | AskPart | Cancel | Countersign
+AnswerFrame = Queued | Part | Invoice | Done | Failed
 
 _ask_decoder: Final[CanonicalDecoder[AskFrame]] = CanonicalDecoder(
     AskFrame,  # type: ignore[arg-type]  # a union is a type form, not a type

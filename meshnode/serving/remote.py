@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +21,8 @@ from meshnode.serving.protocol import (
     AskPart,
     Done,
     Failed,
+    Invoice,
+    PaidAsk,
     Part,
     decode_answer_frame,
     encode_frame,
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from meshnode.serving.desk import Job
-    from meshnode.serving.port import MeshPort
+    from meshnode.serving.port import MeshPort, Payer
     from meshnode.transport.base import FrameStream
 
 OPEN_MS = 5_000
 """A stream to a connected peer opens within this."""
+PARTING_MS = 2_000
+"""How long the last signature may take to be read before the stream is torn down."""
 
 
 async def open_answer_stream(port: MeshPort, peer: str) -> FrameStream:
@@ -48,9 +52,16 @@ async def open_answer_stream(port: MeshPort, peer: str) -> FrameStream:
 
 
 async def read_remote_answer(
-    stream: FrameStream, job: Job, *, request: bytes, read_clock_ms: Callable[[], int]
+    stream: FrameStream,
+    job: Job,
+    *,
+    request: bytes,
+    read_clock_ms: Callable[[], int],
+    payer: Payer | None = None,
 ) -> AsyncGenerator[Progress, None]:
     """Ask over a fresh stream; the last item is `Done`. The stream is reset at the end.
+
+    With a payer the question is paid for, and each right invoice is signed as it comes.
 
     Raises `EngineError` for the peer's own failure, `StreamReset` when it went away,
     `InvalidMessage` when it broke the protocol, `DeadlineExceeded` when time ran out.
@@ -58,10 +69,17 @@ async def read_remote_answer(
     deadline_ms = read_clock_ms() + job.remaining_ms
     reader = _AnswerReader()
     try:
-        await _send_question(stream, job, request)
+        await _send_question(stream, job, request, payer)
         while True:
             remaining_ms = deadline_ms - read_clock_ms()
             item = reader.take(await _receive(stream, remaining_ms))
+            if isinstance(item, Invoice):
+                await _pay(stream, item, payer)
+                continue
+            if payer is not None and isinstance(item, Piece):
+                payer.receive(item)
+            if payer is not None and isinstance(item, Done):
+                await _part(stream)
             if item is not None:
                 yield item
             if isinstance(item, Done):
@@ -77,7 +95,7 @@ class _AnswerReader:
         self._parts: list[bytes] = []
         self._size_bytes = 0
 
-    def take(self, frame: AnswerFrame) -> Progress | None:
+    def take(self, frame: AnswerFrame) -> Progress | Invoice | None:
         """The item a frame completes, None for a part that is not the last of its chunk."""
         if isinstance(frame, Failed):
             raise _make_error(frame)
@@ -103,15 +121,50 @@ class _AnswerReader:
             raise MalformedMessage(f"a chunk of an answer is not JSON: {error}") from None
 
 
-async def _send_question(stream: FrameStream, job: Job, request: bytes) -> None:
-    ask = Ask(
-        version=SERVING_VERSION,
-        request=request,
-        body_bytes=len(job.body),
-        share=job.share,
-        remaining_ms=min(job.remaining_ms, REMAINING_MS_MAX),
-        knowledge=job.knowledge,
-    )
+async def _pay(stream: FrameStream, invoice: Invoice, payer: Payer | None) -> None:
+    if payer is None:
+        raise MalformedMessage("an invoice came for what nobody pays for")
+    frame = await payer.countersign(invoice)
+    if frame is None:
+        return
+    try:
+        async with asyncio.timeout(SILENT_MS / 1000):
+            await stream.send(encode_frame(frame))
+    except TimeoutError:
+        raise StreamReset(f"{stream.peer} did not take a signature") from None
+
+
+async def _part(stream: FrameStream) -> None:
+    """Let the serving side read the last signature before the stream is torn down."""
+    try:
+        async with asyncio.timeout(PARTING_MS / 1000):
+            await stream.finish()
+            while await stream.receive() is not None:
+                pass
+    except (TimeoutError, StreamReset):
+        return  # it has the signature, or its own loss
+
+
+def _make_ask(job: Job, request: bytes, payer: Payer | None) -> Ask:
+    if payer is not None:
+        payer.begin(job.body, job.request)
+    fields: dict[str, Any] = {
+        "version": SERVING_VERSION,
+        "request": request,
+        "body_bytes": len(job.body),
+        "share": job.share,
+        "remaining_ms": min(job.remaining_ms, REMAINING_MS_MAX),
+        "knowledge": job.knowledge,
+    }
+    if payer is None:
+        return Ask(**fields)
+    return PaidAsk(**fields, contract=payer.contract, salt=payer.salt)
+
+
+async def _send_question(
+    stream: FrameStream, job: Job, request: bytes, payer: Payer | None
+) -> None:
+    ask = _make_ask(job, request, payer)
     parts = [AskPart(data) for data in split_parts(job.body)]
     try:
         async with asyncio.timeout(SILENT_MS / 1000):

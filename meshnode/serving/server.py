@@ -23,7 +23,10 @@ from meshnode.serving.protocol import (
     Ask,
     AskPart,
     Cancel,
+    Countersign,
     Failed,
+    Invoice,
+    PaidAsk,
     Part,
     clip_text,
     decode_ask_frame,
@@ -32,7 +35,9 @@ from meshnode.serving.protocol import (
 )
 
 if TYPE_CHECKING:
-    from meshnode.serving.port import MeshPort
+    from collections.abc import AsyncIterator
+
+    from meshnode.serving.port import Deliveries, Delivery, MeshPort
     from meshnode.transport.base import FrameStream
 
 STREAMS_MAX = 64
@@ -49,9 +54,13 @@ LINGER_MS = 1_000
 class AnswerServer:
     """Serves the streams that peers open."""
 
-    def __init__(self, desk: Desk | None, port: MeshPort) -> None:
+    def __init__(
+        self, desk: Desk | None, port: MeshPort, deliveries: Deliveries | None = None
+    ) -> None:
+        """Without `deliveries` nothing is served for pay."""
         self._desk = desk
         self._port = port
+        self._deliveries = deliveries
         self._streams: dict[str, int] = {}
 
     async def serve(self, stream: FrameStream) -> None:
@@ -83,20 +92,35 @@ class AnswerServer:
             del self._streams[peer]
 
     async def _serve_member(self, stream: FrameStream, author: bytes) -> None:
+        delivery: Delivery | None = None
         try:
             desk = self._require_desk()
             async with asyncio.timeout(READ_MS / 1000):
                 ask = await _read_ask(stream)
-                desk.check_admission(author)
-                job = _make_job(author, ask, await _read_body(stream, ask.body_bytes))
-            await self._answer_watched(stream, desk, job)
+                desk.check_admission(author, paid=isinstance(ask, PaidAsk))
+                if isinstance(ask, PaidAsk):
+                    delivery = await self._open_delivery(ask, author)
+                body = await _read_body(stream, ask.body_bytes)
+            await self._answer_watched(
+                stream, desk, _make_job(author, ask, body, delivery), delivery
+            )
         except InvalidMessage:
             raise
         except StreamReset:
             raise
         except MeshError as error:
             await _send(stream, encode_frame(_make_failed(error)))
+        finally:
+            if delivery is not None:
+                delivery.close()
         await _linger(stream)
+
+    async def _open_delivery(self, ask: PaidAsk, author: bytes) -> Delivery:
+        if self._deliveries is None:
+            raise EngineError(
+                EngineFault.FORBIDDEN, "this peer sells nothing", hint="ask another peer"
+            )
+        return await self._deliveries.open(ask, author)
 
     def _require_desk(self) -> Desk:
         if self._desk is None:
@@ -105,10 +129,12 @@ class AnswerServer:
             )
         return self._desk
 
-    async def _answer_watched(self, stream: FrameStream, desk: Desk, job: Job) -> None:
+    async def _answer_watched(
+        self, stream: FrameStream, desk: Desk, job: Job, delivery: Delivery | None
+    ) -> None:
         """Answer until done or until the asker cancels, whichever is first."""
-        work = asyncio.create_task(_forward(stream, desk, job), name="answer")
-        watch = asyncio.create_task(_watch(stream), name="watch asker")
+        work = asyncio.create_task(_forward(stream, desk, job, delivery), name="answer")
+        watch = asyncio.create_task(_watch(stream, delivery), name="watch asker")
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -148,14 +174,20 @@ async def _receive(stream: FrameStream) -> bytes:
     return frame
 
 
-def _make_job(author: bytes, ask: Ask, body: bytes) -> Job:
+def _make_job(author: bytes, ask: Ask, body: bytes, delivery: Delivery | None) -> Job:
+    request = _decode_request(body)
+    if delivery is not None:
+        # The contract says which model, whatever the question calls it.
+        request["model"] = delivery.model
+        delivery.begin(body, request)
     return Job(
         requester=author,
         body=body,
-        request=_decode_request(body),
+        request=request,
         share=ask.share,
         remaining_ms=min(ask.remaining_ms, REMAINING_MS_MAX),
         knowledge=ask.knowledge,
+        paid=delivery is not None,
     )
 
 
@@ -169,14 +201,22 @@ def _decode_request(body: bytes) -> dict[str, Any]:
     return request
 
 
-async def _forward(stream: FrameStream, desk: Desk, job: Job) -> None:
+async def _forward(stream: FrameStream, desk: Desk, job: Job, delivery: Delivery | None) -> None:
     async with aclosing(desk.answer(job)) as progress:
-        async for item in progress:
-            for frame in _make_frames(item):
-                await _send(stream, frame)
+        if delivery is None:
+            await _forward_all(stream, progress)
+        else:
+            async with aclosing(delivery.meter(progress)) as metered:
+                await _forward_all(stream, metered)
 
 
-def _make_frames(item: Progress) -> list[bytes]:
+async def _forward_all(stream: FrameStream, items: AsyncIterator[Progress | Invoice]) -> None:
+    async for item in items:
+        for frame in _make_frames(item):
+            await _send(stream, frame)
+
+
+def _make_frames(item: Progress | Invoice) -> list[bytes]:
     if not isinstance(item, Piece):
         return [encode_frame(item)]
     parts = split_parts(item.data)
@@ -190,11 +230,15 @@ async def _send(stream: FrameStream, frame: bytes) -> None:
         await stream.send(frame)
 
 
-async def _watch(stream: FrameStream) -> None:
+async def _watch(stream: FrameStream, delivery: Delivery | None) -> None:
     """Returns when the asker wants no more; raises when it misbehaves or is gone."""
-    data = await stream.receive()
-    if data is not None and not isinstance(decode_ask_frame(data), Cancel):
-        raise MalformedMessage("only CANCEL may follow a question")
+    while (data := await stream.receive()) is not None:
+        frame = decode_ask_frame(data)
+        if isinstance(frame, Cancel):
+            return
+        if delivery is None or not isinstance(frame, Countersign):
+            raise MalformedMessage("only CANCEL may follow a question")
+        await delivery.countersign(frame)
 
 
 async def _linger(stream: FrameStream) -> None:

@@ -29,12 +29,13 @@ class Place:
 
 
 class Slots:
-    """First come, first served."""
+    """First come, first served; who pays goes before who does not."""
 
     def __init__(self, slots: int, *, changed: Callable[[], None]) -> None:
         self._slots = max(1, slots)
         self._changed = changed
         self._running: dict[int, Place] = {}
+        self._paid: dict[int, Place] = {}
         self._queue: dict[int, Place] = {}
         self._run_ms = RUN_MS_START
 
@@ -46,7 +47,7 @@ class Slots:
     @property
     def queued(self) -> int:
         """Questions that wait for a slot."""
-        return len(self._queue)
+        return len(self._paid) + len(self._queue)
 
     def check_room(self) -> None:
         """Raises `EngineError` when a further question would be refused."""
@@ -58,28 +59,29 @@ class Slots:
                 hint="ask again later or ask another peer",
             )
 
-    def enter(self) -> Place:
+    def enter(self, *, paid: bool = False) -> Place:
         """Take a place; it is granted at once where a slot is free. Raises `EngineError`."""
         self.check_room()
         place = Place()
         if self.running < self._slots:
             self._grant(place)
         else:
-            self._queue[id(place)] = place
+            (self._paid if paid else self._queue)[id(place)] = place
         self._changed()
         return place
 
     def leave(self, place: Place) -> None:
         """Give a place back, running or waiting; the longest waiting question gets the slot."""
-        self._queue.pop(id(place), None)
-        self._running.pop(id(place), None)
-        while self._queue and self.running < self._slots:
-            self._grant(self._queue.pop(next(iter(self._queue))))
+        for places in (self._paid, self._queue, self._running):
+            places.pop(id(place), None)
+        while self.queued and self.running < self._slots:
+            waiting = self._paid or self._queue
+            self._grant(waiting.pop(next(iter(waiting))))
         self._changed()
 
     def find_position(self, place: Place) -> int:
         """How many questions run or wait before this one gets a slot; 0 once it runs."""
-        for index, waiting in enumerate(self._queue.values()):
+        for index, waiting in enumerate((*self._paid.values(), *self._queue.values())):
             if waiting is place:
                 return index + 1
         return 0
