@@ -168,6 +168,7 @@ class Node:
             self._fetching,
             timing=timing,
             is_needed=store.is_needed,
+            is_paused=lambda: self._transfer.is_running,
             on_silent=self._overlay.on_withheld,
             offend=self.offend,
         )
@@ -378,8 +379,7 @@ class Node:
         self._forks.tick(now_ms)
         self._store.expire(now_ms)
         self._dissemination.tick(now_ms)
-        if not self._transfer.is_running:
-            self._reconciliation.tick(now_ms)
+        self._reconciliation.tick(now_ms)
 
     def _finish(self, now_ms: int) -> list[Effect]:
         self._wants.flush(now_ms)

@@ -87,9 +87,11 @@ class Reconciliation:
         *,
         timing: Timing,
         is_needed: Callable[[bytes], bool],
+        is_paused: Callable[[], bool],
         on_silent: Callable[[int, str], None],
         offend: Offend,
     ) -> None:
+        """`is_paused`: whether nothing is to be compared or told now."""
         self._outbox = outbox
         self._peers = peers
         self._intake = intake
@@ -97,6 +99,7 @@ class Reconciliation:
         self._fetching = fetching
         self._timing = timing
         self._is_needed = is_needed
+        self._is_paused = is_paused
         self._on_silent = on_silent
         self._range_answers = RangeAnswers(outbox, intake.index, offend)
         self._range_sync = RangeSync(
@@ -333,7 +336,7 @@ class Reconciliation:
     def tick(self, now_ms: int) -> None:
         """Compare, ask, and tell, as far as it is due."""
         due_ms = self.next_deadline()
-        if due_ms is None or now_ms < due_ms:
+        if due_ms is None or now_ms < due_ms or self._is_paused():
             return
         self._is_due_known = False
         self._tell(now_ms)

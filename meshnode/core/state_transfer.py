@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 REST_FIRST_MS: Final = 10_000
 REST_MOST_MS: Final = 600_000
+RUNS_MAX: Final = 8
+"""Attempts without a rest, where peers hold a later state than the one that was asked for."""
 RESTART_REASON: Final = "snapshot"
 
 
@@ -60,6 +62,8 @@ RESTART_REASON: Final = "snapshot"
 class _Run:
     """A transfer under way."""
 
+    number: int = 1
+    """Of the attempts since the last rest."""
     passed: dict[str, None] = field(default_factory=dict)
     """Peers that did not serve it."""
     told: Checkpoint | None = None
@@ -159,6 +163,18 @@ class StateTransfer:
         ]
         return sorted(ahead, key=lambda peer: -self._told[peer].index)
 
+    def _fail(self, now_ms: int, run: _Run) -> None:
+        """Nobody serves it: go after a later state where peers have moved on to one, else rest."""
+        later = _Run(run.number + 1)
+        ahead = self._find_ahead(later, 0)
+        index = 0 if run.told is None else run.told.index
+        if not index or not ahead or self._told[ahead[0]].index <= index or run.number == RUNS_MAX:
+            self._give_up(now_ms)
+            return
+        self._number = 0
+        self._run = later
+        self._ask_chain(now_ms, later)
+
     def _give_up(self, now_ms: int) -> None:
         self._run = None
         self._number = 0
@@ -194,7 +210,7 @@ class StateTransfer:
     def _ask_chain(self, now_ms: int, run: _Run) -> None:
         ahead = self._find_ahead(run, 0)
         if not ahead:
-            self._give_up(now_ms)
+            self._fail(now_ms, run)
             return
         run.told = told = self._told[ahead[0]]
         self._sections.ask(
@@ -289,7 +305,7 @@ class StateTransfer:
             return
         peer = self._take_turn(run)
         if peer is None:
-            self._give_up(now_ms)
+            self._fail(now_ms, run)
             return
         self._sections.ask(
             now_ms,
@@ -344,7 +360,7 @@ class StateTransfer:
             return
         peer = self._take_turn(run)
         if peer is None:
-            self._give_up(now_ms)
+            self._fail(now_ms, run)
             return
         again = partial(self._on_pins, run, asked)
         self._ask(now_ms, peer, asked, partial(self._take_pins, run), again)

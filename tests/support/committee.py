@@ -39,6 +39,7 @@ class Seat:
     home: Home
     author: bytes
     place: Place
+    prunes: bool = False
 
     @property
     def flags(self) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class Seat:
             "listen": [f"/ip4/{self.place.host}/tcp/0"],
             "engine": "none",
             "validates": True,
+            "prune": self.prunes,
         }
 
     async def start(self, crew: Crew) -> DemoNode:
@@ -58,7 +60,12 @@ class Seat:
 
 
 def make_committee(
-    folder: Path, places: Sequence[Place], *, suite: Suite = "hybrid"
+    folder: Path,
+    places: Sequence[Place],
+    *,
+    suite: Suite = "hybrid",
+    parameters: Parameters | None = None,
+    prunes: bool = False,
 ) -> tuple[Genesis, list[Seat]]:
     """Homes of a mesh in which everybody is a founder, has one vote, and knows the others."""
     now_ms = time.time_ns() // 1_000_000
@@ -77,7 +84,7 @@ def make_committee(
             make_profile(each, name=home.path.name) for each, home in zip(keys, homes, strict=True)
         ),
         committee=tuple(Validator(author, 1) for author in authors),
-        parameters=Parameters(),
+        parameters=parameters or Parameters(),
     )
     places = _choose_ports(places)
     contacts = [
@@ -89,7 +96,7 @@ def make_committee(
         others = tuple(contacts[:number] + contacts[number + 1 :])
         home.add_network(genesis, Membership(bootstrap=others))
     return genesis, [
-        Seat(home.path.name, home, author, place)
+        Seat(home.path.name, home, author, place, prunes)
         for home, author, place in zip(homes, authors, places, strict=True)
     ]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from meshnode.client import RemoteNode
 from meshnode.errors import MeshError
-from meshnode.event_views import VertexSeen, VerticesOrdered
+from meshnode.event_views import OrderJoined, VertexSeen, VerticesOrdered
 
 
 class OrderBook:
@@ -22,6 +22,8 @@ class OrderBook:
         """When each validator told that a vertex is final."""
         self.heard_s: dict[tuple[str, str], float] = {}
         """When a validator, named first, last told that it took in a vertex of an author."""
+        self.joined: dict[str, list[int]] = {}
+        """The commits of the snapshots that each node told it joined from."""
         self._commits: dict[int, VerticesOrdered] = {}
         self._news = asyncio.Event()
 
@@ -41,11 +43,21 @@ class OrderBook:
             async for event in remote.events(after=self.heights.get(name, 0)):
                 if isinstance(event, VerticesOrdered):
                     self._take(name, event)
+                elif isinstance(event, OrderJoined):
+                    self._join(name, event)
                 elif isinstance(event, VertexSeen):
                     self.heard_s[name, event.vertex.author] = time.monotonic()
                     self._news.set()
         except MeshError:
             return  # killed, stopped, or cut off: its next life is followed anew
+
+    def _join(self, name: str, event: OrderJoined) -> None:
+        index, before = event.commit_index, self.heights.get(name, 0)
+        if index <= before:
+            self.failures.append(f"{name} told that it joined at {index} after commit {before}")
+        self.joined.setdefault(name, []).append(index)
+        self.heights[name] = max(before, index)
+        self._news.set()
 
     def _take(self, name: str, commit: VerticesOrdered) -> None:
         index, before = commit.commit_index, self.heights.get(name, 0)

@@ -16,10 +16,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dag.genesis import Genesis
+from dag.genesis import Genesis, Parameters, Suite
 from meshnode.demo.processes import Crew, DemoNode, open_crew
 from meshnode.errors import MeshError
 from meshnode.views import NodeStatus
@@ -70,7 +71,8 @@ class ValidatorMesh:
         self.genesis = genesis
         self.validators = [Validator(seat) for seat in seats]
         self.book = OrderBook()
-        self._crew = crew
+        self.crew = crew
+        """For further nodes."""
         self._start = start
         self._every_s = 0.0
 
@@ -93,7 +95,7 @@ class ValidatorMesh:
     async def start(self, validator: Validator) -> None:
         """Begin a life; returns when the process says that it is ready."""
         assert validator.node is None, f"{validator.name} runs already"
-        validator.node = node = await self._start(self._crew, validator.seat)
+        validator.node = node = await self._start(self.crew, validator.seat)
         validator.follower = asyncio.create_task(self.book.follow(validator.name, node.remote))
         self._load(validator)
 
@@ -105,7 +107,7 @@ class ValidatorMesh:
     async def kill_at_start(self, validator: Validator, *, after_s: float) -> None:
         """Begin a life, and end it soon, most likely before it is ready."""
         assert validator.node is None, f"{validator.name} runs already"
-        starting = asyncio.create_task(self._start(self._crew, validator.seat))
+        starting = asyncio.create_task(self._start(self.crew, validator.seat))
         await asyncio.wait([starting], timeout=after_s)
         while not starting.done():
             for pid in find_daemons(validator.seat.home.path):
@@ -227,14 +229,20 @@ async def start_here(crew: Crew, seat: Seat) -> DemoNode:
 
 @asynccontextmanager
 async def open_validators(
-    places: Sequence[Place] = (Place(),) * SEATS, *, start: Start = start_here
+    places: Sequence[Place] = (Place(),) * SEATS,
+    *,
+    start: Start = start_here,
+    suite: Suite = "hybrid",
+    parameters: Parameters | None = None,
+    prunes: bool = False,
 ) -> AsyncIterator[ValidatorMesh]:
     """A mesh in which every node has one vote, all of them running and connected."""
     with tempfile.TemporaryDirectory(
         prefix="meshnode-campaign-", ignore_cleanup_errors=True
     ) as folder:
         async with open_crew(Path(folder) / "homes") as crew:
-            genesis, seats = await asyncio.to_thread(make_committee, crew.folder, places)
+            make = partial(make_committee, suite=suite, parameters=parameters, prunes=prunes)
+            genesis, seats = await asyncio.to_thread(make, crew.folder, places)
             mesh = ValidatorMesh(crew, genesis, seats, start)
             try:
                 await asyncio.gather(*(mesh.start(each) for each in mesh.validators))

@@ -9,7 +9,14 @@ from msgspec.structs import replace as change
 
 from dag.errors import Offence
 from meshnode.core.events import Committed, OrderHalted, OrderResumed
-from meshnode.core.messages import Checkpoint, GetSnapshot, Message, Snapshot, encode_message
+from meshnode.core.messages import (
+    Checkpoint,
+    GetSnapshot,
+    Heads,
+    Message,
+    Snapshot,
+    encode_message,
+)
 from meshnode.core.recovered import PRUNED_KEY, read_header
 from tests.support.core_net import CoreNet, Host
 
@@ -199,3 +206,38 @@ def test_a_piece_nobody_asked_for_is_an_offence(old_net):
     one, other = old_net.hosts[:2]
     other.receive(one.name, encode_message(Snapshot(9, 4, 0, b"data", last=True)))
     assert [effect.offence for effect in other.penalties] == [Offence.UNASKED]
+
+
+def test_nothing_else_is_fetched_while_a_snapshot_is(old_net):
+    newcomer = old_net.hosts[4]
+    said: list[tuple[int, type]] = []
+
+    def listen(source: str, _target: str, message: Message) -> bool:
+        if source == newcomer.name:
+            said.append((newcomer.life, type(message)))
+        return False
+
+    old_net.drop = listen
+    newcomer.start()
+    old_net.run(5_000)
+    assert newcomer.life == 2
+    assert (1, GetSnapshot) in said
+    assert (1, Heads) not in said
+    assert (2, Heads) in said
+
+
+def test_where_peers_have_moved_on_the_newer_snapshot_is_fetched_at_once(old_net):
+    newcomer, others = old_net.hosts[4], old_net.hosts[:4]
+    first = others[0].snapshots[-1].index
+    old_net.drop = lambda _source, _target, message: (
+        isinstance(message, GetSnapshot) and message.index == first and message.section > 0
+    )
+    newcomer.start()
+    while others[0].snapshots[0].index <= first:
+        for host in others:
+            host.publish(b"on")
+        old_net.run(100)
+    old_net.drop = None
+    old_net.run(4_000)
+    assert newcomer.life == 2
+    assert newcomer.snapshots[0].index > first
