@@ -117,7 +117,7 @@ class OrderStopped(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderJoined(View):
-    """This node has joined from a snapshot: commits up to this one are not told here."""
+    """Commits up to this one are not told here: this node joined from a snapshot, or has pruned."""
 
     type: Literal["order_joined"] = "order_joined"
     commit_index: int

@@ -78,7 +78,7 @@ async def events(
 def _is_wanted(event: NodeEvent, *, commits: bool, json: bool) -> bool:
     """Blocks only put in order what was said, and are many: programs get them, people do not."""
     if commits:
-        return isinstance(event, VerticesOrdered)
+        return isinstance(event, VerticesOrdered | OrderJoined)
     return json or not (isinstance(event, VertexSeen) and event.vertex.kind == "block")
 
 
@@ -108,7 +108,10 @@ def describe_event(event: NodeEvent) -> str:
         case OrderStopped():
             return f"nothing is put in order any more: {event.reason}"
         case OrderJoined():
-            return f"joined from a snapshot behind commit {event.commit_index}"
+            return (
+                f"commits up to {event.commit_index} are not held here: pruned, or older than "
+                "its snapshot"
+            )
         case VertexRepeated():
             again = format_id(event.again)
             return f"vertex {format_id(event.first)} came too late; said again as {again}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from dag.types import ID_BYTES
 from meshnode.core.events import Committed
 from meshnode.errors import CommandRejected, NodeClosed
-from meshnode.event_views import EventsLost
+from meshnode.event_views import EventsLost, OrderJoined, VerticesOrdered
 from meshnode.node.order_presenting import show_finality, show_stored
 from meshnode.node.presenting import show_event
 from meshnode.shell.subscriptions import SubscriberLagged
@@ -21,8 +21,7 @@ from meshnode.shell.subscriptions import SubscriberLagged
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from meshnode.core.events import Event
-    from meshnode.event_views import NodeEvent, VerticesOrdered
+    from meshnode.event_views import NodeEvent
     from meshnode.node.lookup import Lookup
     from meshnode.shell.runtime import Runtime
     from meshnode.shell.subscriptions import Subscription
@@ -42,7 +41,8 @@ class OrderReader:
     async def follow(self, after: int | None) -> AsyncGenerator[NodeEvent, None]:
         """What happens from now on, and before that every commit behind the index `after`.
 
-        Commits come in order, each once, also where a slow reader has missed other events.
+        Commits come in order, each once, also where a slow reader has missed other events. Where
+        some are not held here, `OrderJoined` says so before the next.
         """
         if after is not None and after < 0:
             raise CommandRejected(
@@ -53,23 +53,21 @@ class OrderReader:
             try:
                 async with self._runtime.events() as events:
                     if position is not None:
-                        async for told in self._replay(position):
-                            position = told.commit_index
-                            yield told
+                        async for commit in self._replay(position):
+                            for told in _place(commit, position):
+                                yield told
+                            position = commit.commit_index
                     async for event in events:
-                        shown = self._show(event, position)
-                        if isinstance(event, Committed) and shown is not None:
-                            position = event.commit.index
-                        if shown is not None:
-                            yield shown
+                        shown = show_event(event, self._lookup.list_names())
+                        if shown is None:
+                            continue
+                        for told in _place(shown, position):
+                            yield told
+                        if isinstance(shown, VerticesOrdered | OrderJoined):
+                            position = max(position or 0, shown.commit_index)
                 return
             except SubscriberLagged:
                 yield EventsLost()
-
-    def _show(self, event: Event, position: int | None) -> NodeEvent | None:
-        if isinstance(event, Committed) and position is not None and event.commit.index <= position:
-            return None
-        return show_event(event, self._lookup.list_names())
 
     async def _replay(self, after: int) -> AsyncIterator[VerticesOrdered]:
         while commits := await self._runtime.read_commits(after=after, limit=_COMMITS_AT_ONCE):
@@ -110,6 +108,18 @@ class OrderReader:
             except ValueError:
                 pass  # the look-up says what is wrong with it
         return (await self._lookup.find_vertex(vertex_id)).id
+
+
+def _place(shown: NodeEvent, position: int | None) -> tuple[NodeEvent, ...]:
+    """What to tell of an event to who has been told the commits up to a position."""
+    if position is None or not isinstance(shown, VerticesOrdered | OrderJoined):
+        return (shown,)
+    index = shown.commit_index
+    if index <= position:
+        return ()
+    if isinstance(shown, VerticesOrdered) and index > position + 1:
+        return OrderJoined(commit_index=index - 1), shown
+    return (shown,)
 
 
 async def _wait_for(vertex: bytes, events: Subscription) -> None:

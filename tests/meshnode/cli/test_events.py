@@ -113,7 +113,7 @@ def test_events_end_with_a_person_who_has_seen_enough_or_with_the_node(capsys, r
         (EventsLost(), ["events were lost"]),
         (CommitteeChanged(epoch=2, commit_index=9), ["epoch 2 begins behind commit 9"]),
         (OrderStopped(reason="round 3 commits both"), ["any more: round 3 commits both"]),
-        (OrderJoined(commit_index=9), ["snapshot behind commit 9"]),
+        (OrderJoined(commit_index=9), ["commits up to 9 are not held here", "snapshot"]),
         (VertexRepeated(first="ab" * 32, again="cd" * 32), ["abababab", "again as cdcdcdcd"]),
     ],
 )

@@ -8,8 +8,9 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from meshnode import open_node
+from meshnode.core.events import OrderResumed
 from meshnode.errors import CommandRejected, NodeClosed
-from meshnode.event_views import EventsLost, NodeEvent, VerticesOrdered
+from meshnode.event_views import EventsLost, NodeEvent, OrderJoined, VerticesOrdered
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
 from meshnode.views import Finality
@@ -142,3 +143,25 @@ async def test_there_is_nothing_before_the_first_commit():
     async with open_lone() as node:
         with pytest.raises(CommandRejected, match="no commit -1"):
             await anext(node.events(after=-1))
+
+
+async def test_commits_that_are_not_held_here_are_said_not_to_be():
+    async with open_lone() as node:
+        runtime = node._runtime
+        first = await node.publish("first")
+        await node.finality(first.id, wait_ms=LIMIT_MS)
+        read_commits, begun_after = runtime.read_commits, 1
+
+        async def read_later(*, after, limit):
+            return await read_commits(after=max(after, begun_after), limit=limit)
+
+        runtime.read_commits = read_later
+        async with aclosing(node.events(after=0)) as events:
+            told = [await anext(events), await anext(events)]
+            runtime._hub.publish(OrderResumed(begun_after))  # it was said before, by a commit
+            runtime._hub.publish(OrderResumed(1_000))
+            while OrderJoined(commit_index=1_000) not in told:
+                told.append(await anext(events))
+        assert told[0] == OrderJoined(commit_index=1)
+        assert told.count(OrderJoined(commit_index=1)) == 1
+        assert told[1].commit_index == 2
