@@ -39,6 +39,8 @@ class Parts:
         """Begin with nothing, or with stored records."""
         self._weights: Final = weights
         self._time_ms = 0
+        self.opened: list[Contract] = []
+        self.ended: list[Ended] = []
         stored = make_empty_snapshot() if stored is None else stored
         self.ledger: Final = Ledger(load_table(stored.accounts), stored.totals)
         self.trail: Final = Trail(load_table(stored.audits))
@@ -78,15 +80,18 @@ class Parts:
     def begin(self, index: int, time_ms: int, commit_digest: bytes) -> None:
         """A commit begins."""
         self._time_ms = time_ms
+        self.opened, self.ended = [], []
         self.windows.begin(time_ms, commit_digest)
         self.desk.begin(index, time_ms)
 
     def _open_contract(self, contract: Contract) -> None:
         self.contracts.open(contract, self._time_ms)
+        self.opened.append(contract)
         self.windows.add(contract, self._time_ms, self._weights)
 
     def _end_contract(self, ended: Ended, time_ms: int) -> None:
         self.judge.end(ended, time_ms)
+        self.ended.append(ended)
 
     def list_digests(self) -> tuple[bytes, ...]:
         """A digest of each part, or the part itself where it is small."""

@@ -19,7 +19,7 @@ from market.accounts import Ledger
 from market.allowances import Allowances
 from market.attestation import Compliance
 from market.commands import CancelOrder, PlaceOrder, ReduceOrder, ReplaceOrder
-from market.contracts import Contracts
+from market.contracts import Contract, Contracts, Ended
 from market.deadlines import DRAINED_MAX, Deadlines
 from market.desk import Desk
 from market.errors import Code, Refused
@@ -68,6 +68,21 @@ class MarketState:
     def events(self) -> tuple[Event, ...]:
         """What happened in the last commit, refusals included."""
         return self._parts.trail.events
+
+    @property
+    def opened(self) -> tuple[Contract, ...]:
+        """The contracts of the last commit's trades, as they began; later commits change them."""
+        return tuple(self._parts.opened)
+
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """The contracts that came to their end in the last commit."""
+        return tuple(self._parts.ended)
+
+    @property
+    def index(self) -> int:
+        """Index of the last commit."""
+        return self._index
 
     @property
     def time_ms(self) -> int:

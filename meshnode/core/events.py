@@ -7,6 +7,7 @@ import msgspec
 from dag.errors import Offence
 from dag.order import Commit
 from dag.vertex import SignedVertex
+from meshnode.core.market_steps import MarketStep
 from meshnode.core.messages import ModelAdvert
 
 
@@ -91,6 +92,8 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     commit: Commit
     said: int = 0
     """So many of its vertices are lane 0, and come first; blocks follow."""
+    market: MarketStep | None = None
+    """What it did to the market, if anything."""
 
 
 class Repeated(msgspec.Struct, frozen=True, tag=True):
@@ -117,7 +120,10 @@ class OrderResumed(msgspec.Struct, frozen=True, tag=True):
 
 
 class OrderHalted(msgspec.Struct, frozen=True, tag=True):
-    """More validators lie than the committee bears: this node orders nothing any more."""
+    """More validators lie than the committee bears, or this node's own state cannot be trusted.
+
+    It orders nothing any more.
+    """
 
     reason: str
 

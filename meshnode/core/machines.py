@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from consensus.decisions import Decisions
-from dag.errors import MalformedMessage
+from dag.errors import MalformedMessage, MeshError
+from market.genesis import make_market_genesis
+from market.state import MarketState
 from meshnode.core.deadlines import find_earliest
 from meshnode.core.pinned import PINNED_PIECE, PinnedState, PinnedVertices, decode_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from consensus.committee import Committee
     from dag.authors import AuthorRegistry
     from dag.genesis import Genesis
     from dag.order import Commit
     from dag.vertex import SignedVertex
 
 DECISIONS_PIECE: Final = "decisions"
+MARKET_PIECE: Final = "market"
+
+
+class BrokenLedger(MeshError):
+    """The sums of the market do not agree: a defect of this program, so it must not go on."""
+
+    code = "broken_ledger"
 
 
 class StateMachine(Protocol):
@@ -45,15 +55,16 @@ class StateMachine(Protocol):
 
 
 class Machines:
-    """The mesh's own decisions, and whatever the application registered."""
+    """The mesh's own decisions and its market, and whatever the application registered."""
 
     def __init__(
         self, genesis: Genesis, authors: AuthorRegistry, machines: Sequence[StateMachine]
     ) -> None:
         self.decisions: Final = Decisions(genesis)
+        self.market: Final = MarketState(make_market_genesis(genesis), authors)
         self._authors = authors
         self._registered = tuple(machines)
-        self._all: tuple[StateMachine, ...] = (self.decisions, *self._registered)
+        self._all: tuple[StateMachine, ...] = (self.decisions, self.market, *self._registered)
         self._pinned = PinnedVertices(authors)
 
     @property
@@ -61,11 +72,22 @@ class Machines:
         """Vertices that stay whatever their age."""
         return self._pinned.freeze()
 
+    def set_committee(self, committee: Committee) -> None:
+        """An epoch begins: whose stake weighs from now on."""
+        self.decisions.set_committee(committee)
+        self.market.set_committee({seat.author: seat.stake for seat in committee.validators})
+
     def apply(self, commit: Commit, vertices: Sequence[SignedVertex]) -> None:
-        """Fold one commit."""
+        """Fold one commit. Raises `BrokenLedger`, and then nothing here may be trusted."""
         self._pinned.apply(vertices)
         for machine in self._all:
             machine.apply(commit, vertices)
+        # No money moves without an event.
+        if self.market.events and (imbalance := self.market.count_imbalance()):
+            raise BrokenLedger(
+                f"after commit {commit.index} there are {imbalance} uruv that were never minted",
+                hint="this is a defect: nothing is put in order here any more; report it",
+            )
 
     def find_deadline(self) -> int | None:
         """The first commit time at which a state machine has something to do."""
@@ -75,6 +97,7 @@ class Machines:
         """The state of all, as pieces of a snapshot."""
         pieces = {
             DECISIONS_PIECE: self.decisions.snapshot(),
+            MARKET_PIECE: self.market.snapshot(),
             PINNED_PIECE: self._pinned.snapshot(),
         }
         for number, machine in enumerate(self._registered):
@@ -89,6 +112,7 @@ class Machines:
         for number, machine in enumerate(self._registered):
             machine.restore(_get(pieces, _name(number)))
         self.decisions.restore(_get(pieces, DECISIONS_PIECE))
+        self.market.restore(_get(pieces, MARKET_PIECE))
         self._pinned = PinnedVertices(self._authors, decode_pinned(_get(pieces, PINNED_PIECE)))
 
 

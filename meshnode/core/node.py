@@ -66,11 +66,10 @@ from meshnode.core.wants import Wants
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consensus.decisions import Decisions
     from dag.authors import AuthorDirectory
     from dag.keys import PublicKeys
     from dag.types import Ref
-    from meshnode.core.machines import StateMachine
+    from meshnode.core.machines import Machines, StateMachine
     from meshnode.core.recovered import Recovered
     from meshnode.core.settings import Settings
 
@@ -242,9 +241,9 @@ class Node:
         return self._directory
 
     @property
-    def decisions(self) -> Decisions:
-        """What was put to the mesh; to be read only."""
-        return self._replica.decisions
+    def machines(self) -> Machines:
+        """Decisions and the market, as of the last commit; to be read only."""
+        return self._replica.machines
 
     @property
     def is_over(self) -> bool:

@@ -30,7 +30,8 @@ from meshnode.core.checkpointing import Checkpoint, join_pieces, make_checkpoint
 from meshnode.core.effects import StoreValue
 from meshnode.core.epoch_order import EpochOrder, thaw_epoch
 from meshnode.core.events import Committed, EpochBegan, OrderHalted, OrderResumed
-from meshnode.core.machines import Machines, StateMachine
+from meshnode.core.machines import BrokenLedger, Machines, StateMachine
+from meshnode.core.market_steps import MarketStep, take_step
 from meshnode.core.recovered import HEAD_DECODER, HEAD_KEY
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Replica:
         self._record = CommitHead()
         self._delivered = 0
         self._untold: list[Commit] = []
+        self._steps: dict[int, MarketStep] = {}
+        """By commit that is to be told, what it did to the market."""
         self._lost: list[SignedVertex] = []
         self._inert = 0
         self._halted = ""
@@ -126,7 +129,7 @@ class Replica:
 
     def _enter_epoch(self, committee: Committee, before: Committee | None = None) -> None:
         """Say to those who have to know who the validators are."""
-        self._machines.decisions.set_committee(committee)
+        self._machines.set_committee(committee)
         # Who lags behind still needs the last blocks of the committee before.
         both = (*committee.validators, *(before.validators if before is not None else ()))
         self._intake.set_committee(validator.author for validator in both)
@@ -312,7 +315,7 @@ class Replica:
         try:
             while self._fold_epoch(commits):
                 self._begin_next_epoch()
-        except BrokenFaultBound as error:
+        except (BrokenFaultBound, BrokenLedger) as error:
             self._halt(str(error))
         return commits
 
@@ -335,6 +338,9 @@ class Replica:
         vertices = self._backlog.take(commit.vertices)
         self._lost += self._backlog.drop(self.ordering.payload.horizon)
         self._machines.apply(commit, vertices)
+        step = take_step(self._machines.market)
+        if step is not None and commit.index > self._delivered:
+            self._steps[commit.index] = step
         epoch.observe(commit)
         if epoch.successor is not None:
             return  # The change itself was a checkpoint, and ends with the epoch.
@@ -391,7 +397,8 @@ class Replica:
         for commit in commits:
             # An application that remembers more than an old copy of the store is told nothing twice.
             if commit.index > self._delivered:
-                self._outbox.emit(Committed(commit, self._count_said(commit)))
+                step = self._steps.pop(commit.index, None)
+                self._outbox.emit(Committed(commit, self._count_said(commit), step))
 
     def _count_said(self, commit: Commit) -> int:
         entries = [self._index.get(ref.id) for ref in commit.vertices]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dag.genesis import Genesis
     from dag.types import TimeMs
     from dag.vertex import SignedVertex
+    from market.state import MarketState
     from meshnode.core.commands import Command
     from meshnode.core.node import Node
     from meshnode.core.views import NodeView, PeerView
@@ -109,7 +110,12 @@ class Runtime:
     @property
     def decisions(self) -> Decisions:
         """What the mesh has decided and is asked, as of the last commit; read-only."""
-        return self._node.decisions
+        return self._node.machines.decisions
+
+    @property
+    def market(self) -> MarketState:
+        """Money, books and contracts, as of the last commit; read-only."""
+        return self._node.machines.market
 
     def events(self, buffer_max: int = EVENTS_MAX) -> Subscription:
         """Everything that happens from now on; `SubscriberLagged` for who reads too slowly."""

@@ -62,7 +62,7 @@ class Council(Observer):
         return not any(
             record.status == "open"
             for host in self._honest
-            for record in host.core.decisions.list_proposals()
+            for record in host.core.machines.decisions.list_proposals()
         )
 
     def schedule(self, until_ms: int) -> None:
@@ -112,7 +112,7 @@ class Council(Observer):
         self._world.at(self._world.now_ms + VOTE_EVERY_MS, self._vote)
 
     def _vote_at(self, host: Host) -> None:
-        decisions, author = host.core.decisions, host.identity.author
+        decisions, author = host.core.machines.decisions, host.identity.author
         for record in decisions.list_proposals():
             key, now_ms = (host.index, record.id), self._world.now_ms
             is_cast = any(ballot.author == author for ballot in record.ballots)

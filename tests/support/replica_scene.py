@@ -9,7 +9,7 @@ from dag.intake import Intake
 from dag.order import Commit
 from dag.vertex import SignedVertex
 from meshnode.core.effects import Emit, Persist, StoreValue
-from meshnode.core.events import Committed, OrderHalted
+from meshnode.core.events import Committed, Event, OrderHalted
 from meshnode.core.outbox import Outbox
 from meshnode.core.recovered import HEAD_KEY
 from meshnode.core.replica import Replica
@@ -57,6 +57,7 @@ class ReplicaScene:
         self.replica.expect(record, delivered)
         self.told: list[Commit] = []
         self.halted: list[str] = []
+        self.events: list[Event] = []
         self.record = record
 
     def admit(self, vertices: Iterable[VerifiedVertex]) -> None:
@@ -76,6 +77,8 @@ class ReplicaScene:
     def read(self) -> None:
         """Take note of the effects; what is told rests on a record before it."""
         for effect in self.outbox.take():
+            if isinstance(effect, Emit):
+                self.events.append(effect.event)
             match effect:
                 case Persist(record=StoreValue(key=key, value=value)):
                     assert key == HEAD_KEY

@@ -48,7 +48,7 @@ def test_parts_are_those_of_the_header_and_join_to_the_pieces():
     checkpoint = certified(make_long_net().hosts[1])
     for part, data in zip(checkpoint.header.parts, checkpoint.parts, strict=True):
         check_part(part, data)
-    assert sorted(join_pieces(checkpoint)) == ["decisions", "epoch", "order", "pinned"]
+    assert sorted(join_pieces(checkpoint)) == ["decisions", "epoch", "market", "order", "pinned"]
     assert isinstance(checkpoint.header, SnapshotHeader)
 
 
@@ -62,7 +62,7 @@ def test_a_replica_begun_from_a_checkpoint_goes_on_as_the_others():
     assert replica.head == host.core._replica.head
     assert len(replica.backlog) == 0
     assert replica.machines.pinned == host.core._replica.machines.pinned
-    assert replica.decisions.root() == host.core.decisions.root()
+    assert replica.decisions.root() == host.core.machines.decisions.root()
 
 
 def test_the_checkpoint_that_ends_an_epoch_leads_into_the_next():

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.committee import make_first_committee
+from dag.canonical import encode
 from dag.errors import MalformedMessage
 from dag.intake import Intake
 from dag.order import Commit
-from meshnode.core.machines import DECISIONS_PIECE, Machines
+from dag.types import Kind
+from market.commands import Batch, Stake
+from meshnode.core.machines import DECISIONS_PIECE, MARKET_PIECE, BrokenLedger, Machines
 from meshnode.core.pinned import PINNED_PIECE
 from tests.support.dag_builder import DagBuilder
 from tests.support.replica_scene import Ledger
@@ -46,19 +50,37 @@ def test_what_is_put_away_is_taken_up(builder: DagBuilder):
     before = make(builder, Ledger())
     fold(before, builder)
     pieces = before.freeze()
-    assert sorted(pieces) == [DECISIONS_PIECE, "machine-00", PINNED_PIECE]
+    assert sorted(pieces) == [DECISIONS_PIECE, "machine-00", MARKET_PIECE, PINNED_PIECE]
     ledger = Ledger()
     after = make(builder, ledger)
     after.restore(pieces)
     assert ledger.restored == pieces["machine-00"]
     assert after.pinned == before.pinned
     assert after.decisions.root() == before.decisions.root()
+    assert after.market.root() == before.market.root()
 
 
-@pytest.mark.parametrize("lacking", [DECISIONS_PIECE, "machine-00", PINNED_PIECE])
+@pytest.mark.parametrize("lacking", [DECISIONS_PIECE, "machine-00", MARKET_PIECE, PINNED_PIECE])
 def test_a_state_without_a_piece_is_of_another_version(builder: DagBuilder, lacking: str):
     machines = make(builder, Ledger())
     pieces = machines.freeze()
     del pieces[lacking]
     with pytest.raises(MalformedMessage, match="another version"):
         machines.restore(pieces)
+
+
+def test_the_committee_of_an_epoch_weighs_in_the_market(builder: DagBuilder):
+    machines = make(builder)
+    machines.set_committee(make_first_committee(builder.genesis))
+    assert machines.market._weights == {
+        validator.author: validator.stake for validator in builder.genesis.committee
+    }
+
+
+def test_folding_stops_when_money_came_from_nowhere(builder: DagBuilder):
+    machines = make(builder)
+    machines.market.ledger.totals.burned += 7
+    fold(machines, builder)  # no money moves in this commit, so nothing is summed up
+    builder.vertex(0, kind=Kind.MARKET, body=encode(Batch((Stake(1),))))
+    with pytest.raises(BrokenLedger, match="7 uruv that were never minted"):
+        fold(machines, builder)
