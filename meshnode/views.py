@@ -262,6 +262,28 @@ class Usage(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Payment(View):
+    """What an answer cost, as both sides have signed; the market settles it a moment later."""
+
+    contract: str
+    """`meshnode market contracts` and the audits of both accounts tell what became of it."""
+    provider: str
+    provider_name: str
+    price_uruv: int
+    """Per lot of 1,000 billed tokens."""
+    lots: int
+    """That were bought; what was not used goes back."""
+    tokens_in: int
+    tokens_out: int
+    tokens_billed: int
+    cost_uruv: int
+    receipts: int
+    """That were signed while the answer came."""
+    transcript_root: str
+    """Digest of everything that passed, as the last receipt has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(View):
     """A complete answer, and the vertex that says so."""
 
@@ -293,6 +315,8 @@ class Answer(View):
     """One line for each peer that was tried before."""
     message: dict[str, Any] | None = None
     """The whole answer message where it holds more than text (tool calls, reasoning)."""
+    payment: Payment | None = None
+    """What it cost; null where nothing was paid for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

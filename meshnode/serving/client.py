@@ -32,7 +32,7 @@ from meshnode.serving.protocol import KNOWLEDGE_MAX, REMAINING_MS_MAX, REQUEST_B
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from meshnode.serving.port import MeshPort
+    from meshnode.serving.port import MeshPort, Payer
     from meshnode.views import StreamItem
 
 ATTEMPTS_MAX = 3
@@ -105,6 +105,37 @@ class Asker:
             excluded.append(choice.replica.peer)
             if len(tried) == ATTEMPTS_MAX:
                 raise _summarise(tried, failure)
+
+    async def stream_paid(
+        self,
+        question: Question,
+        choice: Choice,
+        payer: Payer,
+        *,
+        started_ms: int,
+        tried: tuple[str, ...],
+    ) -> AsyncGenerator[StreamItem, None]:
+        """Ask one peer, which is paid; the items and errors are those of `stream`."""
+        _check_question(question)
+        job = self._make_job(question, choice.model, started_ms)
+        attempt = Attempt(
+            self._port,
+            None,
+            choice,
+            job,
+            started_ms=started_ms,
+            tried=tried,
+            payer=payer,
+        )
+        try:
+            async with aclosing(self._run(attempt, choice.replica)) as items:
+                async for item in items:
+                    yield item
+        except MeshError as error:
+            self._note_failure(choice.replica, error)
+            if attempt.streaming:
+                raise _make_interrupted(attempt, choice.replica, error) from error
+            raise
 
     def _choose(
         self, question: Question, excluded: list[str], failure: EngineError | None
@@ -214,11 +245,7 @@ def _check_question(question: Question) -> None:
 def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> EngineError:
     """The failure to remember while another replica is tried; raises where none may be."""
     if attempt.streaming:
-        raise AnswerInterrupted(
-            f"the answer of {replica.name} broke off: {error.message}",
-            text=attempt.text,
-            hint="ask again",
-        ) from error
+        raise _make_interrupted(attempt, replica, error) from error
     if not isinstance(error, _RETRIED):
         raise error
     if isinstance(error, EngineError):
@@ -228,6 +255,14 @@ def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> Engine
     fault = EngineFault.MALFORMED if isinstance(error, InvalidMessage) else EngineFault.UNREACHABLE
     return EngineError(
         fault, f"{replica.name} did not answer: {error.message}", hint="ask again or another peer"
+    )
+
+
+def _make_interrupted(attempt: Attempt, replica: Replica, error: MeshError) -> AnswerInterrupted:
+    return AnswerInterrupted(
+        f"the answer of {replica.name} broke off: {error.message}",
+        text=attempt.text,
+        hint="ask again",
     )
 
 
