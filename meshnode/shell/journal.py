@@ -9,7 +9,7 @@ next, and the node stops.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshnode.errors import StorageError
 from meshnode.shell.lockfile import LockFile
@@ -17,13 +17,16 @@ from meshnode.shell.store import FILE_NAME, Store, StoredVertex, storage_errors
 from meshnode.shell.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import sqlite3
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from meshnode.core.effects import Record
     from meshnode.core.events import Committed
     from meshnode.core.recovered import Recovered
     from meshnode.shell.commit_table import StoredCommit
+
+T = TypeVar("T")
 
 LOCK_NAME: Final = "journal.lock"
 SCAN_LIMIT_MAX: Final = 10_000
@@ -109,6 +112,11 @@ class Journal:
         """By vertex, the commit that put it out; vertices that are not final are left out."""
         reader = self._get(self._reader)
         return await self._reads.run(lambda: reader.find_commits(ids))
+
+    async def read_with(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What a table's own function reads."""
+        reader = self._get(self._reader)
+        return await self._reads.run(lambda: reader.read_with(read))
 
     async def scan(
         self,

@@ -10,6 +10,7 @@ from meshnode.core.commands import Publish
 from meshnode.core.events import PeerReady
 from meshnode.core.inputs import Rejected
 from meshnode.errors import DeadlineExceeded
+from meshnode.shell.market_history import MarketHistory
 from meshnode.shell.pacing import Pace
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Runtime:
         self._runner = runner
         self._hub = hub
         self._journal = journal
+        self._market_history = MarketHistory(journal)
         self._pace = Pace(transport, self._get_ready_peers)
         self._stopped = asyncio.Event()
 
@@ -116,6 +118,11 @@ class Runtime:
     def market(self) -> MarketState:
         """Money, books and contracts, as of the last commit; read-only."""
         return self._node.machines.market
+
+    @property
+    def market_history(self) -> MarketHistory:
+        """What commits did to the market, as far as it is remembered here."""
+        return self._market_history
 
     def events(self, buffer_max: int = EVENTS_MAX) -> Subscription:
         """Everything that happens from now on; `SubscriberLagged` for who reads too slowly."""

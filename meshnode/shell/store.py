@@ -12,7 +12,7 @@ import os
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 from urllib.parse import quote
 
 from dag.types import Kind
@@ -20,15 +20,17 @@ from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.effects import ForgetVertices, StoreSnapshot, StoreValue, StoreVertex
 from meshnode.core.recovered import Recovered
 from meshnode.errors import CorruptJournal, InvalidMessage, StorageError
-from meshnode.shell import commit_table, snapshot_table
+from meshnode.shell import commit_table, market_table, snapshot_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from meshnode.core.effects import Record
     from meshnode.core.events import Committed
     from meshnode.shell.commit_table import StoredCommit
+
+T = TypeVar("T")
 
 FILE_NAME: Final = "journal.db"
 SCHEMA_VERSION: Final = b"1"
@@ -122,7 +124,9 @@ class Store:
             execute("BEGIN")
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             execute("COMMIT")
-        self._connection.executescript(commit_table.SCHEMA + snapshot_table.SCHEMA)
+        self._connection.executescript(
+            commit_table.SCHEMA + snapshot_table.SCHEMA + market_table.SCHEMA
+        )
         self.check_meta(network)
 
     def check_meta(self, network: bytes) -> None:
@@ -150,6 +154,7 @@ class Store:
             try:
                 self._write(records)
                 commit_table.write_commits(self._connection, commits)
+                market_table.write_steps(self._connection, commits)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._roll_back()
@@ -241,6 +246,11 @@ class Store:
             if not commit_table.has_commits(self._connection):
                 return {}
             return commit_table.find_commits(self._connection, ids)
+
+    def read_with(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What a table's own function reads."""
+        with storage_errors(self._path):
+            return read(self._connection)
 
     def scan(
         self, *, limit: int, kind: int | None, author: bytes | None, before: int | None
