@@ -157,14 +157,17 @@ class Compliance:
         """Count lots that an account accepts against its daily cap. Raises `Refused`."""
         row = self._get(account, model)
         _check_backend(self.get_model(model).policy, row.backend)
-        day = time_ms // DAY_MS
-        used = row.used_lots if row.day == day else 0
+        used = self.count_used(row, time_ms)
         if used + lots > row.daily_cap_lots:
             raise Refused(
                 Code.DAILY_CAP, f"{used} of {row.daily_cap_lots} lots of the day are taken"
             )
         row = self.attestations.edit(compute_attestation_key(account, model))
-        row.day, row.used_lots = day, used + lots
+        row.day, row.used_lots = time_ms // DAY_MS, used + lots
+
+    def count_used(self, row: Attestation, time_ms: int) -> int:
+        """How many lots of an attestation's daily cap are taken."""
+        return row.used_lots if row.day == time_ms // DAY_MS else 0
 
     def _get(self, account: bytes, model: bytes) -> Attestation:
         row = self.attestations.get(compute_attestation_key(account, model))

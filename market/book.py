@@ -214,6 +214,11 @@ class Book:
 
     # --- looking ---------------------------------------------------------------------------------
 
+    @property
+    def trades(self) -> int:
+        """Trades since the beginning."""
+        return self._matcher.trades
+
     def get(self, id_: OrderId) -> RestingOrder | None:
         """An order that is alive, to be read only."""
         return self._orders.get(id_)

@@ -83,12 +83,18 @@ class Reputation:
 
     def compute(self, account: bytes, bonded_uruv: int, time_ms: int) -> int:
         """What an account's reputation is now, in basis points."""
-        row = self.standings.get(account)
-        if row is None:
+        if account not in self.standings:
             return 0
-        epochs = time_ms // EPOCH_MS - row.epoch
-        score = compute_score(decay(row.good, epochs), decay(row.bad, epochs))
-        return compute_effective_score(score, bonded_uruv)
+        row = self.look_up(account, time_ms)
+        return compute_effective_score(compute_score(row.good, row.bad), bonded_uruv)
+
+    def look_up(self, account: bytes, time_ms: int) -> Standing:
+        """What an account has done, as it counts now."""
+        row, epoch = self.standings.get(account), time_ms // EPOCH_MS
+        if row is None:
+            return Standing(epoch=epoch)
+        epochs = epoch - row.epoch
+        return Standing(decay(row.good, epochs), decay(row.bad, epochs), epoch)
 
     def _touch(self, account: bytes, time_ms: int) -> Standing:
         epoch = time_ms // EPOCH_MS

@@ -30,9 +30,10 @@ from market.motions import Motions
 from market.orders import Code as OrderCode
 from market.parts import Parts
 from market.receipts import KeyDirectory, ReceiptVerifier
-from market.reputation import Reputation
+from market.reputation import Reputation, Standing
 from market.sequencing import Issued, arrange, read_commands
 from market.stores import SNAPSHOT_DECODER, STATE_VERSION, compute_root
+from market.unbonding import Unbondings
 from market.windows import Windows
 
 TARGETED: Final = (CancelOrder, ReduceOrder, ReplaceOrder)
@@ -130,6 +131,11 @@ class MarketState:
         return self._parts.allowances
 
     @property
+    def unbondings(self) -> Unbondings:
+        """Stake on its way out; read-only for all but this package."""
+        return self._parts.unbondings
+
+    @property
     def deadlines(self) -> Deadlines:
         """What ends by itself; read-only for all but this package."""
         return self._parts.deadlines
@@ -138,6 +144,10 @@ class MarketState:
         """An account's reputation as of the last commit, in basis points."""
         reputation: Reputation = self._parts.reputation
         return reputation.compute(account, self.ledger.get(account).bonded, self._time_ms)
+
+    def get_standing(self, account: bytes) -> Standing:
+        """What an account has done well and badly, as it counts as of the last commit."""
+        return self._parts.reputation.look_up(account, self._time_ms)
 
     def count_imbalance(self) -> int:
         """How much money there is too much; anything but 0 means that this program is broken."""

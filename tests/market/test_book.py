@@ -68,6 +68,7 @@ def test_taker_trades_at_the_makers_prices_best_first_then_first_come():
         Filled(3, 9, 1, BUYER, SELLER, Side.BID, 50, 1),
     ]
     assert resting(book) == [(1, 1)]
+    assert book.trades == 3
 
 
 def test_offer_that_comes_takes_the_highest_bids():

@@ -11,6 +11,7 @@ from market.reputation import (
     PRIOR_URUV,
     STAKE_HALF_URUV,
     Reputation,
+    Standing,
     compute_effective_score,
     compute_fault,
     compute_score,
@@ -25,6 +26,7 @@ RICH = 10**15
 
 def test_newcomer_has_no_reputation():
     assert Reputation().compute(A, RICH, EPOCH_MS) == 0
+    assert Reputation().look_up(A, 3 * EPOCH_MS) == Standing(epoch=3)
     assert find_tier(0) == 0
 
 

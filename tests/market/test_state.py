@@ -26,6 +26,7 @@ from market.commands import (
     ReplaceOrder,
     Stake,
     Transfer,
+    Unstake,
     compute_command_id,
 )
 from market.errors import Refused
@@ -380,3 +381,7 @@ def test_looking_shows_all_parts():
     assert len(state.windows.rows) == 0
     assert len(state.deadlines) == 1
     assert state.get_reputation(get_account(PROVIDER)) == 0
+    scene.say(PROVIDER, Unstake(7))
+    assert [row.amount for row in state.unbondings.rows.rows()] == [7]
+    assert state.get_standing(get_account(PROVIDER)).good == 0
+    assert state.index == scene.index
