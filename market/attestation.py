@@ -26,17 +26,18 @@ NAME_CHARACTERS_MAX: Final = 128
 ATTESTATION_DOMAIN: Final = b"meshnode/market-attestation/1"
 MODELS_PER_ACCOUNT_MAX: Final = 20
 
-_CREDENTIALS: Final = (
+_KEYS: Final = (
     re.compile(r"\b(sk|pk|rk|ak|ghp|gho|ghs|xox[abpr]|hf|glpat|AKIA|AIza)[-_]?[A-Za-z0-9_-]{12,}"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     re.compile(r"-----BEGIN [A-Z ]*(KEY|CERTIFICATE)"),
-    re.compile(
-        r"\b(api[-_ ]?key|access[-_ ]?key|secret|token|passw(or)?d|authorization|cookie)"
-        r"\s*([:=]|\bis\b)\s*\S+",
-        re.IGNORECASE,
-    ),
     re.compile(r"\bbearer\s+\S{6,}", re.IGNORECASE),
     re.compile(r"://[^/\s:@]+:[^/\s@]+@"),
+)
+"""Forms that are nothing else."""
+_WORDS: Final = re.compile(
+    r"\b(api[-_ ]?key|access[-_ ]?key|secret|token|passw(or)?d|authorization|cookie)"
+    r"\s*([:=]|\bis\b)\s*\S+",
+    re.IGNORECASE,
 )
 _LONG_TOKEN: Final = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
 
@@ -204,6 +205,8 @@ def check_listing(motion: ListMotion) -> None:
     for name in (motion.model_variant, motion.backend_class):
         if not 1 <= len(name) <= NAME_CHARACTERS_MAX:
             raise Refused(Code.OUT_OF_RANGE, f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
+        if holds_key(name):
+            raise Refused(Code.CREDENTIAL, "a name looks like a credential")
     if not 0 <= motion.in_weight_bp <= BASIS_POINTS:
         raise Refused(Code.OUT_OF_RANGE, f"a weight is 0 to {BASIS_POINTS} basis points")
 
@@ -218,9 +221,16 @@ def check_text(text: str) -> None:
 
 def looks_like_credential(text: str) -> bool:
     """Whether a text may hold a key, a token or a password; rather once too often."""
-    return any(pattern.search(text) for pattern in _CREDENTIALS) or any(
-        _is_mixed(match.group()) for match in _LONG_TOKEN.finditer(text)
+    return (
+        holds_key(text)
+        or _WORDS.search(text) is not None
+        or any(_is_mixed(match.group()) for match in _LONG_TOKEN.finditer(text))
     )
+
+
+def holds_key(text: str) -> bool:
+    """Whether a text holds what has the form of a key; for texts where long names are usual."""
+    return any(pattern.search(text) for pattern in _KEYS)
 
 
 def _is_mixed(token: str) -> bool:

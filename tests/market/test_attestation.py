@@ -187,3 +187,8 @@ def test_text_is_refused_when_it_looks_like_a_credential(text: str):
 )
 def test_text_is_accepted_when_it_is_plain(text: str):
     check_text(text)
+
+
+def test_listing_under_a_key_is_refused():
+    named = msgspec.structs.replace(OPEN, model_variant="sk-proj-abcdefghij0123456789")
+    assert refusal(check_listing, named) is Code.CREDENTIAL

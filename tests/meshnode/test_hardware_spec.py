@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,13 +55,9 @@ def test_digest_is_the_authors_and_the_texts_alone():
 
 
 def test_largest_document_fits_a_note():
-    spec = HardwareSpec(
-        accelerator="\U0001f600" * TEXT_CHARACTERS_MAX,
-        **dict.fromkeys(
-            ("interconnect", "cpu", "engine", "region", "tee", "remarks"),
-            "\U0001f600" * TEXT_CHARACTERS_MAX,
-        ),
-    )
+    names = ("accelerator", "interconnect", "cpu", "engine", "region", "tee", "remarks")
+    texts: dict[str, Any] = dict.fromkeys(names, "\U0001f600" * TEXT_CHARACTERS_MAX)
+    spec = HardwareSpec(**texts)
     document = sign_spec(spec, secrets=SECRETS, suite="hybrid", network=NETWORK)
     assert len(encode_document(document)) <= DOCUMENT_BYTES_MAX
     assert read_document(encode_document(document)) == document
@@ -128,6 +125,7 @@ def test_specification_is_bounded(fields, words):
     st.from_regex(r"\Ask-[A-Za-z0-9]{20,40}\Z"),
 )
 def test_credential_in_a_specification_is_refused_and_not_repeated(name, key):
+    texts: dict[str, Any] = {name: f"see {key}"}
     with pytest.raises(ConfigError, match="looks like") as caught:
-        HardwareSpec(**{name: f"see {key}"})
+        HardwareSpec(**texts)
     assert key not in str(caught.value)
