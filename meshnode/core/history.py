@@ -98,7 +98,9 @@ class History:
     def _on_loaded(self, now_ms: int, outcome: Outcome) -> None:
         assert isinstance(outcome, Loaded)
         blocks = tuple(signed.wire for signed in outcome.vertices)
-        self._keep(now_ms, self._waiting.popleft(), blocks)
+        # It waits until it is kept: what the horizon lets in then may certify the next one.
+        self._keep(now_ms, self._waiting[0], blocks)
+        self._waiting.popleft()
         if self._waiting:
             self._load()
 

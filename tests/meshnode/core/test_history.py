@@ -128,15 +128,35 @@ def test_a_snapshot_is_served_in_pieces_and_one_nobody_asked_for_is_an_offence(l
     assert {effect.offence for effect in asker.penalties} == {Offence.UNASKED}
 
 
-def test_checkpoints_certified_in_one_step_are_kept_one_after_the_other(long_net):
+def list_certified(net: CoreNet) -> list[CertifiedCheckpoint]:
+    """The checkpoints that a host has kept, as its replica gave them."""
     certified = []
-    for snapshot in long_net.hosts[0].snapshots:
+    for snapshot in net.hosts[0].snapshots:
         checkpoint = read_checkpoint(snapshot)
         blocks = [decode_signed(wire) for wire in decode_chain(snapshot.chain)[-1].blocks]
         refs = tuple(signed.ref for signed in blocks)
         vote = checkpoint.vote
         certificate = CommitCertificate(vote.index, vote.digest, vote.root, refs)
         certified.append(CertifiedCheckpoint(checkpoint, certificate))
+    return certified
+
+
+def test_a_checkpoint_certified_by_what_the_horizon_lets_in_waits_for_the_one_before(long_net):
+    first, second = list_certified(long_net)
+    replica = Mock(take_certified=Mock(side_effect=[(first,), (second,), ()]))
+    outbox, store = Outbox(), Mock()
+    history = History(outbox, store, Mock(ready_names=()), replica)
+    store.advance_horizon.side_effect = lambda *_: history.follow()
+    history.follow()
+    for job in (1, 2):
+        assert [effect.job for effect in outbox.take() if isinstance(effect, RunJob)] == [job]
+        outbox.complete(0, job, Loaded(()))
+    assert outbox.take()
+    assert history.pruned_commit == second.certificate.index
+
+
+def test_checkpoints_certified_in_one_step_are_kept_one_after_the_other(long_net):
+    certified = list_certified(long_net)
     replica = Mock(take_certified=Mock(return_value=tuple(certified)))
     outbox, store = Outbox(), Mock()
     history = History(outbox, store, Mock(ready_names=("peer",)), replica)
