@@ -119,6 +119,8 @@ class Reconciliation:
         self._refs: tuple[Ref, ...] = ()
         self._digest = Digest(compute_heads_digest(()), 0, 0)
         self._stale = True
+        self._horizon = 0
+        """Where it stood when the digest was made."""
         self._arrived_ms = -1
         """When the last new vertex came from a peer."""
         self._sent: Digest | None = None
@@ -157,12 +159,12 @@ class Reconciliation:
         return self._refs
 
     def _refresh(self) -> None:
-        if self._stale:
-            index = self._index
+        index = self._index
+        if self._stale or index.horizon != self._horizon:
             self._refs = self._intake.heads.collect_digest_refs(index, self._intake.authors)
             count = index.count_above
             self._digest = Digest(compute_heads_digest(self._refs), count, index.lamport_max)
-            self._stale = False
+            self._stale, self._horizon = False, index.horizon
 
     def add_peer(self, now_ms: int, peer: str) -> None:
         """Compare with a new connection at once."""

@@ -230,3 +230,12 @@ def test_a_peer_that_is_being_sent_much_is_sent_what_follows_and_nothing_twice(m
     assert ask(before + 26) == []
     # It came no further: what was sent must be lost.
     assert first[0] in ask(before + 26)
+
+
+def test_a_digest_follows_the_horizon_without_a_new_vertex():
+    lone = LoneCore()
+    lone.tick(20_000)
+    before = lone.node.compute_digest()
+    assert before.count > 0
+    lone.node._store.advance_horizon(lone.now_ms, before.lamport)
+    assert lone.node.compute_digest().count == 0
