@@ -100,9 +100,11 @@ class InvalidVertex(InvalidMessage):
     code = "invalid_vertex"
     offence = Offence.BAD_VERTEX
 
-    def __init__(self, rule: str, message: str) -> None:
+    def __init__(self, rule: str, message: str, parent_lamport: int | None = None) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
+        self.parent_lamport = parent_lamport
+        """Whose horizon is here or above does not look at what is wrong; None where all do."""
 
 
 class UnusableKey(MeshError):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -22,10 +23,16 @@ from dag.genesis import Genesis
 from dag.heads import Heads
 from dag.hold import AHEAD_MAX_MS, HeldVertex, Hold
 from dag.identity import VerifiedVertex
-from dag.index import Index
+from dag.index import Entry, Index
 from dag.quarantine import Quarantine, QuarantineLimits, Waiting
 from dag.types import LANE_BLOCKS, LANE_SPEECH, Kind, Ref
 from dag.vertex import Vertex
+
+_PARENT_RULES: Final = {
+    "parent-lamport": "a parent's lamport is not its own",
+    "lane-reference": "lane 0 references lane 0 only",
+    "own-previous": "the first parent is not the predecessor",
+}
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -285,19 +292,24 @@ class Intake:
         """Check a vertex against its present parents. Raises `InvalidVertex`."""
         speech = vertex.lane == LANE_SPEECH
         index = self._index
-        for ref in vertex.parents:
+        broken = ""
+        highest = 0
+        for place, ref in enumerate(vertex.parents):
             parent = index.get(ref.id)
             if parent is None or ref.lamport <= index.horizon:
                 continue  # present, and others may not hold it any more
             if parent.ref.lamport != ref.lamport:
-                raise InvalidVertex("parent-lamport", f"{ref.lamport} is not the parent's own")
-            if speech and parent.lane != LANE_SPEECH:
-                raise InvalidVertex("lane-reference", "lane 0 references lane 0 only")
-        if vertex.seq > 0 and vertex.parents[0].lamport > index.horizon:
-            previous = index.get(vertex.parents[0].id)
-            slot = (vertex.author, vertex.lane, vertex.seq - 1)
-            if previous is not None and previous.slot != slot:
-                raise InvalidVertex("own-previous", "the first parent is not the predecessor")
+                rule = "parent-lamport"
+            elif speech and parent.lane != LANE_SPEECH:
+                rule = "lane-reference"
+            elif place == 0 and vertex.seq > 0 and not _precedes(parent, vertex):
+                rule = "own-previous"
+            else:
+                continue
+            if ref.lamport > highest:  # what most of those who pass it on have looked at
+                broken, highest = rule, ref.lamport
+        if broken:
+            raise InvalidVertex(broken, _PARENT_RULES[broken], highest)
         if speech and vertex.kind == Kind.PROFILE:
             return self._authors.check_profile(vertex)
         return None
@@ -331,8 +343,8 @@ class Intake:
     def _admit(self, signed: VerifiedVertex) -> Admitted:
         try:
             checked = self._check(signed.vertex)
-        except InvalidVertex:
-            self._reject_descendants(signed.id)
+        except InvalidVertex as error:
+            self._reject_descendants(signed.id, error)
             raise
         batch = _Batch()
         self._store(signed, checked, batch)
@@ -430,7 +442,7 @@ class Intake:
         try:
             checked = self._check(waiting.signed.vertex)
         except InvalidVertex as error:
-            self._reject_descendants(waiting.id)
+            self._reject_descendants(waiting.id, error)
             self._quarantine.remove(waiting.id)
             self._rejected.append(Rejected(waiting.id, waiting.sources, error))
             return ()
@@ -438,8 +450,9 @@ class Intake:
         self._store(waiting.signed, checked, batch)
         return self._quarantine.resolve(waiting.id)
 
-    def _reject_descendants(self, vertex_id: bytes) -> None:
-        error = InvalidVertex("invalid-ancestor", f"it stands on {vertex_id.hex()[:16]}")
+    def _reject_descendants(self, vertex_id: bytes, cause: InvalidVertex) -> None:
+        message = f"it stands on {vertex_id.hex()[:16]}"
+        error = InvalidVertex("invalid-ancestor", message, cause.parent_lamport)
         for waiting in self._quarantine.collect_descendants(vertex_id):
             self._quarantine.remove(waiting.id)
             self._rejected.append(Rejected(waiting.id, waiting.sources, error))
@@ -456,3 +469,8 @@ class Intake:
             fork = Fork(entry.author, entry.lane, entry.seq, entry.twin, entry.ref)
             if self._authors.mark_forked(fork):
                 batch.forks.append(fork)
+
+
+def _precedes(entry: Entry, vertex: Vertex) -> bool:
+    """Whether an entry holds the slot before a vertex's."""
+    return entry.slot == (vertex.author, vertex.lane, vertex.seq - 1)

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from meshnode.core.inputs import Checked
 from meshnode.core.messages import Advert, Hello
+from meshnode.core.suspicion import Suspicion
 
 
 class Phase(IntEnum):
@@ -50,6 +51,7 @@ class Link:
     rtt_ms: int = -1
     credentials: int = 0
     """Profiles it brought along."""
+    suspicion: Suspicion = field(default_factory=Suspicion)
     strikes: int = 0
     struck_ms: int = 0
     advert: Advert | None = None

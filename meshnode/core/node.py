@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dag.authors import AuthorDirectory
-    from dag.keys import PublicKeys
+    from dag.errors import InvalidMessage
     from dag.types import Ref
     from meshnode.core.machines import Machines, StateMachine
     from meshnode.core.recovered import Recovered
@@ -129,7 +129,13 @@ class Node:
         settings, outbox = self._settings, self._outbox
         bans = Bans(outbox, self._values.get(BANS_KEY, b""))
         self._peers = Peers(
-            settings, self._network, entropy=entropy, outbox=outbox, bans=bans, host=self
+            settings,
+            self._network,
+            authors=self._intake.authors,
+            entropy=entropy,
+            outbox=outbox,
+            bans=bans,
+            host=self,
         )
         self._membership = Membership(settings, entropy, outbox, self._peers, bans)
         self._tree = Plumtree(outbox, entropy, settings.limits, settings.timing)
@@ -227,8 +233,7 @@ class Node:
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
-        step = self._replica.restore(signed)
-        self._proposing.follow(0, step, made_here=False)
+        self._proposing.follow(0, self._replica.restore(signed), made_here=False)
         self._publishing.restore(signed, self._replica.take_lost(self._settings.author))
         if signed.vertex.kind == Kind.EVIDENCE:
             self._forks.on_evidence(signed)
@@ -394,14 +399,9 @@ class Node:
         """A peer broke a rule."""
         self._peers.offend(now_ms, peer, offence, detail)
 
-    def get_keys(self, author: bytes) -> PublicKeys | None:
-        """The keys of a member."""
-        return self._intake.authors.get_keys(author)
-
-    def get_name(self, author: bytes) -> str:
-        """The name in a member's profile."""
-        record = self._intake.authors.get(author)
-        return "" if record is None else record.name
+    def charge(self, now_ms: int, peer: str, error: InvalidMessage) -> None:
+        """A peer sent a vertex that breaks a rule."""
+        self._peers.charge(now_ms, peer, error)
 
     def compute_digest(self) -> Digest:
         """What this node holds."""

@@ -12,8 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dag.errors import Offence
-from dag.identity import PublicKeys
+from dag.errors import InvalidMessage, InvalidVertex, Offence
 from meshnode.core.admission import CREDENTIALS_REQUEST
 from meshnode.core.bans import Bans, name_author
 from meshnode.core.effects import Hangup, Penalise, SignProof, Verify, VerifyItem
@@ -35,6 +34,7 @@ from meshnode.core.messages import (
 )
 
 if TYPE_CHECKING:
+    from dag.authors import AuthorRegistry
     from meshnode.core.entropy import Entropy
     from meshnode.core.outbox import Outbox
     from meshnode.core.settings import Settings
@@ -66,12 +66,6 @@ STRIKE_FORGIVEN_MS: Final = 60_000
 class PeersHost(Protocol):
     """What the connections need of the node that owns them."""
 
-    def get_keys(self, author: bytes) -> PublicKeys | None:
-        """The keys of a member; a founder's even before its profile came."""
-
-    def get_name(self, author: bytes) -> str:
-        """The name in a member's profile."""
-
     def compute_digest(self) -> Digest:
         """What this node holds."""
 
@@ -96,6 +90,7 @@ class Peers:
         settings: Settings,
         network: bytes,
         *,
+        authors: AuthorRegistry,
         entropy: Entropy,
         outbox: Outbox,
         bans: Bans,
@@ -104,6 +99,7 @@ class Peers:
         self._settings = settings
         self._network = network
         self._timing = settings.timing
+        self._authors = authors
         self._entropy = entropy
         self._outbox = outbox
         self._bans = bans
@@ -252,6 +248,17 @@ class Peers:
         if banned or offence in ENDED_AT_ONCE:
             self.close(now_ms, link, f"{offence.value}: {detail}")
 
+    def charge(self, now_ms: int, peer: str, error: InvalidMessage) -> None:
+        """A peer sent what turned out to break a rule: its offence, if it could have known."""
+        link = self.get_open(peer)
+        if link is None or not isinstance(error, InvalidVertex) or error.parent_lamport is None:
+            self.offend(now_ms, peer, error.offence, error.message)
+            return
+        link.suspicion.add(now_ms, error)
+        self._is_due_known = False
+        if link.suspicion.is_beyond_bearing:
+            self.close(now_ms, link, "it sends too much that breaks rules about parents")
+
     def receive(self, now_ms: int, link: Link, message: Checked) -> bool:
         """Take a message; answers whether it is for the rest of the node."""
         if link.heard_ms + self._timing.silent_ms < link.ping_due_ms:
@@ -335,7 +342,7 @@ class Peers:
         self._settle(now_ms, link)
 
     def _on_proof(self, now_ms: int, link: Link, proof: Proof) -> None:
-        keys = self._host.get_keys(link.author)
+        keys = self._authors.get_keys(link.author)
         if keys is None:
             detail = f"author {link.author.hex()[:16]} brought no profile"
             self.offend(now_ms, link.peer, Offence.NOT_A_MEMBER, detail)
@@ -364,7 +371,8 @@ class Peers:
         if not (link.proved and link.verified) or self._is_second(now_ms, link):
             return
         link.phase = Phase.READY
-        link.name = self._host.get_name(link.author)
+        record = self._authors.get(link.author)
+        link.name = "" if record is None else record.name
         link.heard_ms = now_ms
         link.ping_due_ms = now_ms + self._timing.ping_ms
         self._is_due_known = False
@@ -407,7 +415,10 @@ class Peers:
             return
         self._is_due_known = False
         for link in list(self._links.values()):
-            if link.phase is Phase.HANDSHAKE and now_ms >= link.deadline_ms:
+            error = link.suspicion.take_due(now_ms)
+            if error is not None and link.phase is not Phase.CLOSED:
+                self.offend(now_ms, link.peer, error.offence, error.message)
+            elif link.phase is Phase.HANDSHAKE and now_ms >= link.deadline_ms:
                 self.offend(now_ms, link.peer, Offence.SILENT, "no handshake in time")
             elif link.phase is Phase.READY:
                 self._tick_ready(now_ms, link)
@@ -433,6 +444,8 @@ class Peers:
     def _find_deadline(self) -> int | None:
         deadlines: list[int] = []
         for link in self._links.values():
+            if link.suspicion.due_ms is not None and link.phase is not Phase.CLOSED:
+                deadlines.append(link.suspicion.due_ms)
             if link.phase is Phase.HANDSHAKE:
                 deadlines.append(link.deadline_ms)
             elif link.phase is Phase.READY:

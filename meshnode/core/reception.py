@@ -95,7 +95,9 @@ class Reception:
             case Get() | GetProfiles() | GetLast():
                 self._answers.on_question(now_ms, link.peer, message)
             case Checkpoint():
-                self._reconciliation.note_floor(link.peer, message.floor_lamport)
+                floor_lamport = message.floor_lamport
+                link.suspicion.floor_lamport = max(link.suspicion.floor_lamport, floor_lamport)
+                self._reconciliation.note_floor(link.peer, floor_lamport)
                 self._transfer.on_checkpoint(now_ms, link.peer, message)
             case GetSnapshot():
                 self._history.on_question(link.peer, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from dag.authors import Fork
-from dag.errors import InvalidMessage, Offence
+from dag.errors import InvalidMessage
 from dag.identity import VerifiedVertex, trust_stored
 from dag.intake import Admitted, Quarantined, UnknownAuthor
 from dag.ranges import CUT_REF_BYTES
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class StoreHost(Protocol):
     """What the store tells the node that owns it."""
 
-    def offend(self, now_ms: int, peer: str, offence: Offence, detail: str) -> None:
-        """A peer broke a rule."""
+    def charge(self, now_ms: int, peer: str, error: InvalidMessage) -> None:
+        """A peer sent a vertex that breaks a rule."""
 
     def on_admitted(self, now_ms: int, signed: VerifiedVertex, *, made_here: bool) -> None:
         """A vertex is stored, and was just made here or came from somewhere."""
@@ -80,7 +80,7 @@ class Store:
         try:
             outcome = self._intake.offer(now_ms, source, signed)
         except InvalidMessage as error:
-            self._host.offend(now_ms, source, error.offence, error.message)
+            self._host.charge(now_ms, source, error)
         else:
             self._apply(now_ms, source, signed, outcome)
         self._charge(now_ms)
@@ -144,4 +144,4 @@ class Store:
         """Charge everybody who sent what turned out invalid while it waited."""
         for rejected in self._intake.drain_rejected():
             for source in rejected.sources:
-                self._host.offend(now_ms, source, rejected.error.offence, rejected.error.message)
+                self._host.charge(now_ms, source, rejected.error)

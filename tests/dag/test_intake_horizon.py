@@ -57,3 +57,25 @@ def test_own_predecessor_below_the_horizon_is_not_looked_at(builder):
         offer(intake, false)
     intake.advance_horizon(other.vertex.lamport)
     assert offer(intake, false) == [admitted(false)]
+
+
+def test_a_broken_rule_says_whose_horizon_hides_it(builder):
+    own, other = builder.last(1), builder.last(2)
+    intake = fill(DagBuilder(3).profiles().layer())
+    parents = (Ref(1, other.id), Ref(own.vertex.lamport + 5, own.id))
+    false = builder.sign(1, change(build_child(builder, 1, own), parents=parents, lamport=8))
+    child = builder.sign(2, build_child(builder, 2, false))
+    offer(intake, child)
+    with pytest.raises(InvalidVertex, match="parent-lamport") as caught:
+        offer(intake, false)
+    assert caught.value.parent_lamport == parents[1].lamport
+    (fallen,) = intake.drain_rejected()
+    assert (fallen.error.rule, fallen.error.parent_lamport) == (
+        "invalid-ancestor",
+        parents[1].lamport,
+    )
+    fields = {"seq": 0, "parents": (), "lamport": 1}
+    stranger = builder.sign(1, change(build_child(builder, 1, other), **fields))
+    with pytest.raises(InvalidVertex, match="first-profile") as caught:
+        offer(intake, stranger)
+    assert caught.value.parent_lamport is None

@@ -277,12 +277,8 @@ def test_messages_of_unknown_connections_are_nothing():
 
 def test_vertices_after_an_offence_in_one_message_are_not_looked_at():
     builder = DagBuilder(authors=3).profiles()
-    bad = builder.sign(
-        1,
-        msgspec.structs.replace(
-            builder.vertices[1].vertex, seq=1, parents=(builder.vertices[0].ref,), lamport=2
-        ),
-    )
+    vertex = builder.vertices[1].vertex
+    bad = builder.sign(1, msgspec.structs.replace(vertex, kind=Kind.NOTE))
     lone = LoneCore(genesis=builder.genesis)
     peer = lone.greet()
     lone.receive(peer, lone.vertices(request=1))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from dag.identity import VerifiedVertex
 from dag.ranges import cut_ref
 from meshnode.core.events import VertexAdmitted
 from meshnode.core.inputs import Standing
-from meshnode.core.messages import Get
+from meshnode.core.messages import Checkpoint, Get
+from meshnode.core.suspicion import EXCUSED_MAX, WORD_MS
 from tests.support.dag_builder import START_MS, DagBuilder
 from tests.support.lone_core import LoneCore
 
@@ -59,21 +61,56 @@ def test_held_vertex_whose_parents_are_missing_then_is_let_go():
     del missing
 
 
+def lie(
+    builder: DagBuilder, parent: VerifiedVertex, *, lamport: int = 8, body: bytes = b""
+) -> VerifiedVertex:
+    """A vertex that names its parent under a false lamport."""
+    good = builder.vertex(1, parents=())
+    false = (msgspec.structs.replace(parent.ref, lamport=lamport),)
+    vertex = msgspec.structs.replace(good.vertex, lamport=lamport + 1, parents=false, body=body)
+    return builder.sign(1, vertex)
+
+
 def test_everybody_who_sent_what_turns_out_invalid_is_charged():
     builder, lone, peer = make()
     parent = builder.vertex(1, parents=())
-    good = builder.vertex(1, parents=())
-    lie = msgspec.structs.replace(
-        good.vertex,
-        lamport=9,
-        parents=(msgspec.structs.replace(parent.ref, lamport=8),),
-    )
-    bad = builder.sign(1, lie)
-    lone.receive(peer, lone.vertices(bad))
+    lone.receive(peer, lone.vertices(lie(builder, parent)))
     assert lone.node.view().quarantined == 1
     lone.receive(peer, lone.vertices(parent))
+    lone.tick(WORD_MS - 1)
+    assert lone.node.view().offences == {}
+    lone.tick(1)
     assert lone.node.view().offences == {"bad_vertex": 1}
     assert lone.node.view().peers == ()
+
+
+def test_who_does_not_look_so_deep_is_not_charged_for_what_it_passes_on():
+    builder, lone, peer = make()
+    parent = builder.vertex(1, parents=())
+    bad = lie(builder, parent)
+    lone.receive(peer, lone.vertices(parent, bad))
+    assert not lone.node.is_stored(bad.id)
+    lone.receive(peer, Checkpoint(1, bytes(32), 8))
+    lone.tick(WORD_MS)
+    assert lone.node.view().offences == {}
+    lone.receive(peer, lone.vertices(lie(builder, parent, lamport=9)))
+    lone.tick(WORD_MS)
+    assert lone.node.view().offences == {"bad_vertex": 1}
+
+
+def test_not_even_who_is_excused_is_listened_to_for_ever():
+    builder, lone, peer = make()
+    parent = builder.vertex(1, parents=())
+    lone.receive(peer, lone.vertices(parent))
+    lone.receive(peer, Checkpoint(1, bytes(32), 8))
+    for number in range(EXCUSED_MAX):
+        lone.receive(peer, lone.vertices(lie(builder, parent, body=b"%d" % number)))
+    assert len(lone.node.view().peers) == 1
+    lone.receive(peer, lone.vertices(lie(builder, parent, body=b"last")))
+    assert lone.node.view().peers == ()
+    assert lone.node.view().offences == {}
+    lone.disconnect(peer)
+    assert lone.greet()
 
 
 def test_expired_quarantine_is_forgotten():
