@@ -18,7 +18,7 @@ from dag.quarantine import QuarantineLimits
 from dag.types import Kind
 from dag.vertex import Header, compute_header_id
 from meshnode.core.bans import BANS_KEY
-from meshnode.core.effects import Penalise, Persist, StoreVertex
+from meshnode.core.effects import ForgetVertices, Penalise, Persist, StoreVertex
 from meshnode.core.events import ForkSeen, PeerReady, Published, VertexAdmitted
 from meshnode.core.messages import Digest, Heads, IHave, Items, Message, Pong, Push
 from simulations.errors import CheckFailed
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meshnode.core.effects import Effect
     from meshnode.core.events import Event
     from meshnode.core.inputs import Input
+    from simulations.books import Books
     from simulations.host import Host
     from simulations.world import World
 
@@ -37,75 +38,8 @@ EVENTS_MAX: Final = 3_000_000
 """A run that goes on beyond this has lost itself in work."""
 LOOK_EVERY: Final = 64
 """Inputs between two looks at a core's sizes."""
-COUNT_EVERY: Final = 8
-"""A core's own count is compared where its store holds a multiple of this."""
 EXCUSED: Final = (Offence.SILENT, Offence.NOT_SERVED)
 """What the network can make an honest host look like; it must never lead to a ban."""
-
-
-class Books(Observer):
-    """Every host's store as its effects describe it: closed, complete, and one byte form per id."""
-
-    def __init__(self, honest: Iterable[Host]) -> None:
-        self.stores: dict[int, dict[bytes, None]] = {}
-        """By host, ids in the order stored."""
-        self.vertices: dict[bytes, SignedVertex] = {}
-        self._authors = {host.identity.author: host for host in honest}
-
-    def on_started(self, host: Host) -> None:
-        """A host has read its disk."""
-        store: dict[bytes, None] = {}
-        self.stores[host.index] = store
-        for vertex_id in host.disk.stored_ids():
-            wire = host.disk.read(vertex_id)
-            assert wire is not None, "the disk knows what it has listed"
-            self._enter(host, store, vertex_id, wire)
-        self._count(host, store)
-
-    def on_effects(self, host: Host, effects: Sequence[Effect]) -> None:
-        """A core has stored vertices."""
-        store = self.stores[host.index]
-        grown = False
-        for effect in effects:
-            if isinstance(effect, Persist) and isinstance(effect.record, StoreVertex):
-                self._enter(host, store, effect.record.id, effect.record.wire)
-                grown = True
-        if grown and len(store) % COUNT_EVERY == 0:
-            self._count(host, store)
-
-    def _count(self, host: Host, store: dict[bytes, None]) -> None:
-        held = host.summarise().vertices
-        if held != len(store):
-            raise CheckFailed(
-                "persisted", f"{host.identity.name} holds {held} vertices and kept {len(store)}"
-            )
-
-    def _enter(self, host: Host, store: dict[bytes, None], vertex_id: bytes, wire: bytes) -> None:
-        name = f"{vertex_id.hex()[:12]} at {host.identity.name}"
-        signed = remember_vertex(wire)
-        if signed.id != vertex_id:
-            raise CheckFailed("identified", f"{name} is stored under another id")
-        if vertex_id in store:
-            raise CheckFailed("stored-once", name)
-        first = self.vertices.setdefault(vertex_id, signed)
-        if first.wire != wire and signed.vertex.author in self._authors:
-            raise CheckFailed("one-form", f"{name} has other bytes elsewhere")
-        for ref in signed.vertex.parents:
-            if ref.id not in store:
-                raise CheckFailed("ancestor-closed", f"{name} lacks parent {ref.id.hex()[:12]}")
-            if self.vertices[ref.id].ref != ref:
-                raise CheckFailed("parent-lamport", f"{name} names a parent wrongly")
-        self._check_chain(name, signed)
-        store[vertex_id] = None
-
-    def _check_chain(self, name: str, signed: SignedVertex) -> None:
-        vertex = signed.vertex
-        if vertex.seq == 0:
-            return
-        previous = self.vertices[vertex.parents[0].id].vertex
-        slot = (previous.author, previous.lane, previous.seq)
-        if slot != (vertex.author, vertex.lane, vertex.seq - 1):
-            raise CheckFailed("own-previous", f"{name} does not stand on its predecessor")
 
 
 class Authorship(Observer):
@@ -172,26 +106,35 @@ class Durability(Observer):
     def __init__(self, honest: Iterable[Host]) -> None:
         self._honest = {host.index: None for host in honest}
         self._excused: dict[int, None] = {}
-        self.acknowledged: dict[int, dict[bytes, None]] = {}
+        self._restored: dict[int, None] = {}
+        """Hosts that forgot without knowing it; what has become too old since does not come back."""
+        self.acknowledged: dict[int, dict[bytes, int]] = {}
+        """By host, ids with their lamports."""
 
     def excuse(self, host: Host) -> None:
-        """The next start of a host is from an old copy, so that something is missing."""
-        self._excused[host.index] = None
+        """A host starts from an old copy, so that something is missing."""
+        self._excused[host.index] = self._restored[host.index] = None
+
+    def end_excuse(self, host: Host) -> None:
+        """A host has had the time to fetch what was missing."""
+        del self._excused[host.index]
 
     def on_fact(self, host: Host, event: Event) -> None:
         """An application was told that something is durable."""
         if isinstance(event, Published | VertexAdmitted):
             self._require(host, event.signed.id, "told")
         if isinstance(event, Published):
-            self.acknowledged.setdefault(host.index, {})[event.signed.id] = None
+            lamport = event.signed.vertex.lamport
+            self.acknowledged.setdefault(host.index, {})[event.signed.id] = lamport
 
     def on_started(self, host: Host) -> None:
         """A host is back: everything it has acknowledged is there."""
         if host.index in self._excused:
-            del self._excused[host.index]
             return
-        for vertex_id in self.acknowledged.get(host.index, ()):
-            self._require(host, vertex_id, "acknowledged")
+        horizon = host.disk.horizon if host.index in self._restored else 0
+        for vertex_id, lamport in self.acknowledged.get(host.index, {}).items():
+            if lamport > horizon and not host.disk.has_forgotten(vertex_id):
+                self._require(host, vertex_id, "acknowledged")
 
     def on_sent(self, host: Host, target: int, message: Message, size_bytes: int) -> None:
         """A host names vertices to others: it must have them for good."""
@@ -204,7 +147,9 @@ class Durability(Observer):
                     self._require(host, remember_vertex(wire).id, "sent")
             case IHave():
                 for vertex_id in message.ids:
-                    self._require(host, vertex_id, "announced")
+                    # It may say a moment later that it has forgotten what lies so deep.
+                    if not host.disk.has_forgotten(vertex_id):
+                        self._require(host, vertex_id, "announced")
             case Heads():
                 for ref in message.heads:
                     self._require(host, ref.id, "named as a head")
@@ -311,8 +256,8 @@ class Proofs(Observer):
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._bodies: dict[int, dict[bytes, None]] = {}
-        """Evidence by host."""
+        self._bodies: dict[int, dict[bytes, bytes]] = {}
+        """Evidence by host, and by the vertex that carries it."""
 
     def on_started(self, host: Host) -> None:
         """A host has read its disk."""
@@ -321,19 +266,24 @@ class Proofs(Observer):
             self._see(host, wire)
 
     def on_effects(self, host: Host, effects: Sequence[Effect]) -> None:
-        """Evidence may be among what is stored."""
+        """Evidence may be among what is stored, or forgotten."""
         for effect in effects:
-            if isinstance(effect, Persist) and isinstance(effect.record, StoreVertex):
-                self._see(host, effect.record.wire)
+            record = effect.record if isinstance(effect, Persist) else None
+            if isinstance(record, StoreVertex):
+                self._see(host, record.wire)
+            elif isinstance(record, ForgetVertices):
+                for vertex_id in record.ids:
+                    self._bodies[host.index].pop(vertex_id, None)
 
     def _see(self, host: Host, wire: bytes) -> None:
-        vertex = remember_vertex(wire).vertex
-        if vertex.kind == Kind.EVIDENCE:
-            self._bodies[host.index][vertex.body] = None
+        signed = remember_vertex(wire)
+        if signed.vertex.kind == Kind.EVIDENCE:
+            self._bodies[host.index][signed.id] = signed.vertex.body
 
     def find_unproved(self, host: Host) -> list[bytes]:
         """Authors that a host takes for forked, and of whose fork it holds no proof."""
-        proved = dict.fromkeys(map(self._find_accused, self._bodies[host.index]))
+        bodies = dict.fromkeys(self._bodies[host.index].values())
+        proved = dict.fromkeys(map(self._find_accused, bodies))
         return [fork.author for fork in host.view().forks if fork.author not in proved]
 
     def _find_accused(self, body: bytes) -> bytes | None:
@@ -348,7 +298,7 @@ class Proofs(Observer):
 
 
 class Agreement(Observer):
-    """Equal heads mean equal stores."""
+    """Equal heads mean equal stores, above what somebody may have forgotten."""
 
     def __init__(self, honest: Sequence[Host], books: Books, every_ms: int = 1_000) -> None:
         self._honest = honest
@@ -376,13 +326,17 @@ class Agreement(Observer):
                 groups.setdefault(host.summarise().heads_digest, []).append(host)
         for hosts in groups.values():
             forked = {fork.author for host in hosts for fork in host.summarise().forks}
-            first, *others = (self._find(host, forked) for host in hosts)
+            above = max(self._books.horizons[host.index] for host in hosts)
+            first, *others = (self._find(host, forked, above) for host in hosts)
             for host, ids in zip(hosts[1:], others, strict=True):
                 if ids != first:
                     names = f"{hosts[0].identity.name} and {host.identity.name}"
                     raise CheckFailed("heads-determine-stores", f"{names} differ under equal heads")
 
-    def _find(self, host: Host, forked: set[bytes]) -> set[bytes]:
-        vertices = self._books.vertices
-        store = self._books.stores[host.index]
-        return {item for item in store if vertices[item].vertex.author not in forked}
+    def _find(self, host: Host, forked: set[bytes], above: int) -> set[bytes]:
+        held = (
+            (item, self._books.vertices[item].vertex) for item in self._books.stores[host.index]
+        )
+        return {
+            item for item, vertex in held if vertex.lamport > above and vertex.author not in forked
+        }

@@ -24,7 +24,7 @@ from meshnode.core.effects import (
     StoreValue,
     StoreVertex,
 )
-from meshnode.core.recovered import Recovered
+from meshnode.core.recovered import Recovered, read_header
 
 if TYPE_CHECKING:
     import random
@@ -66,6 +66,8 @@ class Disk:
         self._snapshots: dict[int, StoredSnapshot] = {}
         self._forgotten: dict[bytes, None] = {}
         """Of the past, which itself never changes."""
+        self._gone: dict[bytes, None] = {}
+        """All that was deleted on purpose and has not come again."""
 
     @property
     def size_bytes(self) -> int:
@@ -81,6 +83,16 @@ class Disk:
     def unsynced_bytes(self) -> int:
         """Written, and lost or torn by a crash now."""
         return len(self._log) - self._synced_bytes
+
+    @property
+    def horizon(self) -> int:
+        """The floor of the newest snapshot, by lamport; 0 without one."""
+        newest = self._snapshots.get(max(self._snapshots, default=0))
+        return 0 if newest is None else read_header(newest).floor_lamport
+
+    def has_forgotten(self, vertex_id: bytes) -> bool:
+        """Whether a vertex was deleted on purpose."""
+        return vertex_id in self._gone
 
     def append(self, records: Sequence[Record]) -> None:
         """Write a transaction; `sync` makes it durable."""
@@ -135,6 +147,7 @@ class Disk:
         self._values.clear()
         self._snapshots.clear()
         self._forgotten.clear()
+        self._gone.clear()
         for records in self._transactions():
             self._index(records)
         written = tuple(decode_signed(wire) for wire in self._wires.values())
@@ -163,7 +176,10 @@ class Disk:
         for record in records:
             match record:
                 case StoreVertex():
-                    self._wires[record.id] = record.wire
+                    self._gone.pop(record.id, None)
+                    if record.id not in self._past.wires:
+                        self._wires[record.id] = record.wire
+                    self._forgotten.pop(record.id, None)
                 case StoreValue():
                     self._values[record.key] = record.value
                 case ForgetVertices():
@@ -177,6 +193,7 @@ class Disk:
                     assert_never(record)
 
     def _forget(self, vertex_id: bytes) -> None:
+        self._gone[vertex_id] = None
         self._wires.pop(vertex_id, None)
         if vertex_id in self._past.wires:
             self._forgotten[vertex_id] = None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from dag.bodies import Profile
 from dag.genesis import FOUNDERS_MAX, Genesis, Parameters, Suite, Validator
 from dag.identity import compute_author_id, derive_public_keys, make_profile
@@ -45,7 +47,11 @@ def make_identity(master: bytes, name: str, suite: Suite) -> Identity:
 
 
 def make_genesis(
-    identities: Sequence[Identity], suite: Suite, *, seats: int = FOUNDERS_MAX
+    identities: Sequence[Identity],
+    suite: Suite,
+    *,
+    seats: int = FOUNDERS_MAX,
+    parameters: Parameters | None = None,
 ) -> Genesis:
     """A network founded by the first of these people; open where not all can be founders."""
     founders = identities[:FOUNDERS_MAX]
@@ -58,5 +64,5 @@ def make_genesis(
         nonce=bytes(16),
         founders=tuple(identity.profile for identity in founders),
         committee=tuple(Validator(identity.author, 1) for identity in founders[:seats]),
-        parameters=Parameters(open=len(founders) < len(identities)),
+        parameters=replace(parameters or Parameters(), open=len(founders) < len(identities)),
     )

@@ -16,8 +16,9 @@ from simulations.errors import CheckFailed
 from simulations.observers import Observer
 
 if TYPE_CHECKING:
+    from dag.types import Ref
     from meshnode.core.events import Event
-    from simulations.checkers import Books
+    from simulations.books import Books
     from simulations.host import Host
 
 
@@ -28,8 +29,14 @@ class Order(Observer):
         self.commits: list[Commit] = []
         """The longest sequence that any honest host was told."""
         self._books = books
-        self._told = {host.index: 0 for host in honest}
+        self._told: dict[int, int] = {}
+        self._gc_commits = 0
+        for host in honest:
+            self._told[host.index] = 0
+            self._gc_commits = host.settings.genesis.parameters.gc_commits
         self._places: dict[bytes, int] = {}
+        self._heights: list[int] = []
+        """The highest lamport of lane 0 put out up to each commit."""
 
     def on_fact(self, host: Host, event: Event) -> None:
         """An application was told of a commit."""
@@ -76,19 +83,36 @@ class Order(Observer):
             raise CheckFailed("commit-chained", f"{name}: commit {commit.index}")
         if self.commits and commit.time_ms < self.commits[-1].time_ms:
             raise CheckFailed("commit-time", f"{name}: commit {commit.index} is before the last")
+        highest, horizon = self._heights[-1] if self._heights else 0, self._find_horizon()
         for ref in commit.vertices:
             if ref.id in self._places:
                 raise CheckFailed("ordered-once", f"{ref.id.hex()[:12]} at {name}")
             self._places[ref.id] = commit.index
-            self._require_parents(name, ref.id)
+            if self._books.vertices[ref.id].vertex.lane == LANE_SPEECH:
+                self._require_place(name, ref, horizon)
+                highest = max(highest, ref.lamport)
+        self._heights.append(highest)
         self.commits.append(commit)
 
-    def _require_parents(self, name: str, vertex_id: bytes) -> None:
-        vertex = self._books.vertices[vertex_id].vertex
-        for ref in vertex.parents if vertex.lane == LANE_SPEECH else ():
-            if ref.id not in self._places:
-                raise CheckFailed("parents-first", f"{vertex_id.hex()[:12]} at {name}")
+    def _find_horizon(self) -> int:
+        """What lies at or below this lamport is not put out by the next commit."""
+        last = len(self._heights) - self._gc_commits
+        return self._heights[last - 1] if last > 0 else 0
+
+    def _require_place(self, name: str, ref: Ref, horizon: int) -> None:
+        """Speech is put out above the horizon, after whatever of its parents lies there, too."""
+        if ref.lamport <= horizon:
+            raise CheckFailed("above-horizon", f"{ref.id.hex()[:12]} at {name}")
+        for parent in self._books.vertices[ref.id].vertex.parents:
+            if parent.lamport > horizon and parent.id not in self._places:
+                raise CheckFailed("parents-first", f"{ref.id.hex()[:12]} at {name}")
 
     def find_missing(self, acknowledged: Iterable[bytes]) -> list[bytes]:
-        """What was acknowledged and has no place in the order."""
-        return [vertex_id for vertex_id in acknowledged if vertex_id not in self._places]
+        """What was acknowledged, and neither it nor what repeats it has a place in the order."""
+        return [vertex_id for vertex_id in acknowledged if not self._is_placed(vertex_id)]
+
+    def _is_placed(self, vertex_id: bytes) -> bool:
+        said: bytes | None = vertex_id
+        while said is not None and said not in self._places:
+            said = self._books.find_repeat(said)
+        return said is not None

@@ -36,7 +36,7 @@ from simulations.process import START, Context, Process
 from simulations.streams import Streams
 
 if TYPE_CHECKING:
-    from dag.genesis import Suite
+    from dag.genesis import Parameters, Suite
 
 Result = TypeVar("Result")
 POLL_MS = 10
@@ -95,6 +95,7 @@ class World:
         known_members: bool = False,
         validates: bool = False,
         seats: int = 0,
+        parameters: Parameters | None = None,
         start: bool = True,
     ) -> Mesh:
         """Add hosts that found a network of their own, and start them.
@@ -103,14 +104,14 @@ class World:
         network is open and the others are led to one founder each. With `known_members` all have
         joined long ago: everybody holds everybody's profile, and only connections are missing.
         With `validates` the founders make blocks, and so agree on one order; `seats` of them are
-        the first committee, all by default.
+        the first committee, all by default. `parameters` are the numbers of the network's genesis.
         """
         base = len(self.nodes)
         identities = [
             make_identity(self.streams.derive(f"identity {base + n}"), f"node-{base + n}", suite)
             for n in range(count)
         ]
-        genesis = make_genesis(identities, suite, seats=seats or count)
+        genesis = make_genesis(identities, suite, seats=seats or count, parameters=parameters)
         past = make_past(genesis, identities) if known_members else NO_PAST
         hosts = []
         for number, identity in enumerate(identities):

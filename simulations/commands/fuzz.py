@@ -16,6 +16,7 @@ from simulations.fuzzing.campaign import Summary, run_all, select
 from simulations.fuzzing.mutants import MUTANTS
 from simulations.fuzzing.result_file import ResultFile
 from simulations.fuzzing.run import Result
+from simulations.fuzzing.sometimes import PRUNING_STATES, STATES
 from simulations.fuzzing.spec import draw_spec, save_spec
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def add(commands: Commands) -> None:
         "--order", action="store_true", help="let validators make blocks (a preview, slow)"
     )
     parser.add_argument(
+        "--prune", action="store_true", help="and let nodes forget, and join from snapshots"
+    )
+    parser.add_argument(
         "--results", type=Path, metavar="FILE", help="append results, and skip what is there"
     )
     parser.add_argument(
@@ -62,13 +66,19 @@ def add(commands: Commands) -> None:
 
 
 def _draw(options: Namespace, seed: int) -> Spec:
-    return draw_spec(seed, fidelity=options.fidelity, mutant=options.mutant, order=options.order)
+    return draw_spec(
+        seed,
+        fidelity=options.fidelity,
+        mutant=options.mutant,
+        order=options.order,
+        prune=options.prune,
+    )
 
 
 def fuzz(options: Namespace) -> int:
     """Run a campaign; answers the exit code."""
     results = ResultFile(options.results, Result)
-    summary = Summary()
+    summary = Summary(expected=(*STATES, *PRUNING_STATES) if options.prune else STATES)
     specs = [_draw(options, seed) for seed in list_seeds(options)]
     todo = select(specs, results.known)
     return run_campaign(

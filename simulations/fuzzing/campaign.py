@@ -29,6 +29,8 @@ class Summary(Tally, kw_only=True):
     """Fewest in a clean run."""
     agreed_ms_max: int = 0
     reached: dict[str, int] = msgspec.field(default_factory=dict)
+    expected: tuple[str, ...] = STATES
+    """What some run has to reach."""
 
     def add(self, result: Result) -> None:
         """Count a run."""
@@ -45,7 +47,7 @@ class Summary(Tally, kw_only=True):
         """States never reached by a campaign that is long enough to reach them all."""
         if self.runs < REACHED_FROM:
             return ()
-        return tuple(state for state in STATES if state not in self.reached)
+        return tuple(state for state in self.expected if state not in self.reached)
 
     @property
     def is_clean(self) -> bool:

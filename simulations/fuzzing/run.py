@@ -6,17 +6,19 @@ must agree, accept new publications, and have them everywhere.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from dag.genesis import Parameters
 from dag.types import Kind
 from meshnode.core.commands import Publish
 from meshnode.core.settings import Limits, Timing
+from simulations.books import Books
 from simulations.checkers import (
     Agreement,
     Authorship,
-    Books,
     Bounds,
     Durability,
     Fairness,
@@ -26,6 +28,7 @@ from simulations.errors import CheckFailed, SimulationFailed, Unreached
 from simulations.faults import find_clock_spread_ms, find_dishonest, find_kinds
 from simulations.fuzzing.council import Council
 from simulations.fuzzing.mutants import switch_on
+from simulations.fuzzing.pruning import Pruning, keep_rounds
 from simulations.fuzzing.sometimes import Sometimes
 from simulations.fuzzing.spec import VERTICES_MIN, Spec
 from simulations.injector import Injector
@@ -82,7 +85,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(spec: Spec) -> Result:
     """Simulate one run."""
-    with switch_on(spec.mutant):
+    rounds = 0 if spec.pruning is None else spec.pruning.retained_rounds
+    with switch_on(spec.mutant), keep_rounds(rounds):
         return Run(spec).carry_out()
 
 
@@ -107,8 +111,11 @@ class Run:
             timing=OVERLAY_TIMING if spec.overlay else None,
             validates=self.is_ordered,
             seats=self._choose_seats(dishonest),
+            parameters=_make_parameters(spec.pruning),
             start=False,
         )
+        for place in spec.pruning.hosts if spec.pruning is not None else ():
+            self.mesh[place].settings = replace(self.mesh[place].settings, prunes=True)
         self.honest = [host for host in self.mesh if host.index not in dishonest]
         self.sometimes = Sometimes()
         self.books = Books(self.honest)
@@ -172,6 +179,7 @@ class Run:
             self.injector.restore(host, self.honest)
             host.publish(b"restored")
             self.world.run_until(self._is_settled, self._limit_ms)
+            self.durability.end_excuse(host)
             self.world.heal()
             self.sometimes.note("restored from an old copy")
 
@@ -226,7 +234,7 @@ class Run:
         return one.commit_index == first.commit_index and not one.unordered
 
     def _demand_progress(self) -> None:
-        held = min(host.view().vertices for host in self.honest)
+        held = self._count_vertices()
         count = max(len(self.honest), VERTICES_MIN - held)
         before = self._count_acknowledged()
         for number in range(count):
@@ -241,6 +249,12 @@ class Run:
         self.world.run_until(is_done, self._limit_ms)
         self._check_end()
 
+    def _count_vertices(self) -> int:
+        """What every honest host holds; where some is forgotten, what was ever held by any."""
+        if self.spec.pruning is not None:
+            return len(self.books.vertices)
+        return min(host.view().vertices for host in self.honest)
+
     def _count_acknowledged(self) -> int:
         """Publications of honest hosts; what a liar told itself keeps nobody from waiting."""
         acknowledged = self.durability.acknowledged
@@ -250,11 +264,12 @@ class Run:
         for owner in self.honest:
             for vertex_id in self.durability.acknowledged.get(owner.index, ()):
                 for host in self.honest:
-                    if vertex_id not in self.books.stores[host.index]:
+                    is_held = vertex_id in self.books.stores[host.index]
+                    if not is_held and not self.books.is_below(host, vertex_id):
                         name = f"{vertex_id.hex()[:12]} of {owner.identity.name}"
                         raise CheckFailed("survives", f"{host.identity.name} lacks {name}")
         self._check_ordered()
-        self._vertices = min(host.view().vertices for host in self.honest)
+        self._vertices = self._count_vertices()
 
     def _check_ordered(self) -> None:
         if self.spec.overlay or not self.is_ordered:
@@ -295,6 +310,12 @@ class Run:
             epochs=self.council.epochs,
             reached=self.sometimes.reached,
         )
+
+
+def _make_parameters(pruning: Pruning | None) -> Parameters | None:
+    if pruning is None:
+        return None
+    return Parameters(gc_commits=pruning.gc_commits, checkpoint_commits=pruning.checkpoint_commits)
 
 
 def _list_forked(view: NodeSummary) -> list[bytes]:

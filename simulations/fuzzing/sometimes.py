@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from dag.types import Kind
-from meshnode.core.effects import Penalise, Persist, Send, SendStored, StoreVertex
-from meshnode.core.events import Alone, ForkSeen
+from meshnode.core.effects import ForgetVertices, Penalise, Persist, Send, SendStored, StoreVertex
+from meshnode.core.events import Alone, ForkSeen, OrderResumed, Repeated
 from meshnode.core.inputs import Disconnected, Received, Rejected, Vertices
 from meshnode.core.messages import Get, Heads
 from simulations.fidelity import remember_vertex
@@ -42,6 +42,13 @@ STATES: Final = (
     "not served",
     "alone",
 )
+PRUNING_STATES: Final = (
+    "history forgotten",
+    "joined from a snapshot",
+    "joined after a crash",
+    "said again",
+)
+"""Those of a campaign in which history is forgotten."""
 LOOK_EVERY: Final = 16
 
 
@@ -54,16 +61,17 @@ class Sometimes(Observer):
         """Questions by host, life and number."""
         self._busy: dict[int, bool] = {}
         self._torn: dict[int, int] = {}
+        self._crashed: dict[int, None] = {}
         self._inputs = 0
 
     @property
     def reached(self) -> tuple[str, ...]:
         """States reached, in the order of `STATES`."""
-        return tuple(state for state in STATES if state in self._reached)
+        return tuple(state for state in (*STATES, *PRUNING_STATES) if state in self._reached)
 
     def note(self, state: str) -> None:
         """A state was reached."""
-        assert state in STATES, f"{state} is no state of a campaign"
+        assert state in STATES + PRUNING_STATES, f"{state} is no state of a campaign"
         self._reached[state] = None
 
     def on_input(self, host: Host, entry: Input) -> None:
@@ -107,6 +115,8 @@ class Sometimes(Observer):
                 case Persist(record=StoreVertex(wire=wire)):
                     if remember_vertex(wire).vertex.kind == Kind.EVIDENCE:
                         self.note("evidence stored")
+                case Persist(record=ForgetVertices()):
+                    self.note("history forgotten")
                 case Send(message=Get(request=request)):
                     self._gets[host.index, host.life, request] = None
                 case _:
@@ -127,15 +137,24 @@ class Sometimes(Observer):
 
     def on_fact(self, host: Host, event: Event) -> None:
         """An application was told something."""
-        del host
-        if isinstance(event, ForkSeen):
-            self.note("fork seen")
-        elif isinstance(event, Alone):
-            self.note("alone")
+        match event:
+            case ForkSeen():
+                self.note("fork seen")
+            case Alone():
+                self.note("alone")
+            case OrderResumed():
+                self.note("joined from a snapshot")
+                if host.index in self._crashed:
+                    self.note("joined after a crash")
+            case Repeated():
+                self.note("said again")
+            case _:
+                pass
 
     def on_crashed(self, host: Host) -> None:
         """A host has gone down."""
         self.note("crashed")
+        self._crashed[host.index] = None
         if self._busy.get(host.index):
             self.note("crashed while publishing")
 

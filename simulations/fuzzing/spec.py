@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from simulations.errors import SimulationError
 from simulations.faults import Fault
 from simulations.fidelity import Fidelity
 from simulations.fuzzing.plan import draw_plan
+from simulations.fuzzing.pruning import AWAY_MS, Pruning, draw_absence, draw_pruning
 from simulations.kernel import TieBreak
 from simulations.streams import Streams
 
@@ -52,6 +54,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether more than three members count as too many for a full mesh."""
     order: bool = False
     """Whether validators make blocks, where there are few enough liars for that."""
+    pruning: Pruning | None = None
+    """How history is forgotten; None where all of it is kept."""
     mutant: str = ""
     """A seeded bug that is switched on; see `simulations.fuzzing.mutants`."""
     faults: tuple[Fault, ...] = ()
@@ -62,13 +66,21 @@ class _Header(Spec, frozen=True, kw_only=True):
 
 
 def draw_spec(
-    seed: int, *, fidelity: Fidelity = "objects", mutant: str = "", order: bool = False
+    seed: int,
+    *,
+    fidelity: Fidelity = "objects",
+    mutant: str = "",
+    order: bool = False,
+    prune: bool = False,
 ) -> Spec:
-    """The run that a seed stands for; with `order` validators make blocks in it."""
+    """The run that a seed stands for.
+
+    With `order` validators make blocks in it; with `prune` they do, and history is forgotten.
+    """
     stream = Streams(seed).get("spec")
     nodes = stream.randint(NODES_MIN, NODES_MAX)
     safety_ms = stream.randrange(12_000, 24_000)
-    return Spec(
+    spec = Spec(
         seed=seed,
         nodes=nodes,
         safety_ms=safety_ms,
@@ -81,6 +93,18 @@ def draw_spec(
         faults=draw_plan(stream, nodes, safety_ms),
         overlay=not mutant and stream.randrange(OVERLAY_SHARE) == 0,
         order=order,
+    )
+    return forget_history(spec) if prune else spec
+
+
+def forget_history(spec: Spec) -> Spec:
+    """The same run with validators and a short history, and perhaps with somebody long away."""
+    stream = Streams(spec.seed).get("pruning")
+    safety_ms = spec.safety_ms + AWAY_MS
+    pruning = draw_pruning(stream, spec.nodes)
+    away = draw_absence(stream, spec.nodes, safety_ms, len(spec.faults) + 1)
+    return replace(
+        spec, safety_ms=safety_ms, order=True, pruning=pruning, faults=(*spec.faults, *away)
     )
 
 

@@ -14,15 +14,15 @@ from dag.evidence import make_evidence
 from dag.types import Kind, Ref
 from dag.vertex import Envelope, SignedVertex, decode_signed, encode_vertex
 from meshnode.core.bans import BANS_KEY
-from meshnode.core.effects import Penalise, Persist, StoreValue, StoreVertex
+from meshnode.core.effects import ForgetVertices, Penalise, Persist, StoreValue, StoreVertex
 from meshnode.core.events import ForkSeen, PeerReady, Published, VertexAdmitted
 from meshnode.core.messages import Digest, Heads, IHave, Items, Pong, Push
 from simulations import World
 from simulations import checkers as module
+from simulations.books import Books
 from simulations.checkers import (
     Agreement,
     Authorship,
-    Books,
     Bounds,
     Durability,
     Fairness,
@@ -99,7 +99,11 @@ def test_books_find_a_core_that_holds_what_it_has_not_kept(mesh: Mesh):
     books = Books(mesh)
     books.stores[0] = {}
     host = make_fake(
-        index=0, identity=mesh[0].identity, disk=mesh[0].disk, summarise=lambda: COUNTS
+        index=0,
+        identity=mesh[0].identity,
+        disk=mesh[0].disk,
+        core=SimpleNamespace(is_over=False),
+        summarise=lambda: COUNTS,
     )
     with expect("persisted"):
         books.on_started(host)
@@ -162,6 +166,47 @@ def test_books_find_a_chain_with_a_gap(mesh: Mesh):
         books.on_effects(mesh[0], keep(false))
 
 
+def test_books_follow_what_a_store_forgets(mesh: Mesh):
+    books = open_books(mesh)
+    host, own = mesh[0], mesh[0].identity.author
+    first, note, last = [one for one in list_stored(host) if one.vertex.author == own]
+    with expect("kept-above-horizon"):
+        books.on_effects(host, [Persist(ForgetVertices((note.id,)))])
+    books.horizons[0] = last.vertex.lamport
+    for signed, check in ((first, "kept-profiles"), (last, "kept-last")):
+        with expect(check):
+            books.on_effects(host, [Persist(ForgetVertices((signed.id,)))])
+    books.on_effects(host, [Persist(ForgetVertices((note.id,)))])
+    assert note.id not in books.stores[0]
+    assert books.is_below(host, note.id)
+    assert not books.is_below(host, bytes(32))
+    assert not books.is_below(mesh[1], note.id)
+    with expect("forgotten-once"):
+        books.on_effects(host, [Persist(ForgetVertices((note.id,)))])
+
+
+def test_books_know_what_was_said_again(mesh: Mesh):
+    books = open_books(mesh)
+    last = find_last(mesh[0])
+    again = change(
+        last, parents=(last.ref,), seq=last.vertex.seq + 1, lamport=last.vertex.lamport + 1
+    )
+    assert books.find_repeat(last.id) is None
+    books.on_effects(mesh[0], keep(again))
+    assert books.find_repeat(last.id) == again.id
+
+
+def test_below_the_horizon_parents_count_as_present(mesh: Mesh):
+    books = open_books(mesh)
+    last = find_last(mesh[0])
+    above = last.vertex.lamport + 1
+    parents = (Ref(last.vertex.lamport, bytes(32)), Ref(above, last.id))
+    odd = change(last, parents=parents, seq=9, lamport=above + 1)
+    books.horizons[0] = above
+    books.on_effects(mesh[0], keep(odd))
+    assert odd.id in books.stores[0]
+
+
 # --- authorship ----------------------------------------------------------------------------------
 
 
@@ -220,11 +265,12 @@ def test_what_is_told_and_acknowledged_can_not_be_lost(mesh: Mesh):
     lost = change(last, body=b"lost")
     with expect("durable"):
         durability.on_fact(mesh[0], Published(2, lost))
-    durability.acknowledged[0][lost.id] = None
+    durability.acknowledged[0][lost.id] = lost.vertex.lamport
     with expect("durable"):
         durability.on_started(mesh[0])
     durability.excuse(mesh[0])
     durability.on_started(mesh[0])
+    durability.end_excuse(mesh[0])
     with expect("durable"):
         durability.on_started(mesh[0])
 
@@ -371,6 +417,10 @@ def test_a_fork_is_proved_by_true_evidence_only(mesh: Mesh):
         assert proofs.find_unproved(host) == [mesh[1].identity.author]
     books.vertices[second.id] = second
     assert proofs.find_unproved(host) == []
+    carrier = change(own, kind=Kind.EVIDENCE, body=evidence)
+    proofs.on_effects(host, [Persist(ForgetVertices((carrier.id,)))])
+    assert proofs.find_unproved(host) == [mesh[1].identity.author]
+    proofs.on_effects(host, keep(carrier))
     proofs.on_effects(host, [Persist(StoreValue("key", b"")), *keep(own)])
     assert proofs.find_unproved(host) == []
 

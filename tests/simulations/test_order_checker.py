@@ -7,20 +7,19 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
+from dag.genesis import Parameters
 from dag.order import GENESIS_COMMIT_DIGEST, Commit, compute_commit_digest
-from dag.vertex import decode_signed
 from meshnode.core.events import Committed, OrderHalted, OrderResumed, PeerLost
 from meshnode.core.recovered import HEAD_KEY
-from simulations.checkers import Books
+from simulations.books import Books
 from simulations.errors import CheckFailed
-from simulations.identities import make_genesis
 from simulations.order_checker import Order
 from simulations.world import World
 
 
-def make_world(count: int = 4) -> tuple[World, Order]:
+def make_world(count: int = 4, *, parameters: Parameters | None = None) -> tuple[World, Order]:
     world = World(1)
-    mesh = world.add_mesh(count, validates=True, start=False)
+    mesh = world.add_mesh(count, validates=True, parameters=parameters, start=False)
     books = Books(mesh)
     order = Order(mesh, books)
     world.add_observer(books)
@@ -144,22 +143,8 @@ def test_who_goes_on_from_a_snapshot_is_told_nothing_twice(scene):
             tell(scene, OrderResumed(index))
 
 
-def test_a_laggard_joins_from_a_snapshot_inside_its_process(monkeypatch):
-    def enter(books, _host, _store, vertex_id, wire):
-        books.vertices.setdefault(vertex_id, decode_signed(wire))
-
-    # Books knows of no store that forgets.
-    monkeypatch.setattr(Books, "_count", lambda *_: None)
-    monkeypatch.setattr(Books, "_enter", enter)
-    made = make_genesis
-
-    def make(*args, **fields):
-        genesis = made(*args, **fields)
-        parameters = replace(genesis.parameters, checkpoint_commits=10, gc_commits=10)
-        return replace(genesis, parameters=parameters)
-
-    monkeypatch.setattr("simulations.world.make_genesis", make)
-    world, order = make_world()
+def test_a_laggard_joins_from_a_snapshot_inside_its_process():
+    world, order = make_world(parameters=Parameters(checkpoint_commits=10, gc_commits=10))
     world.run_for(3_000)
     laggard, *others = world.hosts
     laggard.crash()

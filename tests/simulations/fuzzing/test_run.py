@@ -57,7 +57,7 @@ def test_what_was_acknowledged_and_is_missing_somewhere_is_found(monkeypatch: py
     check_end = once._check_end
 
     def lose() -> None:
-        once.durability.acknowledged[0][bytes(32)] = None
+        once.durability.acknowledged[0][bytes(32)] = 1
         check_end()
 
     monkeypatch.setattr(once, "_check_end", lose)
