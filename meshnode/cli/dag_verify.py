@@ -1,4 +1,4 @@
-"""`meshnode dag verify`: every stored vertex and commit checked again from its bytes."""
+"""`meshnode dag verify`: vertices, commits and snapshots checked again from their bytes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from meshnode.cli.stores import StoreLocation
     from meshnode.shell.journal_check import CheckReport
+    from meshnode.shell.snapshot_check import Certified
 
 
 def verify(
@@ -64,6 +65,7 @@ def describe_report(store: StoreLocation, report: CheckReport) -> list[str]:
             f"{format_count(report.dependants, 'vertex', 'vertices')} {stand} on damaged ones "
             "and could not be checked against the rules"
         )
+    lines += _describe_certified(report.certified)
     network = format_id(compute_network_id(store.genesis).hex())
     checked = format_count(report.vertices, "vertex", "vertices")
     if report.ok:
@@ -79,6 +81,24 @@ def describe_report(store: StoreLocation, report: CheckReport) -> list[str]:
     return [*lines, verdict]
 
 
+def _describe_certified(certified: Certified) -> list[str]:
+    """What is believed because validators signed it."""
+    if not certified.commit:
+        return []
+    share = f"stake {certified.stake} of {certified.total}"
+    believed = (
+        f"commit {certified.commit} is certified by {share}: the state behind it, and the history "
+        f"up to lamport {certified.floor_lamport}, are believed and not re-derived"
+    )
+    lines = [believed]
+    if certified.pruned_lamport:
+        lines.append(
+            f"history up to lamport {certified.pruned_lamport} is not held here, but for what is "
+            "needed by name"
+        )
+    return lines
+
+
 def make_document(store: StoreLocation, report: CheckReport) -> dict[str, Any]:
     """What a check found, as JSON types."""
     return {
@@ -88,6 +108,15 @@ def make_document(store: StoreLocation, report: CheckReport) -> dict[str, Any]:
         "network": compute_network_id(store.genesis).hex(),
         "vertices": report.vertices,
         "commits": report.commits,
+        "certified": {
+            "commit": report.certified.commit,
+            "stake": report.certified.stake,
+            "total": report.certified.total,
+            "floor_lamport": report.certified.floor_lamport,
+            "pruned_lamport": report.certified.pruned_lamport,
+        }
+        if report.certified.commit
+        else None,
         "findings": [
             {"vertex": finding.vertex or None, "problem": finding.problem}
             for finding in report.findings

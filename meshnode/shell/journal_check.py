@@ -1,4 +1,4 @@
-"""Re-checks a journal from its stored bytes: ids, signatures, parents, chain rules and commits.
+"""Re-checks a journal from its stored bytes: ids, signatures, rules, commits and snapshots.
 
 It changes nothing, neither the store nor the folder it lies in, and works beside a running node, on
 a copy with or without its write-ahead log, and on a damaged file: damage is what it reports.
@@ -26,6 +26,7 @@ from dag.intake import Intake
 from meshnode.errors import CorruptJournal, StorageError
 from meshnode.shell.journal import LOCK_NAME
 from meshnode.shell.order_check import check_commits
+from meshnode.shell.snapshot_check import Certified, check_snapshots
 from meshnode.shell.store import FILE_NAME, Store, decode_stored
 from meshnode.shell.wal import mend_log
 
@@ -61,6 +62,8 @@ class CheckReport:
     """Records read."""
     commits: int
     """Commits that were told, and are checked against their digests."""
+    certified: Certified
+    """What a quorum vouches for, instead of what lies below."""
     findings: tuple[Finding, ...]
     findings_dropped: int
     dependants: int
@@ -87,14 +90,16 @@ def check_journal(
             check.check_rows(rows, threads)
             if on_progress is not None:
                 on_progress(check.vertices, total)
-        commits = check_commits(store, check.find)
-    return check.report(commits)
+        certified = check.check_snapshots(store)
+        commits = check_commits(store, check.find, certified.digests)
+    return check.report(commits, certified)
 
 
 class _Check:
     """What is known while the records pass by."""
 
     def __init__(self, genesis: Genesis) -> None:
+        self._genesis = genesis
         self._network = compute_network_id(genesis)
         self._suite = genesis.suite
         self._intake = Intake(genesis)
@@ -110,10 +115,11 @@ class _Check:
         """Records read so far."""
         return self._vertices
 
-    def report(self, commits: int) -> CheckReport:
+    def report(self, commits: int, certified: Certified) -> CheckReport:
         return CheckReport(
             vertices=self._vertices,
             commits=commits,
+            certified=certified,
             findings=tuple(self._findings),
             findings_dropped=self._dropped,
             dependants=self._dependants,
@@ -145,8 +151,12 @@ class _Check:
         """What lies at or below the floor of a snapshot may have been pruned."""
         try:
             self._intake.advance_horizon(store.find_floor())
-        except (InvalidMessage, StorageError) as error:
+        except (InvalidMessage, StorageError, TypeError) as error:
             self.find(f"the newest snapshot is damaged: {error}")
+
+    def check_snapshots(self, store: Store) -> Certified:
+        """Against the vertices, which have been placed by now."""
+        return check_snapshots(store, self._genesis, self._intake, self.find)
 
     def check_rows(self, rows: Sequence[_Row], threads: ThreadPoolExecutor) -> None:
         decoded = []

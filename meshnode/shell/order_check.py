@@ -20,7 +20,7 @@ from meshnode.core.recovered import HEAD_KEY
 from meshnode.shell.commit_table import read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from meshnode.shell.commit_table import StoredCommit
     from meshnode.shell.store import Store
@@ -35,8 +35,15 @@ class _Tip:
     time_ms: int = 0
 
 
-def check_commits(store: Store, find: Callable[[str], None]) -> int:
-    """Check every commit; what is wrong is told to `find`. Answers how many there are."""
+def check_commits(
+    store: Store, find: Callable[[str], None], certified: Mapping[int, bytes] | None = None
+) -> int:
+    """Check every commit; what is wrong is told to `find`. Answers how many there are.
+
+    `certified` holds digests for which a quorum stands, by index: a chain that begins behind one
+    has to continue it, and one that passes it has to agree.
+    """
+    known = certified or {}
     count, tip = 0, _Tip()
     try:
         for row in read_all(store.query):
@@ -44,7 +51,9 @@ def check_commits(store: Store, find: Callable[[str], None]) -> int:
             if isinstance(row, str):
                 find(row)
                 continue
-            for problem in _check_commit(row, tip):
+            if tip.index != row.index - 1 and row.index - 1 in known:
+                tip = _Tip(row.index - 1, known[row.index - 1], tip.time_ms)
+            for problem in _check_commit(row, tip, known.get(row.index)):
                 find(f"commit {row.index}: {problem}")
             tip = _Tip(row.index, row.digest, row.time_ms)
         _check_head(store, tip, find)
@@ -53,13 +62,15 @@ def check_commits(store: Store, find: Callable[[str], None]) -> int:
     return count
 
 
-def _check_commit(commit: StoredCommit, tip: _Tip) -> Iterator[str]:
+def _check_commit(commit: StoredCommit, tip: _Tip, certified: bytes | None) -> Iterator[str]:
+    if certified is not None and commit.digest != certified:
+        yield "a quorum certified another one"
     if commit.leader not in commit.vertices:
         yield "its leader is none of its vertices"
     if commit.time_ms < tip.time_ms:
         yield "its time lies before that of an earlier one"
     if commit.index != tip.index + 1:
-        return  # taken over with a snapshot: what it continues is not here
+        return  # what it continues is not here: pruned, or taken over with a snapshot
     refs = tuple(Ref(0, vertex) for vertex in commit.vertices)  # a digest names ids only
     digest = compute_commit_digest(tip.digest, commit.index, commit.leader, refs, commit.time_ms)
     if digest != commit.digest:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from meshnode.client import RemoteNode
 from meshnode.errors import MeshError
-from meshnode.event_views import OrderJoined, VertexSeen, VerticesOrdered
+from meshnode.event_views import OffenceCounted, OrderJoined, VertexSeen, VerticesOrdered
 
 
 class OrderBook:
@@ -24,6 +24,8 @@ class OrderBook:
         """When a validator, named first, last told that it took in a vertex of an author."""
         self.joined: dict[str, list[int]] = {}
         """The commits of the snapshots that each node told it joined from."""
+        self.offences: list[str] = []
+        """What nodes charged their peers with, in words."""
         self._commits: dict[int, VerticesOrdered] = {}
         self._news = asyncio.Event()
 
@@ -45,6 +47,8 @@ class OrderBook:
                     self._take(name, event)
                 elif isinstance(event, OrderJoined):
                     self._join(name, event)
+                elif isinstance(event, OffenceCounted):
+                    self.offences.append(f"{name} by {event.peer}: {event.offence} {event.detail}")
                 elif isinstance(event, VertexSeen):
                     self.heard_s[name, event.vertex.author] = time.monotonic()
                     self._news.set()

@@ -41,10 +41,10 @@ def path(tmp_path):
     return tmp_path / FILE_NAME
 
 
-def check(path):
+def check(path, certified=None):
     found: list[str] = []
     with closing(Store.open_readonly(path)) as store:
-        return check_commits(store, found.append), found
+        return check_commits(store, found.append, certified), found
 
 
 def change(path, statement, *parameters):
@@ -80,6 +80,16 @@ def test_a_chain_that_was_taken_up_behind_a_snapshot_is_checked_from_there(path)
     assert check(path) == (2, [])
     change(path, "UPDATE commits SET time_ms = 201 WHERE position = 4")
     assert any("commit 4" in problem for problem in check(path)[1])
+
+
+def test_what_a_quorum_certified_is_what_the_chain_passes_or_continues(path):
+    digests = {commit.index: commit.digest for commit in make_chain(4)}
+    assert check(path, {2: digests[2]}) == (4, [])
+    assert check(path, {2: bytes(32)})[1] == ["commit 2: a quorum certified another one"]
+    change(path, "DELETE FROM commits WHERE position < 3")
+    assert check(path, {2: digests[2]}) == (2, [])
+    (problem,) = check(path, {2: bytes(32)})[1]
+    assert problem.startswith("commit 3: its digest does not follow")
 
 
 def test_a_store_without_an_order_has_nothing_to_check(path):
