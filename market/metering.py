@@ -234,7 +234,6 @@ class PurchaseMeter:
     def check(self, half: HalfSignedReceipt) -> Receipt | None:
         """The receipt to sign, None for one that says nothing new. Raises `Refused`."""
         receipt = self._verifier.open(half.receipt)
-        self._verifier.check_signature(half.receipt, self._terms.provider, half.signature)
         last = self._last
         if last is not None and receipt.seq <= last.seq:
             return None
@@ -242,6 +241,7 @@ class PurchaseMeter:
         self._check_counts(receipt)
         if receipt.transcript_root != self._transcript.root:
             raise Refused(Code.BAD_RECEIPT, "it is for something else than what has come")
+        self._verifier.check_signature(half.receipt, self._terms.provider, half.signature)
         self._last, self._half = receipt, half
         return receipt
 
@@ -263,10 +263,14 @@ class PurchaseMeter:
         last = self._last
         if receipt.contract != self._terms.contract:
             raise Refused(Code.BAD_RECEIPT, "it is of another contract")
+        if last is not None and last.final:
+            raise Refused(Code.STALE_RECEIPT, "the last receipt was the last word")
+        before = 0 if last is None else last.tokens_billed
+        if receipt.tokens_billed <= before and not receipt.final:
+            # Signing is work: nobody is made to do it for nothing.
+            raise Refused(Code.BAD_RECEIPT, "it bills no more than the one before")
         if last is None:
             return
-        if last.final:
-            raise Refused(Code.STALE_RECEIPT, "the last receipt was the last word")
         if receipt.tokens_in < last.tokens_in or receipt.tokens_out < last.tokens_out:
             raise Refused(Code.BAD_RECEIPT, "it counts less than the one before")
 

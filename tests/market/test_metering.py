@@ -48,8 +48,8 @@ class Pair:
         self.seller.deliver(data, tokens, self.now_ms)
         self.buyer.receive(data, tokens)
 
-    def state(self, *, final: bool = False, **changes: object) -> HalfSignedReceipt:
-        receipt = self.seller.make_receipt(final=final)
+    def state(self, **changes: object) -> HalfSignedReceipt:
+        receipt = self.seller.make_receipt()
         receipt = msgspec.structs.replace(receipt, **changes)
         return self.seller.add_receipt(receipt, sign(receipt, PROVIDER), self.now_ms)
 
@@ -260,7 +260,18 @@ def test_counts_never_fall():
     pair = Pair(prompt=0)
     pair.deliver(100)
     assert pair.buyer.check(pair.state()) is not None
-    assert refuse(pair, pair.state(tokens_out=99, tokens_billed=99)) is Code.BAD_RECEIPT
+    for final in (True, False):
+        half = pair.state(tokens_out=99, tokens_billed=99, final=final)
+        assert refuse(pair, half) is Code.BAD_RECEIPT
+
+
+def test_nothing_is_signed_twice_under_another_number():
+    pair = Pair(prompt=0)
+    assert refuse(pair, pair.state()) is Code.BAD_RECEIPT
+    pair.deliver(100)
+    assert pair.buyer.check(pair.state()) is not None
+    assert refuse(pair, pair.state()) is Code.BAD_RECEIPT
+    assert pair.buyer.check(pair.state(final=True)) is not None
 
 
 def test_nothing_is_signed_after_the_last_word():

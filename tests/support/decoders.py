@@ -82,8 +82,11 @@ from meshnode.serving.protocol import (
     Ask,
     AskPart,
     Cancel,
+    Countersign,
     Done,
     Failed,
+    Invoice,
+    PaidAsk,
     Part,
     Queued,
     decode_answer_frame,
@@ -223,6 +226,8 @@ def question_frames() -> tuple[bytes, ...]:
         encode_frame(Ask(1, bytes(16), 2, "full", 1_000, (ID,))),
         encode_frame(AskPart(b"{}")),
         encode_frame(Cancel()),
+        encode_frame(PaidAsk(1, bytes(16), 2, "full", 1_000, (), ID, ID)),
+        encode_frame(Countersign(1, bytes(64))),
     )
 
 
@@ -233,6 +238,7 @@ def answer_frames() -> tuple[bytes, ...]:
         encode_frame(Part(b"{}", last=True)),
         encode_frame(Done(ID, 2, "echo", "echo-1", "full", "stop", 1, 1, 0, 1, 2)),
         encode_frame(Failed("overloaded", "busy", 5)),
+        encode_frame(Invoice(bytes(150), bytes(64))),
     )
 
 

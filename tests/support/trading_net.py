@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from market.commands import Accept, Decline, PlaceOrder, compute_command_id
+from market.commands import PlaceOrder, compute_command_id
 from market.receipts import sign_receipt
 from meshnode.errors import CommandRejected
 from meshnode.market_views import OutcomeInfo, SubmissionInfo, TradeInfo
@@ -36,7 +36,7 @@ class FakeTradePort:
     """`meshnode.trading.port.TradePort` over a scene; each submission is a commit of its own."""
 
     network = NETWORK
-    suite = "ed25519"
+    suite: Literal["hybrid", "ed25519"] = "ed25519"
     keys = Keys()
 
     def __init__(self, net: TradingNet, number: int, node: FakeNode) -> None:
@@ -46,6 +46,7 @@ class FakeTradePort:
         self.account = get_account(number)
         self.said: list[Command] = []
         self.refuses = False
+        self.refused = 0
         self.mutes: tuple[type, ...] = ()
         """Commands that get lost."""
         self.status = "accepted"
@@ -60,6 +61,7 @@ class FakeTradePort:
     async def submit(self, commands: Sequence[Command], *, wait_ms: int) -> SubmissionInfo:
         await asyncio.sleep(0)
         if self.refuses:
+            self.refused += 1
             raise CommandRejected("the queue of own vertices is full")
         self.said += commands
         kept = [each for each in commands if not isinstance(each, self.mutes)]
@@ -137,6 +139,15 @@ class Trader:
     def find_contracts(self) -> list[Contract]:
         return list(self.port.market.contracts.rows.rows())
 
+    def said(self, kind: type) -> list[Any]:
+        """Commands of one kind that it has said."""
+        return [command for command in self.port.said if isinstance(command, kind)]
+
+    @property
+    def free(self) -> int:
+        """Its free money."""
+        return self.port.market.ledger.get(self.port.account).free
+
     async def ask(self, *, question: dict | None = None, timeout_ms: int = 20_000, **wish: Any):
         """The items of a bought answer."""
         asked = Question(request=question or REQUEST, timeout_ms=timeout_ms)
@@ -187,6 +198,11 @@ class TradingNet:
         await until(lambda: len(self.rings) > 0)
         return trader
 
+    async def stop(self, trader: Trader) -> None:
+        """Take a node away as a crash would; its room says nothing any more."""
+        trader.port.refuses = True
+        await self.serving.stop(trader.node)
+
     def pass_time(self, duration_ms: int) -> None:
         """A commit in which nobody says anything, so much later."""
         self.scene.wait(duration_ms)
@@ -201,6 +217,3 @@ class TradingNet:
 async def trading_net(folder: Path) -> AsyncIterator[TradingNet]:
     async with serving_net() as serving, AsyncExitStack() as stack:
         yield TradingNet(serving, stack, folder)
-
-
-TAKING = (Accept, Decline)

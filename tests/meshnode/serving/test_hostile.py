@@ -46,6 +46,10 @@ GOOD_ASK = protocol.encode_frame(make_ask())
         ([GOOD_ASK, GOOD_PART, GOOD_PART], MalformedMessage),
         ([GOOD_ASK, GOOD_PART, b"garbage"], MalformedMessage),
         (
+            [GOOD_ASK, GOOD_PART, protocol.encode_frame(protocol.Countersign(1, b""))],
+            MalformedMessage,
+        ),
+        (
             [
                 protocol.encode_frame(make_ask(b"x" * 50_000)),
                 protocol.encode_frame(protocol.AskPart(b"[" * 50_000)),
@@ -153,6 +157,7 @@ def serve_frames(frames, *, end: str = "finish"):
         ([b"\xc1 garbage"], EngineFault.MALFORMED, 1),
         ([b""], EngineFault.MALFORMED, 1),
         ([GOOD_ASK], EngineFault.MALFORMED, 1),
+        ([protocol.encode_frame(protocol.Invoice(b"", b""))], EngineFault.MALFORMED, 1),
         ([protocol.encode_frame(protocol.Part(b"{", last=True))], EngineFault.MALFORMED, 1),
         ([protocol.encode_frame(protocol.Part(b"[]", last=True))], EngineFault.MALFORMED, 1),
         (

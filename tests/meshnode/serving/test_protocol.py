@@ -19,6 +19,16 @@ ASK = protocol.Ask(
     remaining_ms=1_000,
     knowledge=(bytes(32),),
 )
+PAID_ASK = protocol.PaidAsk(
+    version=1,
+    request=bytes(16),
+    body_bytes=2,
+    share="full",
+    remaining_ms=1_000,
+    knowledge=(),
+    contract=bytes([1]) * 32,
+    salt=bytes([2]) * 32,
+)
 DONE = protocol.Done(
     vertex=bytes(32),
     lamport=1,
@@ -34,7 +44,16 @@ DONE = protocol.Done(
 )
 
 
-@pytest.mark.parametrize("frame", [ASK, protocol.AskPart(b"{}"), protocol.Cancel()])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ASK,
+        PAID_ASK,
+        protocol.AskPart(b"{}"),
+        protocol.Cancel(),
+        protocol.Countersign(1, b"s"),
+    ],
+)
 def test_ask_frame_survives_the_wire(frame):
     assert protocol.decode_ask_frame(protocol.encode_frame(frame)) == frame
 
@@ -45,6 +64,7 @@ def test_ask_frame_survives_the_wire(frame):
         protocol.Queued(3),
         protocol.Part(b"{}", last=True),
         DONE,
+        protocol.Invoice(b"receipt", b"signature"),
         protocol.Failed("overloaded", "busy", 500),
     ],
 )
@@ -57,6 +77,12 @@ def test_frames_have_a_frozen_byte_form():
     assert protocol.encode_frame(protocol.Part(b"{}", last=True)).hex() == "9305c4027b7dc3"
     assert protocol.encode_frame(protocol.Cancel()).hex() == "9103"
     ask = protocol.encode_frame(ASK).hex()
+    paid = protocol.encode_frame(PAID_ASK).hex()
+    assert paid == (
+        "990801c410" + "00" * 16 + "02a466756c6ccd03e890c420" + "01" * 32 + "c420" + "02" * 32
+    )
+    assert protocol.encode_frame(protocol.Countersign(3, b"s")).hex() == "930a03c40173"
+    assert protocol.encode_frame(protocol.Invoice(b"r", b"s")).hex() == "9309c40172c40173"
     assert ask == "970101c410" + "00" * 16 + "02a466756c6ccd03e891c420" + "00" * 32
 
 

@@ -34,6 +34,18 @@ def test_slots_go_to_the_longest_waiting_question():
     assert len(changes) == 4
 
 
+def test_slots_go_first_to_questions_that_are_paid_for():
+    slots, _ = make_slots(1)
+    running, free, paid = slots.enter(), slots.enter(), slots.enter(paid=True)
+    assert [slots.find_position(place) for place in (paid, free)] == [1, 2]
+    assert slots.queued == 2
+    slots.leave(running)
+    assert paid.granted.is_set()
+    assert not free.granted.is_set()
+    slots.leave(paid)
+    assert free.granted.is_set()
+
+
 def test_slots_forget_a_question_that_leaves_the_queue():
     slots, _ = make_slots(1)
     first, second, third = slots.enter(), slots.enter(), slots.enter()
