@@ -17,6 +17,10 @@ from meshnode.secret import Secret
 
 API_DEFAULT: Final = "127.0.0.1:7077"
 LISTEN_DEFAULT: Final = "/ip4/0.0.0.0/tcp/0"
+MINT_RUV_DEFAULT: Final = 1_000
+"""What the founder of a network has at first: enough for a first market among friends, in which its
+invitations can carry some. Validators can make more later, by motion."""
+MINT_RUV_MAX: Final = 1_000_000_000_000
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -50,6 +54,8 @@ class NodeConfig:
     """Signatures of a network founded here."""
     kind: Literal["mesh", "demo"] = "mesh"
     """Kind of a network founded here."""
+    mint_ruv: int = MINT_RUV_DEFAULT
+    """Ruv that the founder of a network founded here has from its start."""
     validates: bool = True
     """Whether to make blocks, and so to help agree on one order, where the network's committee names
     the node. Without a seat in it a node makes none either way."""

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from meshnode.config import NodeConfig, parse_api_address
+from meshnode.config import MINT_RUV_MAX, NodeConfig, parse_api_address
 from meshnode.errors import ConfigError
 from meshnode.home import get_default_home
 from meshnode.passphrase import PASSPHRASE_VARIABLE
@@ -63,6 +63,7 @@ class _Layer(BaseModel):
     share: Literal["full", "digest"] | None = None
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None
+    mint_ruv: Annotated[int, Field(ge=0, le=MINT_RUV_MAX)] | None = None
     validates: bool | None = None
     prune: bool | None = None
     record: _Path | None = None

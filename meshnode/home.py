@@ -32,6 +32,7 @@ from dag.canonical import CanonicalDecoder, encode
 from dag.genesis import (
     GENESIS_BYTES_MAX,
     Genesis,
+    Grant,
     Parameters,
     Share,
     Suite,
@@ -193,8 +194,12 @@ class Home:
         suite: Suite = "hybrid",
         share: Share = "full",
         kind: Literal["mesh", "demo"] = "mesh",
+        mint_uruv: int = 0,
     ) -> NetworkFolder:
-        """Found a network of which this identity is the only member and validator."""
+        """Found a network of which this identity is the only member and validator.
+
+        `mint_uruv` is the money that it has from the start.
+        """
         keys = derive_public_keys(identity.secrets, suite)
         author = compute_author_id(keys.ed25519_key, keys.mldsa65_key)
         genesis = Genesis(
@@ -207,6 +212,7 @@ class Home:
             founders=(make_profile(keys, name=founder_name),),
             committee=(Validator(author, 1),),
             parameters=Parameters(share=share),
+            grants=(Grant(author, mint_uruv),) if mint_uruv else (),
         )
         return self.add_network(genesis, Membership())
 

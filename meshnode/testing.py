@@ -18,13 +18,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from dag.genesis import Genesis, Parameters, Share, Suite, Validator
+from dag.genesis import Genesis, Grant, Parameters, Share, Suite, Validator
 from dag.identity import (
     compute_author_id,
     derive_public_keys,
     derive_secret_keys,
     make_profile,
 )
+from market.amounts import URUV_PER_RUV
 from meshnode.config import NodeConfig
 from meshnode.errors import CommandRejected, DeadlineExceeded
 from meshnode.home import Bootstrap, Membership
@@ -56,6 +57,7 @@ async def mesh(
     share: Share = "full",
     suite: Suite = "hybrid",
     validates: bool = True,
+    mint_ruv: int = 0,
     ready_ms: int = READY_MS,
 ) -> AsyncIterator[list[NodeHandle]]:
     """Run nodes `node-1`, `node-2` and so on, every one a founder connected to every other.
@@ -71,12 +73,13 @@ async def mesh(
         validates: Whether they make blocks, and so agree on one order, as nodes do elsewhere. What is
             said costs some rounds of blocks then, a quarter of a second; a test that looks at what
             spreads and never at the order may do without.
+        mint_ruv: What each node has from the start, for tests of the market.
         ready_ms: Raises `DeadlineExceeded` when not all are connected by then.
     """
     if not 1 <= nodes <= NODES_MAX:
         raise CommandRejected(f"a mesh of {nodes} nodes", hint=f"choose 1 to {NODES_MAX}")
     secrets = [_make_secrets(seed, index) for index in range(nodes)]
-    genesis = _make_genesis(secrets, seed, share, suite)
+    genesis = _make_genesis(secrets, seed, share, suite, mint_ruv)
     hub = _make_hub(transport)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(
@@ -171,8 +174,12 @@ def _make_secrets(seed: int, index: int) -> SecretKeys:
     return derive_secret_keys(hashlib.sha256(name.encode()).digest())
 
 
-def _make_genesis(secrets: Sequence[SecretKeys], seed: int, share: Share, suite: Suite) -> Genesis:
+def _make_genesis(
+    secrets: Sequence[SecretKeys], seed: int, share: Share, suite: Suite, mint_ruv: int
+) -> Genesis:
     keys = [derive_public_keys(each, suite) for each in secrets]
+    authors = [compute_author_id(each.ed25519_key, each.mldsa65_key) for each in keys]
+    grants = tuple(Grant(author, mint_ruv * URUV_PER_RUV) for author in authors if mint_ruv)
     return Genesis(
         version=1,
         name=f"testing-{seed}",
@@ -183,10 +190,9 @@ def _make_genesis(secrets: Sequence[SecretKeys], seed: int, share: Share, suite:
         founders=tuple(
             make_profile(each, name=f"node-{index + 1}") for index, each in enumerate(keys)
         ),
-        committee=tuple(
-            Validator(compute_author_id(each.ed25519_key, each.mldsa65_key), 1) for each in keys
-        ),
+        committee=tuple(Validator(author, 1) for author in authors),
         parameters=Parameters(share=share),
+        grants=grants,
     )
 
 

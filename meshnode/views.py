@@ -112,6 +112,17 @@ class ConsensusInfo(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoneyInfo(View):
+    """A node's own money and what it is bound by, in micro-ruv."""
+
+    free_uruv: int
+    locked_uruv: int
+    """Reserved by orders, staked or unbonding, and in contracts."""
+    open_orders: int
+    live_contracts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus(View):
     """A node at a glance."""
 
@@ -151,6 +162,8 @@ class NodeStatus(View):
     api: str | None = None
     """Address of the local HTTP interface, where there is one."""
     consensus: ConsensusInfo | None = None
+    money: MoneyInfo | None = None
+    """None from a node of before there was any."""
     unanswered: int = 0
     """Open questions on which this node has a vote that it has not given."""
     problems: tuple[str, ...] = ()

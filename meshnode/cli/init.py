@@ -11,6 +11,7 @@ from meshnode.cli.identity import describe_identity
 from meshnode.cli.options import (
     HomeOption,
     JsonOption,
+    MintOption,
     NameOption,
     NetworkNameOption,
     PassphraseFileOption,
@@ -36,6 +37,7 @@ def init(
         Parameter(help="Signatures of the network: ed25519 is for research only."),
     ] = None,
     share: ShareOption = None,
+    mint: MintOption = None,
     passphrase_file: PassphraseFileOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -47,6 +49,7 @@ def init(
         network_name=network_name,
         suite=suite,
         share=share,
+        mint_ruv=mint,
         passphrase_file=passphrase_file,
     )
     assert config.home is not None, "settings always name a home"

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from meshnode.config import MINT_RUV_MAX
+
 
 def accept_stdin(_: type, value: object) -> None:
     """Let '-' stand for stdin, and nothing else that looks like an option stand for a value."""
@@ -29,6 +31,15 @@ WatchOption = Annotated[
 NameOption = Annotated[str | None, Parameter(name="--name", help="How people call this node.")]
 NetworkNameOption = Annotated[
     str | None, Parameter(name="--network-name", help="Name of a network founded here.")
+]
+MintOption = Annotated[
+    int | None,
+    Parameter(
+        name="--mint",
+        help="Ruv that the founder of a network founded here has at first [default: 1000].",
+        validator=validators.Number(gte=0, lte=MINT_RUV_MAX),
+        show_default=False,
+    ),
 ]
 PassphraseFileOption = Annotated[
     Path | None,

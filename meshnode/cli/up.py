@@ -13,6 +13,7 @@ from meshnode.cli.options import (
     ForegroundOption,
     HomeOption,
     JsonOption,
+    MintOption,
     NameOption,
     NetworkNameOption,
     PassphraseFileOption,
@@ -138,12 +139,17 @@ async def up(
         Literal["hybrid", "ed25519"] | None,
         Parameter(help="Signatures of a network founded here."),
     ] = None,
+    mint: MintOption = None,
     foreground: ForegroundOption = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Start this machine's node; what is missing is made, and said."""
-    flags = options.make_flags() | {"network_name": network_name, "suite": suite}
+    flags = options.make_flags() | {
+        "network_name": network_name,
+        "suite": suite,
+        "mint_ruv": mint,
+    }
     config = load_settings(home, **flags)
     check_engine(config)
     assert config.home is not None, "settings always name a home"

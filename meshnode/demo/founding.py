@@ -1,6 +1,6 @@
 """Founds the network of a demo: several homes that are its members and validators from the start.
 
-A network that one node founds has one validator, and others become validators by a decision. A
+Everybody has some money from the start. A network that one node founds has one validator, and others become validators by a decision. A
 demo has no time for that: its genesis names the first few nodes and where they will be found, as
 that of any network may. So they can all start at once.
 """
@@ -13,8 +13,10 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from dag.genesis import Genesis, Parameters, Validator
+from dag.genesis import Genesis, Grant, Parameters, Validator
 from dag.identity import compute_author_id, derive_public_keys, make_profile
+from market.amounts import URUV_PER_RUV
+from meshnode.config import MINT_RUV_DEFAULT
 from meshnode.home import Membership, open_home
 from meshnode.transport.peer_id import peer_id_from_public_key
 
@@ -46,6 +48,9 @@ def found_network(folder: Path, names: Sequence[str]) -> None:
         founders=tuple(profiles),
         committee=tuple(validators),
         parameters=Parameters(),
+        grants=tuple(
+            Grant(validator.author, MINT_RUV_DEFAULT * URUV_PER_RUV) for validator in validators
+        ),
     )
     for home in homes:
         home.add_network(genesis, Membership())

@@ -18,6 +18,10 @@ from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
+from meshnode.node.market_desk import MarketDesk
+from meshnode.node.market_lookup import MarketLookup
+from meshnode.node.market_methods import MarketMethods, MarketRoom
+from meshnode.node.market_reader import MarketReader
 from meshnode.node.order import OrderReader
 from meshnode.node.order_presenting import place, show_consensus
 from meshnode.node.port import RuntimePort
@@ -69,7 +73,7 @@ DRAIN_MS: Final = 2_000
 VERTICES_MAX: Final = 1_000
 
 
-class NodeHandle(DecisionMethods):
+class NodeHandle(DecisionMethods, MarketMethods):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
     Methods raise `NodeClosed` once the node has ended, and `MeshError`s otherwise.
@@ -90,6 +94,7 @@ class NodeHandle(DecisionMethods):
         self._lookup = Lookup(runtime)
         self._order = OrderReader(runtime, self._lookup)
         self._decisions = DecisionDesk(runtime, self._lookup)
+        self._market = self._make_market()
         self._inviter = Inviter(setup, runtime)
         self._router = StreamRouter(runtime, self._port, self._inviter.make_join_server())
         runtime.set_stream_handler(self._router.serve)
@@ -150,6 +155,7 @@ class NodeHandle(DecisionMethods):
             consensus=show_consensus(
                 view.consensus, self._lookup.list_names(), now_ms=runtime.now_ms()
             ),
+            money=self._market.reader.show_money(),
             unanswered=runtime.decisions.count_unanswered(runtime.author),
             problems=tuple(describe_problems(view)),
         )
@@ -368,6 +374,19 @@ class NodeHandle(DecisionMethods):
         others = any(member.id != runtime.author for member in runtime.view().members)
         if others and runtime.now_ms() - self._started_ms < YOUNG_MS:
             await self._port.settle(timeout_ms=SETTLE_MS)
+
+    def _make_market(self) -> MarketRoom:
+        lookup = MarketLookup(self._runtime, self._lookup)
+        reader = MarketReader(self._runtime, lookup)
+        desk = MarketDesk(self._runtime, self._lookup, self._order, reader)
+        return MarketRoom(reader, desk, lookup)
+
+    def _get_market(self) -> MarketRoom:
+        self._require_runtime()
+        return self._market
+
+    def _read_clock_ms(self) -> int:
+        return self._require_runtime().now_ms()
 
     def _get_decisions(self) -> DecisionDesk:
         self._require_runtime()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dag.genesis import Genesis
 from dag.identity import derive_public_keys
 from dag.keys import SecretKeys
+from market.amounts import URUV_PER_RUV
 from meshnode.errors import CommandRejected
 from meshnode.home import Home, Identity, Membership, NetworkFolder
 from meshnode.joining import join_home
@@ -110,6 +111,7 @@ def found_network(
         suite=config.suite,
         share=config.share or "full",
         kind=config.kind,
+        mint_uruv=config.mint_ruv * URUV_PER_RUV,
     )
 
 

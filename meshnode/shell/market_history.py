@@ -28,6 +28,10 @@ class MarketHistory:
             partial(market_table.read_events, account=account, limit=limit, refusals=refusals)
         )
 
+    async def find_floor(self) -> int:
+        """The last commit of which events may have been forgotten; 0 where none were."""
+        return await self._journal.read_with(market_table.find_floor)
+
     async def find_events(self, subjects: Sequence[bytes]) -> list[StoredEvent]:
         """What happened to these commands, orders or contracts, in order."""
         return await self._journal.read_with(partial(market_table.find_events, subjects=subjects))

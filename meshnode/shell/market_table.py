@@ -152,6 +152,14 @@ def read_events(
     return [_read_event(row) for row in connection.execute(query, (*values, limit))]
 
 
+def find_floor(connection: sqlite3.Connection) -> int:
+    """The last commit of which events may have been forgotten; 0 where none were."""
+    row = connection.execute(
+        "SELECT number, position FROM market_events ORDER BY number LIMIT 1"
+    ).fetchone()
+    return 0 if row is None or row[0] == 1 else int(row[1])
+
+
 def find_events(connection: sqlite3.Connection, subjects: Sequence[bytes]) -> list[StoredEvent]:
     """What happened to these commands, orders or contracts, in order."""
     found: list[tuple[int, StoredEvent]] = []

@@ -72,6 +72,7 @@ async def history(scene: ToldScene, tmp_path: Path):
 async def test_events_come_back_newest_first(scene: ToldScene, history: MarketHistory):
     stored = await history.read_events(limit=1_000)
     assert [each.event for each in reversed(stored)] == scene.events
+    assert await history.find_floor() == 0
     mine = await history.read_events(account=BUYER, limit=3)
     assert [each.event.account for each in mine] == [BUYER] * 3
     assert mine[0].position > mine[-1].position
@@ -144,6 +145,8 @@ async def test_only_the_newest_are_remembered(
             reversed(scene.events[-3:])
         )
         assert len(await history.read_contracts(limit=9)) == 1
+        (oldest,) = (await history.read_events(limit=9))[-1:]
+        assert await history.find_floor() == oldest.position
     finally:
         await journal.close()
 
