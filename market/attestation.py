@@ -27,17 +27,21 @@ ATTESTATION_DOMAIN: Final = b"meshnode/market-attestation/1"
 MODELS_PER_ACCOUNT_MAX: Final = 20
 
 _KEYS: Final = (
-    re.compile(r"\b(sk|pk|rk|ak|ghp|gho|ghs|xox[abpr]|hf|glpat|AKIA|AIza)[-_]?[A-Za-z0-9_-]{12,}"),
+    re.compile(r"\b(sk|pk|rk|ak|hf|gh[posru]|xox[abpr]|glpat)[-_](?=[A-Za-z_-]*[0-9])[\w-]{12,}"),
+    re.compile(r"\b(AKIA[A-Z0-9]{12,}|AIza[\w-]{20,})"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     re.compile(r"-----BEGIN [A-Z ]*(KEY|CERTIFICATE)"),
-    re.compile(r"\bbearer\s+\S{6,}", re.IGNORECASE),
-    re.compile(r"://[^/\s:@]+:[^/\s@]+@"),
 )
 """Forms that are nothing else."""
-_WORDS: Final = re.compile(
-    r"\b(api[-_ ]?key|access[-_ ]?key|secret|token|passw(or)?d|authorization|cookie)"
-    r"\s*([:=]|\bis\b)\s*\S+",
-    re.IGNORECASE,
+_HINTS: Final = (
+    re.compile(r"\b(sk|pk|rk|ak|ghp|gho|ghs|xox[abpr]|hf|glpat|AKIA|AIza)[-_]?[A-Za-z0-9_-]{12,}"),
+    re.compile(
+        r"\b(api[-_ ]?key|access[-_ ]?key|secret|token|passw(or)?d|authorization|cookie)"
+        r"\s*([:=]|\bis\b)\s*\S+",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\bbearer\s+\S{6,}", re.IGNORECASE),
+    re.compile(r"://[^/\s:@]+:[^/\s@]+@"),
 )
 _LONG_TOKEN: Final = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
 
@@ -223,13 +227,16 @@ def looks_like_credential(text: str) -> bool:
     """Whether a text may hold a key, a token or a password; rather once too often."""
     return (
         holds_key(text)
-        or _WORDS.search(text) is not None
+        or any(pattern.search(text) for pattern in _HINTS)
         or any(_is_mixed(match.group()) for match in _LONG_TOKEN.finditer(text))
     )
 
 
 def holds_key(text: str) -> bool:
-    """Whether a text holds what has the form of a key; for texts where long names are usual."""
+    """Whether a text holds what has the form of a key and of nothing else.
+
+    For prose, where `looks_like_credential` would see too much.
+    """
     return any(pattern.search(text) for pattern in _KEYS)
 
 

@@ -22,6 +22,7 @@ from meshnode.core.events import Committed
 from meshnode.errors import CommandRejected, InvalidMessage, NodeClosed
 from meshnode.node.decision_presenting import show_decision
 from meshnode.node.presenting import show_vertex
+from meshnode.public_text import check_public_text
 from meshnode.shell.subscriptions import SubscriberLagged
 
 if TYPE_CHECKING:
@@ -195,6 +196,8 @@ class DecisionDesk:
         self, body: ProposalBody | BallotBody, knowledge: tuple[bytes, ...] = ()
     ) -> VertexInfo:
         _check(body)
+        texts = (body.reason,) if isinstance(body, BallotBody) else (body.question, *body.options)
+        check_public_text("what you say", *texts)
         signed = await self._runtime.publish(Kind.DECISION, encode(body), knowledge)
         return show_vertex(signed, self._lookup.list_names())
 

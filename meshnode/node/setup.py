@@ -17,6 +17,7 @@ from meshnode.errors import CommandRejected
 from meshnode.home import Home, Identity, Membership, NetworkFolder
 from meshnode.joining import join_home
 from meshnode.passphrase import PassphraseChoice, choose_passphrase
+from meshnode.public_text import check_public_text
 from meshnode.ticket import Ticket
 from meshnode.transport.peer_id import peer_id_from_public_key
 
@@ -92,6 +93,7 @@ def choose_name(home: Home, config: NodeConfig, identity: Identity) -> str:
             f"a node's name has {len(config.name)} characters",
             hint=f"choose one of at most {NAME_CHARS_MAX}",
         )
+    check_public_text("the node's name", config.name)
     if config.name:
         home.remember_name(config.name)
         return config.name
@@ -103,6 +105,7 @@ def found_network(
     home: Home, identity: Identity, config: NodeConfig, *, name: str, now_ms: int
 ) -> NetworkFolder:
     """Found the network a fresh home begins with."""
+    check_public_text("the network's name", config.network_name)
     return home.create_network(
         identity,
         name=config.network_name or f"{name}-net"[:NAME_CHARS_MAX],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dag.bodies import ANSWER_DOMAIN, REQUEST_DOMAIN, RESULT_DECODER, Result
 from dag.canonical import compute_digest, encode
 from dag.types import BODY_BYTES_MAX, Kind
+from market.attestation import holds_key
 from meshnode.errors import InvalidMessage
 from meshnode.serving.protocol import clip_text
 
@@ -51,8 +52,11 @@ def compute_answer_digest(content: str) -> bytes:
 
 
 def encode_result(reasoning: Reasoning, share: Share) -> tuple[bytes, Share]:
-    """The body of a result vertex; falls back to the digest when the answer does not fit."""
-    if share == "full":
+    """The body of a result vertex: the digest alone where the answer does not fit, or holds a key.
+
+    Whoever asked has the answer either way; a vertex is for everybody, and for good.
+    """
+    if share == "full" and not holds_key(reasoning.content):
         body = encode(_make_result(reasoning, answer=_make_encodable(reasoning.content)))
         if len(body) <= BODY_BYTES_MAX:
             return body, share

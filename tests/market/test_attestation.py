@@ -13,6 +13,7 @@ from market.attestation import (
     check_listing,
     check_text,
     compute_model_id,
+    holds_key,
     looks_like_credential,
 )
 from market.commands import Attest, ListMotion
@@ -192,3 +193,34 @@ def test_text_is_accepted_when_it_is_plain(text: str):
 def test_listing_under_a_key_is_refused():
     named = msgspec.structs.replace(OPEN, model_variant="sk-proj-abcdefghij0123456789")
     assert refusal(check_listing, named) is Code.CREDENTIAL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-proj-abcdefghij0123456789",
+        "use sk_live_4242424242424242 here",
+        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "AKIAIOSFODNN7EXAMPLE",
+        "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.x",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+    ],
+)
+def test_key_is_seen_in_prose(text: str):
+    assert holds_key(text)
+    assert looks_like_credential(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "skills-development and skeleton-animation in 2025",
+        "the token is valid; the secret: practice",
+        "moonshotai/kimi-k2-instruct-0905-fp8-block",
+        "see 5f36b2ea290645ee34d943220a14b54ee5ea5be5f36b2ea290645ee34d943220",
+        "hf-hub, ak-47, sk-learn",
+    ],
+)
+def test_prose_is_no_key(text: str):
+    assert not holds_key(text)
