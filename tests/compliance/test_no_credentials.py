@@ -12,6 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -274,7 +275,7 @@ def test_secret_has_no_form_that_could_travel():
 
 async def test_running_node_says_no_key(tmp_path):
     key = "sk-proj-abcdefghij0123456789"
-    options = {"transport": MemoryNetwork(), "suite": "ed25519", "engine": "none"}
+    options: dict[str, Any] = {"transport": MemoryNetwork(), "suite": "ed25519", "engine": "none"}
     async with open_node(home=tmp_path / "home", **options) as node:
         for saying in (
             node.publish(f"use {key}"),
