@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Final
 from dag.canonical import encode
 from dag.errors import InvalidMessage
 from dag.types import BODY_BYTES_MAX, Kind
-from market.attestation import check_text
 from market.commands import (
     BATCH_DECODER,
     COMMANDS_MAX,
-    Attest,
     Batch,
     Command,
-    Dispute,
     PlaceOrder,
     ReplaceOrder,
-    Transfer,
-    VerdictMotion,
     compute_command_id,
 )
 from market.errors import Refused
 from market.events import REFUSED
+from market.free_text import check_texts
 from meshnode.errors import CommandRejected, MarketRefused
 from meshnode.market_views import OutcomeInfo, SubmissionInfo
 from meshnode.node.market_refusals import describe_code, make_refusal
@@ -66,8 +62,7 @@ class MarketDesk:
             raise CommandRejected(
                 f"{len(commands)} commands cannot be said at once", hint=f"say 1 to {COMMANDS_MAX}"
             )
-        for command in commands:
-            _check_texts(command)
+        _check_texts(commands)
         body = encode(Batch(tuple(commands)))
         if len(body) > BODY_BYTES_MAX:
             raise CommandRejected(
@@ -165,21 +160,10 @@ def name_command(command: Command) -> str:
     return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")
 
 
-def _check_texts(command: Command) -> None:
+def _check_texts(commands: Sequence[Command]) -> None:
     """What is said is public for ever, so a secret is stopped before it leaves this node."""
-    match command:
-        case Transfer():
-            text = command.memo
-        case Attest():
-            text = command.terms_version
-        case Dispute():
-            text = command.reason
-        case VerdictMotion():
-            text = command.method
-        case _:
-            return
     try:
-        check_text(text)
+        check_texts(commands)
     except Refused as refusal:
         raise MarketRefused(
             f"{refusal.message}; nothing was said", reason=str(refusal.reason), hint=refusal.hint

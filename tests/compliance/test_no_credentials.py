@@ -23,7 +23,7 @@ from market.attestation import holds_key, looks_like_credential
 from market.commands import Attest, Command, Dispute, Transfer, VerdictMotion
 from market.errors import Code, Refused
 from market.free_text import check_texts
-from meshnode.errors import CommandRejected
+from meshnode.errors import CommandRejected, MarketRefused
 from meshnode.node import open_node
 from meshnode.public_text import check_public_text
 from meshnode.secret import Secret
@@ -294,3 +294,15 @@ async def test_running_node_says_no_key(tmp_path):
     with pytest.raises(CommandRejected, match="name looks like"):
         async with open_node(home=tmp_path / "other", name=key, **options):
             pass
+
+
+async def test_running_node_says_no_command_with_a_key():
+    key = "sk-proj-abcdefghij0123456789"
+    options: dict[str, Any] = {"transport": MemoryNetwork(), "suite": "ed25519", "engine": "none"}
+    async with open_node(**options) as node:
+        for command in make_commands(f"see {key}"):
+            with pytest.raises(MarketRefused) as caught:
+                await node.market_submit([command], wait_ms=0)
+            assert caught.value.reason == Code.CREDENTIAL
+            assert key not in f"{caught.value} {caught.value.hint}"
+        assert await node.vertices(kind="market") == []
