@@ -32,6 +32,9 @@ PNG_DPI: Final = 150
 TEXT_MAX: Final = 90
 NAMED_MAX: Final = 12
 """Up to so many values that were simulated stand on a logarithmic axis, and no others."""
+BEHIND_POINTS: Final = 3.0
+"""By how much points are larger than the next ones, that may fall on them and hide them."""
+BEHIND_MAX: Final = 3
 LOG_STEPS: Final = (1.0, 2.0, 5.0)
 
 _SETTINGS: Final = {
@@ -77,7 +80,10 @@ def _make_figure(picture: Picture) -> Any:
         )
     _scale(axes, picture)
     if len(picture.lines) > 1:
-        axes.legend(frameon=False, loc="best", fontsize=9.5, labelcolor=INK)
+        legend = axes.legend(
+            loc="best", fontsize=9.5, labelcolor=INK, framealpha=0.8, edgecolor="none"
+        )
+        legend.set_zorder(5)  # what is drawn shines through, and text stays readable
     elif not picture.lines:
         style = {"ha": "center", "va": "center", "color": FAINT, "transform": axes.transAxes}
         axes.text(0.5, 0.5, "no run has such values", **style)
@@ -106,6 +112,8 @@ def _draw_line(axes: Any, picture: Picture, line: Line, number: int) -> None:
         axes.plot(line.xs, line.ys, **style, marker=marker, markersize=6, markeredgecolor="#ffffff")
         if any(other.is_theory for other in picture.lines):
             axes.lines[-1].set_linestyle("none")  # points on the line of the theory
+            behind = sum(not other.is_theory for other in picture.lines) - 1 - number
+            axes.lines[-1].set_markersize(6 + min(behind, BEHIND_MAX) * BEHIND_POINTS)
     else:
         # Both are steps: what is known holds until the next value.
         axes.plot(line.xs, line.ys, **style, drawstyle="steps-post")
@@ -132,6 +140,8 @@ def _scale(axes: Any, picture: Picture) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=LOG_STEPS))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
+    elif picture.y_low is not None:
+        axes.set_ylim(bottom=picture.y_low)
     elif values and min(values) >= 0:
         axes.set_ylim(bottom=0, top=max(values) * 1.05 or 1.0)
     for axis in (axes.xaxis, axes.yaxis):

@@ -47,20 +47,24 @@ class Picture:
     lines: tuple[Line, ...]
     log_x: bool = False
     log_y: bool = False
+    y_low: float | None = None
+    """Where the y axis begins; None for a sensible place."""
     note: str = ""
     """How to read it: what the band is, how many runs it rests on, what was left out."""
 
 
 def make_picture(plot: Plot, records: Sequence[Record]) -> Picture:
     """Pick what a plot shows; runs without an outcome show nothing."""
+    records = [record for record in records if _is_meant(plot, record)]
     groups = _group(records, plot.group_by)
     shown = list(groups.items())[:LINES_MAX]
     make = {"curve": _make_curve, "cdf": _make_distribution, "series": _make_series}[plot.kind]
     lines = [line for label, group in shown if (line := make(plot, label, group)) is not None]
     note = _describe(plot, records, left_out=len(groups) - len(shown))
-    if plot.theory is not None:
+    measured = tuple(lines)
+    for name in plot.theories:
         try:
-            lines += _make_theory(plot, shown, lines, get_formula(plot.theory))
+            lines += _make_theory(plot, shown, measured, get_formula(name))
         except BadScenario as error:
             note = f"{note}; {error.message}"
     return Picture(
@@ -71,8 +75,13 @@ def make_picture(plot: Plot, records: Sequence[Record]) -> Picture:
         lines=tuple(lines),
         log_x=plot.log_x,
         log_y=plot.log_y,
+        y_low=plot.y_low,
         note=note,
     )
+
+
+def _is_meant(plot: Plot, record: Record) -> bool:
+    return all(record.task.parameters.get(name) == value for name, value in plot.where.items())
 
 
 def _group(records: Sequence[Record], parameter: str | None) -> dict[str, list[Record]]:
@@ -107,8 +116,9 @@ def _describe(plot: Plot, records: Sequence[Record], *, left_out: int) -> str:
         "cdf": "all values of all runs together",
         "series": "median of the runs; the band holds four of five of them",
     }[plot.kind]
+    runs_of = "".join(f" with {name} {_show(value)}" for name, value in plot.where.items())
     more = f"; {left_out} more lines left out" if left_out else ""
-    return f"{runs} runs; {how}{more}"
+    return f"{runs} runs{runs_of}; {how}{more}"
 
 
 # --- the three kinds -------------------------------------------------------------------------------

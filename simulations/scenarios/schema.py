@@ -35,24 +35,33 @@ class Plot(_Strict):
     """The parameter of a curve."""
     group_by: _Name | None = None
     """A parameter with a line for each of its values."""
+    where: dict[str, Value] = Field(default_factory=dict)
+    """Only runs with these values of parameters; of all others the picture says nothing."""
     title: _Text
     x_label: _Text
     y_label: _Text
     log_x: bool = False
     log_y: bool = False
-    theory: _Name | None = None
-    """A published formula to draw beside it; see `simulations.scenarios.theory`."""
+    y_low: float | None = None
+    """Where the y axis begins; by default at 0, or below what is drawn."""
+    theory: _Name | Annotated[list[_Name], Field(max_length=4)] = Field(default_factory=list)
+    """Published formulas to draw beside it; see `simulations.scenarios.theory`."""
 
     @model_validator(mode="after")
     def _check(self) -> Plot:
         if (self.kind == "curve") != (self.x is not None):
             raise ValueError("a curve needs x, the parameter it is drawn over; others have none")
-        if self.theory is not None:
-            try:
-                get_formula(self.theory)
-            except BadScenario as error:
-                raise ValueError(error.message) from None
+        try:
+            for name in self.theories:
+                get_formula(name)
+        except BadScenario as error:
+            raise ValueError(error.message) from None
         return self
+
+    @property
+    def theories(self) -> Sequence[str]:
+        """The names of all formulas."""
+        return [self.theory] if isinstance(self.theory, str) else self.theory
 
 
 class Scenario(_Strict):
@@ -112,12 +121,13 @@ class Scenario(_Strict):
                         f"{suggest(name, known)}"
                     )
         for number, plot in enumerate(self.plots):
-            for key in ("x", "group_by"):
-                name = getattr(plot, key)
-                if name is not None and name not in known:
+            used = {"x": plot.x, "group_by": plot.group_by}
+            used |= {f"where.{name}": name for name in plot.where}
+            for key, parameter in used.items():
+                if parameter is not None and parameter not in known:
                     raise BadScenario(
-                        f"plots.{number}.{key}: measure {self.measure!r} has no parameter {name!r}"
-                        f"{suggest(name, known)}"
+                        f"plots.{number}.{key}: measure {self.measure!r} has no parameter "
+                        f"{parameter!r}{suggest(parameter, known)}"
                     )
         self.tasks(range(1))
 

@@ -82,9 +82,98 @@ def _mm1_time(known: Mapping[str, float], _x: float) -> float:
     return 1 / (1 - known["load"]) if known["load"] < 1 else math.inf
 
 
+# --- economies ------------------------------------------------------------------------------------
+
+
+def _zi_c_least(_known: Mapping[str, float], _x: float) -> float:
+    return 0.971
+
+
+def _zi_c_most(_known: Mapping[str, float], _x: float) -> float:
+    return 0.999
+
+
+def _all_gains(_known: Mapping[str, float], _x: float) -> float:
+    return 1.0
+
+
+def _filled_share(known: Mapping[str, float], _x: float) -> float:
+    return min(1.0, 1 / known["load"])
+
+
+def _clearing_price(known: Mapping[str, float], _x: float) -> float:
+    low, high = known["value_low"], known["value_high"]
+    return max(known["cost"], high - (high - low) / known["load"])
+
+
+def _score(fees_ruv: float, stake_ruv: float) -> float:
+    """Half of it for 50 ruv of burned fees, as far as the stake bears it: half for 100 ruv."""
+    return 10_000 * min(fees_ruv / (fees_ruv + 50), stake_ruv / (stake_ruv + 100))
+
+
+def _bought_score(known: Mapping[str, float], _x: float) -> float:
+    return _score(0.0025 * known["volume_ruv"], known["stake_ruv"])
+
+
+def _split_score(known: Mapping[str, float], _x: float) -> float:
+    parts = known["providers"]
+    return _score(0.0025 * known["volume_ruv"] / parts, known["stake_ruv"] / parts)
+
+
+def _cheating_profit(known: Mapping[str, float], _x: float) -> float:
+    """Honest deals bring price less fee less cost; cheated ones all but the fee, until one is seen."""
+    price, cheats = known["deal_ruv"], known["cheats_percent"] / 100
+    seen = known["checked_percent"] / 100 * known["power_percent"] / 100
+    earned, stake = 0.995 * price, known["stake_ruv"] + 0.2 * price
+    honest = earned - price * known["cost_percent"] / 100
+    return (1 - cheats) * honest + cheats * ((1 - seen) * earned - seen * stake)
+
+
 FORMULAS: Final[dict[str, Formula]] = {
     formula.name: formula
     for formula in (
+        Formula(
+            "all_gains",
+            "all gains that can be had",
+            "welfare theorem: one price, honest limits",
+            (),
+            _all_gains,
+        ),
+        Formula(
+            "bought_score",
+            "burned / (burned + 50 ruv)",
+            "rules",
+            ("volume_ruv", "stake_ruv"),
+            _bought_score,
+        ),
+        Formula(
+            "cheating_profit",
+            "expected profit",
+            "counting",
+            (
+                "deal_ruv",
+                "cheats_percent",
+                "checked_percent",
+                "power_percent",
+                "stake_ruv",
+                "cost_percent",
+            ),
+            _cheating_profit,
+        ),
+        Formula(
+            "clearing_price",
+            "price at which those who still bid find room",
+            "supply and demand",
+            ("load", "value_low", "value_high", "cost"),
+            _clearing_price,
+        ),
+        Formula(
+            "filled_share",
+            "1 / load",
+            "counting: nobody gets what is not there",
+            ("load",),
+            _filled_share,
+        ),
         Formula(
             "final_size",
             "s = 1 - (1 - s0) exp(-F s)",
@@ -126,6 +215,27 @@ FORMULAS: Final[dict[str, Formula]] = {
             "Erlang 1909; M/M/1, in units of the mean service time",
             ("load",),
             _mm1_time,
+        ),
+        Formula(
+            "split_score",
+            "fees and stake of one part",
+            "rules",
+            ("volume_ruv", "stake_ruv", "providers"),
+            _split_score,
+        ),
+        Formula(
+            "zi_c_least",
+            "97.1 %, least of five markets",
+            "Gode and Sunder 1993",
+            (),
+            _zi_c_least,
+        ),
+        Formula(
+            "zi_c_most",
+            "99.9 %, most of five markets",
+            "Gode and Sunder 1993",
+            (),
+            _zi_c_most,
         ),
     )
 }

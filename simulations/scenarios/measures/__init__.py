@@ -1,7 +1,7 @@
 """What scenarios measure: one module each, with its `Parameters` and a pure `run`.
 
 A measurement is a function of (parameters, seed): it draws from the world's streams, and tells
-time by the world's clock.
+time by the world's clock. Those of economies have an exchange in place of a world.
 """
 
 from __future__ import annotations
@@ -11,11 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from simulations.results import Outcome
 from simulations.scenarios.errors import BadScenario, suggest
-from simulations.scenarios.networks import WorldParameters
 
-MEASURES: Final = ("byzantine", "churn", "finality", "flood", "gossip", "partition", "push")
+MEASURES: Final = (
+    "byzantine",
+    "call_auction",
+    "cheating",
+    "churn",
+    "congestion",
+    "finality",
+    "flood",
+    "gossip",
+    "partition",
+    "push",
+    "sybil",
+    "wash",
+    "whitewash",
+    "zero_intelligence",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +39,7 @@ class Measure:
     """A measurement by name."""
 
     name: str
-    parameters: type[WorldParameters]
+    parameters: type[BaseModel]
     run: Callable[[Any, int], Outcome]
     """Takes its own kind of parameters, and a seed."""
 

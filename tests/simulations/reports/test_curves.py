@@ -64,3 +64,20 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match="matplotlib is not installed"):
         draw(make_picture(), tmp_path, "x")
+
+
+def test_axis_begins_where_it_is_told_to(tmp_path: Path):
+    drawn = [
+        draw(make_picture(y_low=low), tmp_path, name)[0] for low, name in ((None, "a"), (0.1, "b"))
+    ]
+    assert drawn[0].read_bytes() != drawn[1].read_bytes()
+
+
+def test_points_that_fall_on_each_other_are_all_seen(tmp_path: Path):
+    theory, *_ = (line for line in make_picture().lines if line.is_theory)
+    same = Line("same", (1.0, 2.0), (1.0, 2.0))
+    alone, (svg, _) = (
+        draw(make_picture(lines=(same, theory)), tmp_path, "alone"),
+        draw(make_picture(lines=(same, same, same, theory)), tmp_path, "three"),
+    )
+    assert svg.read_bytes().count(b"<use") > alone[0].read_bytes().count(b"<use")

@@ -112,3 +112,19 @@ def test_theory_whose_parameters_are_absent_is_left_out_and_said_to_be():
     assert "final_size" in picture.note
     nothing = make_picture(make_plot("cdf", "delivery_ms", theory="final_size"), make_records())
     assert len(nothing.lines) == 1
+
+
+def test_plot_shows_only_the_runs_it_is_meant_for():
+    records = make_records(seeds=3)
+    picture = make_picture(make_plot(group_by="nodes", where={"nodes": 100}), records)
+    assert [line.label for line in picture.lines] == ["nodes 100"]
+    assert picture.note.startswith("9 runs with nodes 100; median")
+    assert make_picture(make_plot(where={"nodes": 7}), records).lines == ()
+
+
+def test_several_formulas_are_drawn_beside_each_other():
+    plot = make_plot(theory=["zi_c_least", "zi_c_most"], y_low=0.5)
+    picture = make_picture(plot, make_records())
+    theories = [line for line in picture.lines if line.is_theory]
+    assert [dict.fromkeys(line.ys) for line in theories] == [{0.971: None}, {0.999: None}]
+    assert picture.y_low == 0.5

@@ -13,13 +13,20 @@ from simulations.scenarios.execute import execute
 
 QUICK = {
     "byzantine": {"nodes": 4, "vertices": 4, "liars_percent": 25},
+    "call_auction": {"traders": 4},
+    "cheating_provider": {"deals": 3},
     "churn": {"nodes": 4, "duration_ms": 10_000, "hour_ms": 1_000},
+    "congestion": {"hours": 2, "lots": 3},
     "coverage": {"nodes": 20},
     "finality": {"members": 4, "duration_ms": 500},
     "gossip": {"nodes": 4, "vertices": 3},
     "partition": {"nodes": 4, "partition_ms": 1_000},
     "reach": {"nodes": 50},
     "redundancy": {"nodes": 20, "degree": 4},
+    "sybil": {"deals": 16},
+    "wash_trader": {"deals": 2},
+    "whitewasher": {"history": 1, "goal_bp": 500},
+    "zero_intelligence": {"units": 2},
 }
 
 
@@ -49,7 +56,8 @@ def test_every_scenario_measures_what_it_plots(name: str):
 def test_default_grid_has_every_parameter_a_plot_is_drawn_over(name: str):
     scenario = load(name)
     for plot in scenario.plots:
-        assert {plot.x, plot.group_by} - {None} <= set(scenario.grid)
+        assert {plot.x, plot.group_by, *plot.where} - {None} <= set(scenario.grid)
+        assert all(value in scenario.grid[name] for name, value in plot.where.items())
 
 
 def test_file_of_ones_own_is_loaded(tmp_path: Path):

@@ -130,6 +130,10 @@ def test_too_many_runs_are_refused_before_they_are_listed():
             HEAD + CURVE + 'group_by = "fan"',
             "mine.toml: plots.0.group_by: measure 'push' has no parameter 'fan'",
         ),
+        (
+            HEAD + CURVE + "where = { fan = 1 }",
+            "mine.toml: plots.0.where.fan: measure 'push' has no parameter 'fan'",
+        ),
         (HEAD + CURVE + "log = true", "mine.toml: plots.0.log: there is no such key; did you mean"),
         (
             HEAD + CURVE.replace('x = "fanout"', ""),
@@ -138,6 +142,10 @@ def test_too_many_runs_are_refused_before_they_are_listed():
         (
             HEAD + CURVE + 'theory = "final_sise"',
             "mine.toml: plots.0: there is no theory 'final_sise'; did you mean 'final_size'?",
+        ),
+        (
+            HEAD + CURVE + 'theory = ["final_size", "reach"]',
+            "mine.toml: plots.0: there is no theory 'reach'",
         ),
     ],
 )
@@ -150,3 +158,15 @@ def test_bad_scenario_is_named_by_file_and_key(text: str, message: str):
 
 def test_scenario_needs_no_grid_and_no_plots():
     assert isinstance(parse(HEAD, "mine.toml"), Scenario)
+
+
+def test_plot_names_one_formula_or_several_or_none():
+    plots = [
+        parse(HEAD + CURVE + line, "mine.toml").plots[0]
+        for line in ("", 'theory = "final_size"', 'theory = ["final_size", "all_gains"]')
+    ]
+    assert [list(plot.theories) for plot in plots] == [
+        [],
+        ["final_size"],
+        ["final_size", "all_gains"],
+    ]

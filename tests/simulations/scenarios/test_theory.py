@@ -55,6 +55,51 @@ def test_time_in_a_queue_is_erlangs(load: float, time: float):
     assert get_formula("mm1_time_in_system").evaluate({"load": load}, load) == pytest.approx(time)
 
 
+def test_efficiency_of_five_markets_is_as_printed():
+    printed = (0.999, 0.992, 0.990, 0.982, 0.971)
+    found = [get_formula(name).evaluate({}, 1) for name in ("zi_c_least", "zi_c_most")]
+    assert found == [min(printed), max(printed)]
+    assert get_formula("all_gains").evaluate({}, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("load", "share", "price"),
+    [(0.5, 1, 20_000), (1.0, 1, 20_000), (2.0, 0.5, 60_000), (4.0, 0.25, 80_000)],
+)
+def test_congestion_is_counted(load: float, share: float, price: float):
+    parameters = {"load": load, "value_low": 20_000, "value_high": 100_000, "cost": 20_000}
+    assert get_formula("filled_share").evaluate(parameters, load) == share
+    assert get_formula("clearing_price").evaluate(parameters, load) == price
+
+
+@pytest.mark.parametrize(
+    ("volume", "stake", "score"),
+    [(20_000, 10**6, 5_000), (20_000, 100, 5_000), (180_000, 300, 7_500)],
+)
+def test_reputation_is_bought_at_the_price_of_the_rules(volume: int, stake: int, score: float):
+    parameters = {"volume_ruv": volume, "stake_ruv": stake, "providers": 1}
+    for name in ("bought_score", "split_score"):
+        found = get_formula(name).evaluate(parameters, 1)
+        assert found == pytest.approx(score, rel=1e-3)
+    split = get_formula("split_score").evaluate({**parameters, "providers": 2}, 2)
+    assert split < score
+
+
+def test_cheating_stops_paying_where_counting_says():
+    parameters = {
+        "deal_ruv": 100,
+        "cheats_percent": 100,
+        "power_percent": 100,
+        "stake_ruv": 1_000,
+        "cost_percent": 80,
+    }
+    formula = get_formula("cheating_profit")
+    honest = formula.evaluate({**parameters, "cheats_percent": 0, "checked_percent": 5}, 5)
+    assert honest == pytest.approx(19.5)
+    rate = 100 * 80 / (99.5 + 1_020)
+    assert formula.evaluate({**parameters, "checked_percent": rate}, rate) == pytest.approx(honest)
+
+
 @pytest.mark.parametrize("parameters", [{}, {"load": "high"}])
 def test_absent_parameters_are_named(parameters: dict):
     with pytest.raises(BadScenario, match="'mm1_time_in_system' needs the parameter 'load'"):
