@@ -109,6 +109,10 @@ class ConsensusInfo(View):
     validators: tuple[ValidatorInfo, ...] = ()
     profile: str = ""
     """Of the committee: bft3, bft5 or cft."""
+    certified_commit: int = 0
+    """The newest commit for whose state a quorum stands; 0 before the first."""
+    pruned_lamport: int = 0
+    """History up to here is not held by this node; 0 where all of it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ def describe_consensus(found: ConsensusInfo) -> list[str]:
     lines = [
         f"{describe_progress(found)} ({format_id(found.commit_digest)}{last})",
         f"{format_count(found.lag, 'round')} undecided, {describe_lag(found)}",
+        *describe_history(found),
         describe_committee(found),
         describe_silent(found),
         STANDINGS.get(found.standing, clean_line(found.standing)),
@@ -72,6 +73,16 @@ def describe_lag(found: ConsensusInfo) -> str:
     """What is still to be put in order, and what this node has yet to hear."""
     waiting = f"{format_count(found.waiting, 'vertex', 'vertices')} not final yet"
     return f"{waiting}, about {found.behind} rounds behind" if found.behind else waiting
+
+
+def describe_history(found: ConsensusInfo) -> list[str]:
+    """What a quorum stands for, and what is not held for that reason."""
+    if not found.certified_commit:
+        return []
+    held = "all history is held"
+    if found.pruned_lamport:
+        held = f"history up to lamport {found.pruned_lamport} is not held"
+    return [f"state of commit {found.certified_commit} certified; {held}"]
 
 
 def describe_seats(found: ConsensusInfo) -> str:

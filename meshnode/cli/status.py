@@ -167,6 +167,8 @@ def _describe_store(status: NodeStatus) -> str:
         f"{format_count(status.heads, 'head')} ({format_id(status.heads_digest)})",
         f"share {status.share}",
     ]
+    if status.consensus is not None and status.consensus.pruned_lamport:
+        parts.append(f"pruned up to lamport {status.consensus.pruned_lamport}")
     if status.quarantined:
         parts.append(f"{status.quarantined} waiting for ancestors")
     if status.forks:

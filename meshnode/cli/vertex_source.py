@@ -114,7 +114,7 @@ class StoreSource:
         return f"{self._genesis.name} ({format_id(compute_network_id(self._genesis).hex())})"
 
     def _find(self, text: str) -> bytes:
-        from meshnode.node.lookup import list_byte_prefixes
+        from meshnode.node.lookup import hint_at_stored, list_byte_prefixes
 
         prefix = text.lower()
         if (
@@ -137,7 +137,8 @@ class StoreSource:
                 f"several vertices begin with '{prefix}'", hint="give more of the id"
             )
         raise CommandRejected(
-            f"no stored vertex begins with '{prefix}'", hint="`meshnode dag log` lists ids"
+            f"no stored vertex begins with '{prefix}'",
+            hint=hint_at_stored(self._store.read_pruned_lamport()),
         )
 
     def _get_names(self) -> dict[bytes, str]:

@@ -32,11 +32,10 @@ from meshnode.core.recovered import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from consensus.checkpoint import SnapshotHeader
     from meshnode.core.outbox import Outbox
     from meshnode.core.peers import Peers
+    from meshnode.core.recovered import Recovered
     from meshnode.core.replica import CertifiedCheckpoint, Replica
     from meshnode.core.store import Store
 
@@ -52,6 +51,7 @@ class History:
         self._peers = peers
         self._replica = replica
         self._prunes = False
+        self._pruned_lamport = 0
         self._chain: tuple[Certified, ...] = ()
         self._newest: Checkpoint | None = None
         self._seen = 0
@@ -59,9 +59,11 @@ class History:
         self._waiting: deque[CertifiedCheckpoint] = deque()
         """Certified, and their blocks not read yet."""
 
-    def restore(self, snapshots: Sequence[StoredSnapshot], *, prunes: bool) -> None:
+    def restore(self, recovered: Recovered, *, prunes: bool) -> None:
         """Take up what the journal holds."""
         self._prunes = prunes
+        self._pruned_lamport = int.from_bytes(recovered.values.get(PRUNED_KEY, b""), "big")
+        snapshots = recovered.snapshots
         if snapshots:
             self._note(snapshots[-1], read_header(snapshots[-1]))
 
@@ -74,6 +76,11 @@ class History:
     def pruned_commit(self) -> int:
         """The commit of the newest checkpoint: what lies below its floor may be missing here."""
         return 0 if self._newest is None else self._newest.index
+
+    @property
+    def pruned_lamport(self) -> int:
+        """History up to here is not held, but for what is needed by name; 0 where all of it is."""
+        return self._pruned_lamport
 
     @property
     def newest(self) -> Checkpoint | None:
@@ -134,6 +141,7 @@ class History:
 
     def _prune(self, lamport: int) -> None:
         if self._store.prune(lamport):
+            self._pruned_lamport = lamport
             self._outbox.persist(StoreValue(PRUNED_KEY, lamport.to_bytes(8, "big")))
 
     # --- peers ----------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ class Node:
         entropy = Entropy(seed)
         self._build_links(entropy)
         self._history = History(self._outbox, self._store, self._peers, self._replica)
-        self._history.restore(recovered.snapshots, prunes=settings.prunes)
+        self._history.restore(recovered, prunes=settings.prunes)
         self._build_exchange()
         self._transfer = StateTransfer(
             settings,
@@ -224,6 +224,7 @@ class Node:
             publishing=self._publishing,
             replica=self._replica,
             proposing=self._proposing,
+            history=self._history,
         )
         links = (self._peers, self._membership, self._overlay, self._requests, self._transfer)
         quiet = (*links, self._dissemination, self._forks, self._store)

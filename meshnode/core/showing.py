@@ -17,6 +17,7 @@ from meshnode.core.views import (
 if TYPE_CHECKING:
     from dag.intake import Intake
     from meshnode.core.fetching import Fetching
+    from meshnode.core.history import History
     from meshnode.core.membership import Membership
     from meshnode.core.peers import Peers
     from meshnode.core.proposing import Proposing
@@ -46,6 +47,7 @@ class Showing:
         publishing: Publishing,
         replica: Replica,
         proposing: Proposing,
+        history: History,
     ) -> None:
         self._author = author
         self._intake = intake
@@ -57,6 +59,7 @@ class Showing:
         self._publishing = publishing
         self._replica = replica
         self._proposing = proposing
+        self._history = history
 
     def summarise(self) -> NodeSummary:
         """The figures of this moment."""
@@ -111,6 +114,8 @@ class Showing:
             halted=replica.halted,
             standing=self._proposing.standing,
             own_round=self._proposing.own_round,
+            certified_commit=self._history.pruned_commit,
+            pruned_lamport=self._history.pruned_lamport,
             validators=self._show_validators(),
         )
 

@@ -69,6 +69,10 @@ class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
     standing: str
     """Own part: follower, recovering, no_quorum, active, stopped."""
     own_round: int
+    certified_commit: int = 0
+    """The newest commit for whose state a quorum stands; 0 before the first."""
+    pruned_lamport: int = 0
+    """History up to here is not held; 0 where all of it is."""
     validators: tuple[ValidatorView, ...]
 
 

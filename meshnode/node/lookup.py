@@ -54,10 +54,14 @@ class Lookup:
             for start in list_byte_prefixes(prefix)
             for vertex_id in await self._runtime.find(start, limit=MATCHES_MAX)
         ]
-        if len(found) != 1:
+        if not found:
+            pruned_lamport = self._runtime.view().consensus.pruned_lamport
             raise CommandRejected(
-                f"{len(found) or 'no'} vertices begin with '{prefix}'",
-                hint="give more digits" if found else "`meshnode dag log` lists what is stored",
+                f"no vertices begin with '{prefix}'", hint=hint_at_stored(pruned_lamport)
+            )
+        if len(found) > 1:
+            raise CommandRejected(
+                f"{len(found)} vertices begin with '{prefix}'", hint="give more digits"
             )
         return (await self.read_vertices(found))[0]
 
@@ -70,6 +74,14 @@ class Lookup:
         """Stored vertices by id; those that are not stored are left out."""
         wires = await self._runtime.read(ids)
         return [decode_signed(wires[vertex_id]) for vertex_id in ids if vertex_id in wires]
+
+
+def hint_at_stored(pruned_lamport: int) -> str:
+    """What to do about an id that names nothing here."""
+    hint = "`meshnode dag log` lists what is stored"
+    if pruned_lamport:
+        hint += f"; history up to lamport {pruned_lamport} is pruned here"
+    return hint
 
 
 def list_byte_prefixes(prefix: str) -> list[bytes]:

@@ -42,6 +42,8 @@ def show_consensus(
         standing=view.standing,
         halted=view.halted,
         profile=view.profile,
+        certified_commit=view.certified_commit,
+        pruned_lamport=view.pruned_lamport,
         validators=tuple(
             ValidatorInfo(
                 author=validator.author.hex(),

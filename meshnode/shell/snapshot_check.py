@@ -18,7 +18,7 @@ from dag.vertex import compute_signed_message, decode_signed
 from meshnode.core.checkpointing import join_pieces
 from meshnode.core.messages import Checkpoint
 from meshnode.core.pinned import PINNED_PIECE, decode_pinned
-from meshnode.core.recovered import PRUNED_KEY, decode_chain, read_checkpoint, read_header
+from meshnode.core.recovered import decode_chain, read_checkpoint, read_header
 from meshnode.core.snapshot_proof import read_proof
 from meshnode.errors import StorageError
 from meshnode.shell.snapshot_table import load_snapshots
@@ -56,7 +56,7 @@ def check_snapshots(store: Store, genesis: Genesis, intake: Intake, find: Find) 
     """Check every snapshot against the stored vertices; what is wrong is told to `find`."""
     certified = Certified()
     try:
-        certified.pruned_lamport = _read_pruned(store)
+        certified.pruned_lamport = store.read_pruned_lamport()
         for snapshot in store.read_with(load_snapshots):
             try:
                 _check(snapshot, genesis, intake, certified)
@@ -70,12 +70,6 @@ def check_snapshots(store: Store, genesis: Genesis, intake: Intake, find: Find) 
             "stands for it"
         )
     return certified
-
-
-def _read_pruned(store: Store) -> int:
-    query = f"SELECT value FROM named_values WHERE key = '{PRUNED_KEY}'"  # noqa: S608  # constant
-    found = store.query(query).fetchone()
-    return 0 if found is None else int.from_bytes(found[0], "big")
 
 
 def _check(

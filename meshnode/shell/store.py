@@ -18,7 +18,7 @@ from urllib.parse import quote
 from dag.types import Kind
 from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.effects import ForgetVertices, StoreSnapshot, StoreValue, StoreVertex
-from meshnode.core.recovered import Recovered
+from meshnode.core.recovered import PRUNED_KEY, Recovered
 from meshnode.errors import CorruptJournal, InvalidMessage, StorageError
 from meshnode.shell import commit_table, market_table, snapshot_table
 
@@ -212,6 +212,13 @@ class Store:
         with storage_errors(self._path):
             snapshots = snapshot_table.load_snapshots(self._connection)
         return Recovered(snapshots=snapshots).find_horizon()
+
+    def read_pruned_lamport(self) -> int:
+        """History up to here is not held; 0 where all of it is."""
+        query = "SELECT value FROM named_values WHERE key = ?"
+        with storage_errors(self._path):
+            found = self._connection.execute(query, (PRUNED_KEY,)).fetchone()
+        return 0 if found is None else int.from_bytes(found[0], "big")
 
     def read_section(
         self, index: int, section: int, *, offset: int, size_bytes: int

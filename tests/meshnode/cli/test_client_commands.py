@@ -108,6 +108,18 @@ def test_consensus_status_shows_the_order_and_who_is_silent(capsys, remote):
     assert "-" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("pruned_lamport", "held"),
+    [(0, "all history is held"), (104, "history up to lamport 104 is not held")],
+)
+def test_status_says_what_is_certified_and_what_is_not_held(capsys, remote, pruned_lamport, held):
+    order = make_consensus(certified_commit=10, pruned_lamport=pruned_lamport)
+    remote.state = make_status(consensus=order)
+    out = run_command(capsys, "consensus", "status").out
+    assert f"state of commit 10 certified; {held}" in out
+    assert ("pruned up to lamport 104" in run_command(capsys, "status").out) == bool(pruned_lamport)
+
+
 def test_consensus_status_as_json_names_its_form(capsys, remote):
     remote.state = make_status(consensus=make_consensus())
     found = json.loads(run_command(capsys, "consensus", "status", "--json").out)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +16,7 @@ from dag.order import Commit, compute_commit_digest
 from dag.types import Kind
 from meshnode.core.effects import StoreVertex
 from meshnode.core.events import Committed
+from meshnode.core.recovered import PRUNED_KEY
 from meshnode.errors import StorageError
 from meshnode.shell.store import Store
 from meshnode.views import VertexDetail
@@ -198,6 +201,16 @@ def test_show_asks_for_more_of_an_ambiguous_id(capsys, home):
     outcome = run_command(capsys, "dag", "show", double)
     assert outcome.code == 4
     assert "more" in outcome.err
+
+
+def test_show_says_that_an_unknown_vertex_may_be_pruned(capsys, journal):
+    outcome = run_command(capsys, "dag", "show", "0" * 64)
+    assert "no stored vertex begins with" in outcome.err
+    assert "pruned" not in outcome.err
+    with closing(sqlite3.connect(journal)) as store, store:
+        store.execute("INSERT INTO named_values VALUES (?, ?)", (PRUNED_KEY, bytes([0, 104])))
+    outcome = run_command(capsys, "dag", "show", "0" * 64)
+    assert "history up to lamport 104 is pruned here" in outcome.err
 
 
 # --- export ----------------------------------------------------------------------------------

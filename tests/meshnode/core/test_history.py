@@ -66,6 +66,10 @@ def test_floor_rises_and_who_prunes_forgets_what_lies_below(long_net):
     assert len(pruner.journal) < len(archive.journal)
     assert PRUNED_KEY in pruner.values
     assert PRUNED_KEY not in archive.values
+    shown = pruner.core.view().consensus
+    assert shown.certified_commit == pruner.snapshots[-1].index
+    assert shown.pruned_lamport == int.from_bytes(pruner.values[PRUNED_KEY], "big")
+    assert archive.core.view().consensus.pruned_lamport == 0
     assert count_digests(long_net) == 1
 
 
@@ -77,6 +81,8 @@ def test_a_restart_goes_on_from_the_snapshot(long_net):
         long_net.run(3_000)
         host.publish(b"again")
         long_net.run(5_000)
+        pruned = int.from_bytes(host.values.get(PRUNED_KEY, b""), "big")
+        assert host.core.view().consensus.pruned_lamport == pruned
         assert list_order(host)[: len(before)] == before
         assert len(list_order(host)) > len(before)
     assert_one_order(long_net)
