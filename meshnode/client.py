@@ -23,6 +23,7 @@ from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
 from meshnode.gateway.problems import read_problem
 from meshnode.home import get_default_home
 from meshnode.remote_decisions import RemoteDecisions
+from meshnode.remote_market import RemoteMarket
 from meshnode.runtime_file import RuntimeRecord, require_runtime
 from meshnode.views import (
     Answer,
@@ -65,7 +66,7 @@ def connect(home: str | Path | None = None) -> RemoteNode:
     return RemoteNode(require_runtime(path / "runtime.json"))
 
 
-class RemoteNode(RemoteDecisions):
+class RemoteNode(RemoteDecisions, RemoteMarket):
     """A node in another process. Close it, or use it as an async context manager."""
 
     def __init__(self, record: RuntimeRecord) -> None:
@@ -154,13 +155,9 @@ class RemoteNode(RemoteDecisions):
         Commits come in order and each once; with `after` those behind that index come first.
         """
         query = None if after is None else {"after": str(after)}
-        async with (
-            self._request("GET", "/api/v1/events", query=query, pause_s=EVENT_PAUSE_S) as response,
-            aclosing(_read_lines(response)) as lines,
-        ):
-            async for line in lines:
-                if line.startswith(b"data: "):
-                    yield read_event(_decode(line[6:]))
+        async with aclosing(self._listen("/api/v1/events", query)) as items:
+            async for data in items:
+                yield read_event(data)
 
     # --- doing -------------------------------------------------------------------------------
 
@@ -283,6 +280,17 @@ class RemoteNode(RemoteDecisions):
     ) -> object:
         async with self._request("POST", path, body, total_ms=timeout_ms) as response:
             return await _read_json(response)
+
+    async def _listen(
+        self, path: str, query: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[object, None]:
+        async with (
+            self._request("GET", path, query=query, pause_s=EVENT_PAUSE_S) as response,
+            aclosing(_read_lines(response)) as lines,
+        ):
+            async for line in lines:
+                if line.startswith(b"data: "):
+                    yield _decode(line[6:])
 
     @asynccontextmanager
     async def _request(

@@ -16,6 +16,7 @@ from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.decisions_api import DecisionsApi
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_routes
+from meshnode.gateway.market_api import MarketApi
 from meshnode.gateway.mesh_api import MeshApi
 from meshnode.secret import Secret
 
@@ -58,6 +59,7 @@ class Gateway:
         app.add_routes(make_health_routes(host, since_ms=since_ms))
         app.add_routes(MeshApi(host, lambda: self.api).make_routes())
         app.add_routes(DecisionsApi(host).make_routes())
+        app.add_routes(MarketApi(host).make_routes())
         # A client that goes away cancels its handler, and with it the work behind it.
         self._runner = web.AppRunner(
             app,

@@ -13,9 +13,7 @@ Answers are the JSON forms of `meshnode.views`; failures are described in
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -33,21 +31,23 @@ from meshnode.gateway.bodies import (
     read_body,
     read_query,
 )
-from meshnode.gateway.guard import STREAMING
 from meshnode.gateway.problems import make_problem
+from meshnode.gateway.streaming import (
+    answer_events,
+    begin_stream,
+    closing_items,
+    encode_event,
+    read_position,
+)
 from meshnode.views import make_list_document
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import Callable
 
     from meshnode.event_views import NodeEvent
     from meshnode.gateway.port import NodeHost
     from meshnode.views import View
 
-ItemT = TypeVar("ItemT")
-
-PING_INTERVAL_S: Final = 15
-EVENTS_AT_ONCE: Final = 256
 STREAM_TYPE: Final = "application/x-ndjson"
 
 
@@ -131,9 +131,9 @@ class MeshApi:
         if not body.stream:
             return _answer(await node.ask(question, **body.get_options()))
         # The first item is awaited before the status line: what fails at once has a status.
-        async with _closing(node.stream(question, **body.get_options())) as items:
+        async with closing_items(node.stream(question, **body.get_options())) as items:
             first = await anext(items)
-            response = await _begin(request, STREAM_TYPE)
+            response = await begin_stream(request, STREAM_TYPE)
             await response.write(_encode_line(first.to_json()))
             try:
                 async for item in items:
@@ -144,87 +144,14 @@ class MeshApi:
             return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        after = _read_position(request)
-        async with (
-            _closing(self._host.get_node().events(after=after)) as events,
-            aclosing(_in_batches(events, PING_INTERVAL_S)) as batches,
-        ):
-            response = await _begin(request, "text/event-stream")
-            await response.write(b": connected\n\n")
-            async for batch in batches:
-                lines = [_encode_event(event) for event in batch]
-                await response.write(b"".join(lines) or b": ping\n\n")
-            await response.write_eof()
-            return response
-
-
-def _read_position(request: web.Request) -> int | None:
-    """The last commit that a client has dealt with, as it says or as its browser remembers."""
-    after = read_query(request, EventsQuery).after
-    last = request.headers.get("Last-Event-ID", "")
-    # Anything else in that header is not ours: a client that never read a commit sends none.
-    return int(last) if after is None and last.isascii() and last.isdecimal() else after
+        after = read_position(request, read_query(request, EventsQuery).after)
+        events = self._host.get_node().events(after=after)
+        return await answer_events(request, events, _encode_event)
 
 
 def _encode_event(event: NodeEvent) -> bytes:
-    data = event.to_json()
-    lines = [b"event: %s" % event.type.encode(), b"data: %s" % msgspec.json.encode(data)]
-    if isinstance(event, VerticesOrdered):
-        lines.insert(0, b"id: %d" % event.commit_index)
-    return b"\n".join(lines) + b"\n\n"
-
-
-async def _begin(request: web.Request, content_type: str) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={"Content-Type": content_type, "Cache-Control": "no-store"}
-    )
-    request[STREAMING] = True
-    await response.prepare(request)
-    return response
-
-
-async def _in_batches(
-    items: AsyncIterator[ItemT], pause_s: float
-) -> AsyncGenerator[list[ItemT], None]:
-    """All items that are there; an empty list whenever none came for a while.
-
-    A busy node gives a reader few turns, so each turn takes as many as there are.
-    """
-    batch: list[ItemT] = []
-    news, room = asyncio.Event(), asyncio.Event()
-
-    async def read() -> None:
-        try:
-            async for item in items:
-                batch.append(item)
-                news.set()
-                if len(batch) >= EVENTS_AT_ONCE:
-                    room.clear()
-                    await room.wait()
-        finally:
-            news.set()
-
-    reader = asyncio.create_task(read(), name="events")
-    try:
-        while batch or not reader.done():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await news.wait()
-            news.clear()
-            taken = batch.copy()
-            batch.clear()
-            room.set()
-            if taken or not reader.done():
-                yield taken
-        await reader
-    finally:
-        reader.cancel()
-        await asyncio.wait([reader])
-
-
-def _closing(items: AsyncIterator[ItemT]) -> aclosing[AsyncGenerator[ItemT, None]]:
-    """Close a node's iterator with the request: that is what ends the work behind it."""
-    return aclosing(cast("AsyncGenerator[ItemT, None]", items))
+    index = event.commit_index if isinstance(event, VerticesOrdered) else None
+    return encode_event(event.type, event.to_json(), position=index)
 
 
 def _answer(view: View, **extra: Any) -> web.Response:

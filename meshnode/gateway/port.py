@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
 from meshnode.event_views import NodeEvent
+from meshnode.market_port import MarketPort
 from meshnode.views import (
     Answer,
     Finality,
@@ -34,7 +35,7 @@ class NotReady(MeshError):
     retryable = True
 
 
-class MeshNode(Protocol):
+class MeshNode(MarketPort, Protocol):
     """A node, in this process or behind its HTTP interface: the same methods."""
 
     async def status(self) -> NodeStatus:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dag.errors import InvalidMessage
+from market.errors import Code
+from market.orders import Code as OrderCode
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import (
     AnswerInterrupted,
@@ -15,6 +17,7 @@ from meshnode.errors import (
     DialFailed,
     KeystoreError,
     MalformedMessage,
+    MarketRefused,
     MeshError,
     NoDaemon,
     NodeClosed,
@@ -72,8 +75,30 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
 }
 
 
+_REFUSED_STATUS: Final = {
+    Code.MALFORMED: 400,
+    Code.OUT_OF_RANGE: 400,
+    Code.CREDENTIAL: 400,
+    Code.INSUFFICIENT_FUNDS: 402,
+    Code.INSUFFICIENT_STAKE: 402,
+    Code.NOT_IN_COMMITTEE: 403,
+    Code.FOREIGN_CONTRACT: 403,
+    OrderCode.FOREIGN_ORDER: 403,
+    Code.UNKNOWN_MODEL: 404,
+    Code.UNKNOWN_CONTRACT: 404,
+    Code.UNKNOWN_WINDOW: 404,
+    OrderCode.UNKNOWN_ORDER: 404,
+    Code.RATE_LIMITED: 429,
+    Code.TOO_MANY: 429,
+    Code.DAILY_CAP: 429,
+}
+"""By code of a refused command; what is not here contradicts the market as it stands: 409."""
+
+
 def get_http_status(error: MeshError) -> int:
     """The HTTP status that says what kind of failure this is."""
+    if isinstance(error, MarketRefused):
+        return next((s for code, s in _REFUSED_STATUS.items() if code == error.reason), 409)
     if isinstance(error, EngineError):
         return _FAULT_STATUS.get(error.fault, 502)
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
@@ -94,6 +119,8 @@ def make_problem(error: MeshError) -> dict[str, Any]:
         problem["retry_after_ms"] = error.retry_after_ms
     if isinstance(error, AnswerInterrupted):
         problem["text"] = error.text
+    if isinstance(error, MarketRefused):
+        problem["reason"] = error.reason
     return {"error": problem}
 
 
@@ -105,6 +132,8 @@ def read_problem(data: object) -> MeshError:
     message, hint = problem["message"], str(problem.get("hint") or "")
     if problem.get("code") == EngineError.code:
         return _read_engine_error(problem, message, hint)
+    if problem.get("code") == MarketRefused.code:
+        return MarketRefused(message, reason=str(problem.get("reason") or ""), hint=hint)
     if problem.get("code") == AnswerInterrupted.code:
         return AnswerInterrupted(message, text=str(problem.get("text") or ""), hint=hint)
     return _CLASSES.get(str(problem.get("code")), MeshError)(message, hint=hint)

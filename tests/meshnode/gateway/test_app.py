@@ -12,7 +12,7 @@ import pytest
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import ConfigError, StorageError
-from meshnode.gateway import mesh_api
+from meshnode.gateway import streaming
 from meshnode.gateway.app import Gateway
 from meshnode.gateway.port import Phase
 from meshnode.views import make_list_document
@@ -278,7 +278,7 @@ async def test_invite_join_and_shutdown_reach_node_and_host(host, http):
 
 
 async def test_events_are_sent_as_they_come_with_pings_between(host, http, monkeypatch):
-    monkeypatch.setattr(mesh_api, "PING_INTERVAL_S", 0.02)
+    monkeypatch.setattr(streaming, "PING_INTERVAL_S", 0.02)
     async with http.open("GET", "/api/v1/events") as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert await response.content.readuntil(b"\n\n") == b": connected\n\n"
@@ -295,7 +295,7 @@ async def test_events_are_sent_as_they_come_with_pings_between(host, http, monke
 
 
 async def test_more_events_than_go_at_once_come_in_order_and_each_once(host, http, monkeypatch):
-    monkeypatch.setattr(mesh_api, "EVENTS_AT_ONCE", 4)
+    monkeypatch.setattr(streaming, "EVENTS_AT_ONCE", 4)
     for number in range(50):
         host.node.events_queue.put_nowait(replace(COMMIT, commit_index=number))
     host.node.events_queue.put_nowait(None)
