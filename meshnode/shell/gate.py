@@ -8,6 +8,7 @@ the core never hears from a peer it believes gone.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -98,8 +99,18 @@ class Gate:
             refusal = Refusal(Offence.UNASKED, "nothing listens on the rpc channel")
             await self._put(peer, connection, [refusal])
             return
-        for hop in split_frames(frames):
-            await self._put(peer, connection, await self._pool.check(self._admission, hop))
+        checks: deque[asyncio.Future[list[Checked | Refusal]]] = deque()
+        try:
+            for hop in split_frames(frames):
+                while checks and not self._pool.is_idle:
+                    await self._put(peer, connection, await checks[0])
+                    checks.popleft()
+                checks.append(self._pool.check(self._admission, hop))
+            for check in checks:
+                await self._put(peer, connection, await check)
+        finally:
+            for check in checks:
+                check.cancel()  # of those that are done nothing is left to end
 
     async def _put(
         self, peer: PeerId, connection: object, checked: Sequence[Checked | Refusal]

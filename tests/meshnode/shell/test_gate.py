@@ -14,7 +14,7 @@ from meshnode.shell.bulk import BulkSender
 from meshnode.shell.gate import Gate
 from meshnode.shell.inbox import Inbox
 from meshnode.shell.telemetry import Telemetry
-from meshnode.shell.verify_pool import VerifyPool
+from meshnode.shell.verify_pool import HOP_BYTES_MAX, VerifyPool
 from meshnode.transport.base import Channel
 from tests.support.dag_builder import DagBuilder
 
@@ -34,6 +34,25 @@ class Bulk(BulkSender):
 
     def drop(self, peer):
         self.dropped.append(peer)
+
+
+class SlowPool:
+    """A pool with two threads that are done when the test says so; a frame is a hop."""
+
+    def __init__(self):
+        self.hops = {}
+
+    @property
+    def is_idle(self):
+        return sum(not hop.done() for hop in self.hops.values()) < 2
+
+    def check(self, admission, frames):
+        (frame,) = frames
+        self.hops[frame[0]] = asyncio.get_running_loop().create_future()
+        return self.hops[frame[0]]
+
+    def finish(self, number):
+        self.hops[number].set_result([Ping(number)])
 
 
 class Stream:
@@ -76,6 +95,50 @@ async def test_gate_lets_frames_wait_until_the_core_runs(gate):
     assert rejected.offence is Offence.MALFORMED
     assert isinstance(vertices.message, Vertices)
     assert gate._telemetry.snapshot()["counters"]["frames_received"] == 3
+
+
+@pytest.fixture
+def slow_gate():
+    gate = Gate(inbox=Inbox(16), pool=SlowPool(), bulk=Bulk(), telemetry=Telemetry())
+    admit(gate)
+    gate.connected("a", inbound=True, remote_address="x")
+    return gate
+
+
+def make_hops(count):
+    return [bytes([number]) * HOP_BYTES_MAX for number in range(count)]
+
+
+async def turn_loop():
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+async def test_gate_keeps_every_thread_busy_and_the_order_of_what_they_check(slow_gate):
+    pool = slow_gate._pool
+    waiting = asyncio.ensure_future(slow_gate.deliver("a", Channel.BULK, make_hops(4)))
+    await turn_loop()
+    assert list(pool.hops) == [0, 1]
+    pool.finish(1)
+    await turn_loop()
+    assert list(pool.hops) == [0, 1], "the first is awaited first, so that little piles up"
+    pool.finish(0)
+    await turn_loop()
+    assert list(pool.hops) == [0, 1, 2, 3]
+    pool.finish(3)
+    pool.finish(2)
+    await waiting
+    assert [entry.message for entry in take_all(slow_gate)[1:]] == [Ping(n) for n in range(4)]
+
+
+async def test_gate_gives_up_what_it_has_begun_to_check_when_its_reader_ends(slow_gate):
+    pool = slow_gate._pool
+    waiting = asyncio.ensure_future(slow_gate.deliver("a", Channel.BULK, make_hops(3)))
+    await turn_loop()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert [hop.cancelled() for hop in pool.hops.values()] == [True, True]
+    assert len(take_all(slow_gate)) == 1
 
 
 async def test_gate_drops_what_was_checked_for_a_connection_that_ended(gate):

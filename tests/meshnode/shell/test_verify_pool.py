@@ -55,6 +55,16 @@ async def test_pool_checks_a_few_small_frames_without_a_thread(pool):
     assert threading.active_count() == before
 
 
+async def test_pool_is_idle_until_every_thread_has_a_hop_and_one_waits(pool):
+    frames = [encode_message(Push(tuple(v.wire for v in BUILDER.vertices)))]
+    hops = []
+    while pool.is_idle:
+        hops.append(pool.check(ADMISSION, frames))
+    assert len(hops) == 3
+    await asyncio.wait(hops)
+    assert pool.is_idle
+
+
 async def test_pool_signs_and_verifies(pool):
     vertex_id = BUILDER.vertices[0].id
     jobs = [(1, SignVertex(vertex_id)), (2, SignProof(b"proof"))]
