@@ -77,7 +77,7 @@ ADDRESS_CHARACTERS_MAX: Final = 256
 ROLES: Final = ("peer", "validator")
 
 
-class VerifiedVertex(SignedVertex, frozen=True):
+class VerifiedVertex(SignedVertex, frozen=True, gc=False):
     """A signed vertex whose signatures have been checked.
 
     Made by `verify_vertex` and `sign_vertex`, or by `trust_stored` for bytes that were verified

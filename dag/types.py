@@ -37,7 +37,16 @@ COUNTER_MAX: Final = 2**63 - 1
 """Largest seq, lamport or time: fits a signed 64-bit integer in every language."""
 
 
-class Ref(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
+# Neither a reference nor a vertex can be part of a cycle, and a store holds very many: the garbage
+# collector, which would walk all of them again and again, is told to leave them out (`gc=False`).
+class Ref(
+    msgspec.Struct,
+    frozen=True,
+    array_like=True,
+    forbid_unknown_fields=True,
+    order=True,
+    gc=False,
+):
     """A parent reference; sorts by (lamport, id), which is a topological order."""
 
     lamport: int

@@ -39,7 +39,7 @@ BODY_DOMAIN: Final = b"meshnode/body/1"
 SIGNATURE_DOMAIN: Final = b"meshnode/vertex-signature/1"
 
 
-class Vertex(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Vertex(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """What is signed. Field order is the wire order."""
 
     version: int
@@ -80,7 +80,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     signature: bytes
 
 
-class SignedVertex(msgspec.Struct, frozen=True):
+class SignedVertex(msgspec.Struct, frozen=True, gc=False):
     """A decoded vertex beside its id and its bytes; says nothing about its signatures."""
 
     id: bytes

@@ -14,6 +14,7 @@ where much is said, when no tree is pruned bare.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -92,7 +93,8 @@ class Dissemination:
         self._authors = intake.authors
         self._overlay = overlay
         self._relays = Relays()
-        self._traces: dict[bytes, _Trace] = {}
+        self._traces: OrderedDict[bytes, _Trace] = OrderedDict()
+        """The oldest first; a dict would look for it among the places of all that went before."""
         self._announced: dict[str, int] = {}
         self._window_ms = 0
         self._unannounced: list[bytes] = []
@@ -125,14 +127,14 @@ class Dissemination:
             self._relays.note_asked(now_ms, peer, author)
 
     def _trace(self, now_ms: int, vertex_id: bytes) -> _Trace:
-        trace = self._traces.get(vertex_id)
+        traces = self._traces
+        trace = traces.get(vertex_id)
         if trace is None:
-            trace = self._traces[vertex_id] = _Trace(now_ms)
+            trace = traces[vertex_id] = _Trace(now_ms)
             for _ in range(2):  # one more than comes, so that the old ones do go
-                oldest = next(iter(self._traces))
-                is_old = now_ms - self._traces[oldest].since_ms >= KNOWN_MS
-                if is_old or len(self._traces) > KNOWN_MAX:
-                    del self._traces[oldest]
+                oldest = next(iter(traces))
+                if len(traces) > KNOWN_MAX or now_ms - traces[oldest].since_ms >= KNOWN_MS:
+                    del traces[oldest]
         return trace
 
     def note_vertex(
@@ -210,7 +212,8 @@ class Dissemination:
             receivers = self._relays.list_receivers(now_ms, signed.vertex.author)
             if self._overlay.is_on:
                 receivers += self._list_branches(signed)
-            self._hand_on(now_ms, signed, receivers)
+            if receivers:
+                self._hand_on(now_ms, signed, receivers)
         if len(self._unannounced) < IDS_MAX:
             self._unannounced.append(signed.id)
             if self._flush_due_ms < 0:
@@ -230,8 +233,9 @@ class Dissemination:
     def _hand_on(self, now_ms: int, signed: VerifiedVertex, receivers: Iterable[str]) -> None:
         trace = self._trace(now_ms, signed.id)
         lacking = [peer for peer in dict.fromkeys(receivers) if peer not in trace.holders]
-        self._outbox.send(lacking, Push((signed.wire,)))
-        trace.holders.update(dict.fromkeys(lacking))
+        if lacking:
+            self._outbox.send(lacking, Push((signed.wire,)))
+            trace.holders.update(dict.fromkeys(lacking))
 
     def tick(self, now_ms: int) -> None:
         """Announce what is due."""

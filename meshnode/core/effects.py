@@ -52,7 +52,7 @@ class SendSnapshot(msgspec.Struct, frozen=True, tag=True):
     offset: int
 
 
-class StoreVertex(msgspec.Struct, frozen=True, tag=True):
+class StoreVertex(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Append a vertex to the journal; admission order is kept."""
 
     id: bytes

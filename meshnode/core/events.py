@@ -25,7 +25,7 @@ class PublishFailed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-class VertexAdmitted(msgspec.Struct, frozen=True, tag=True):
+class VertexAdmitted(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A vertex is in the store and durable (own ones too)."""
 
     signed: SignedVertex

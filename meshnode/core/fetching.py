@@ -7,7 +7,7 @@ are cut references until the vertices come.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -64,7 +64,8 @@ class Fetching:
         self._wants: dict[bytes, _Want] = {}
         self._named: Counter[str] = Counter()
         self._due: list[tuple[int, bytes]] = []
-        self._queues: dict[str, dict[bytes, None]] = {}
+        self._queues: dict[str, OrderedDict[bytes, None]] = {}
+        """Ids to ask a peer for; taken from the front, of which a dict would remember every place."""
 
     def __len__(self) -> int:
         return len(self._wants)
@@ -122,7 +123,8 @@ class Fetching:
             if not want.asked:
                 self._ask_next(vertex_id, want)
             elif want.holders:
-                self._queues.get(want.asked, {}).pop(vertex_id, None)
+                if want.asked in self._queues:
+                    self._queues[want.asked].pop(vertex_id, None)
                 self._ask_next(vertex_id, want)
             if want.again_ms and vertex_id in self._wants:
                 want.due_ms = now_ms + want.again_ms
@@ -137,15 +139,14 @@ class Fetching:
             self._forget(vertex_id)
             return
         want.asked = want.holders.pop(0)
-        self._queues.setdefault(want.asked, {})[vertex_id] = None
+        self._queues.setdefault(want.asked, OrderedDict())[vertex_id] = None
 
     def _flush(self, now_ms: int, peer: str) -> None:
         queue = self._queues[peer]
         while queue and self._requests.count(peer) < self._limits.gets_per_peer_max:
             ids: list[bytes] = []
             while queue and len(ids) < GET_IDS_MAX:
-                vertex_id = next(iter(queue))
-                del queue[vertex_id]
+                vertex_id, _ = queue.popitem(last=False)
                 if vertex_id in self._wants and self._is_needed(vertex_id):
                     ids.append(vertex_id)
                 else:
@@ -189,7 +190,7 @@ class Fetching:
         for want in self._wants.values():
             if peer in want.holders:
                 want.holders.remove(peer)
-        for vertex_id in self._queues.pop(peer, {}):
+        for vertex_id in self._queues.pop(peer, ()):
             queued = self._wants.get(vertex_id)
             if queued is not None:
                 self._ask_next(vertex_id, queued)
