@@ -48,6 +48,8 @@ class NodeConfig:
     node that founded its mesh, 'none' on a guest's, because taking part is voluntary."""
     engine_options: Mapping[str, object] = field(default_factory=dict)
     """Options of that engine. A key is a reference: 'env:NAME' or 'file:PATH'."""
+    serve_free: bool = True
+    """Whether questions of others are answered without a contract; paid ones go first either way."""
     share: Share | None = None
     """Whether own results carry their answers; None for what the network says."""
     suite: Suite = "hybrid"

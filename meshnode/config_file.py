@@ -60,6 +60,7 @@ class _Layer(BaseModel):
     api_insecure: bool | None = None
     engine: Annotated[str, Field(pattern=r"^[a-z0-9_\-]{1,64}$")] | None = None
     engine_options: dict[str, Any] | None = None
+    serve_free: bool | None = None
     share: Literal["full", "digest"] | None = None
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dag.bodies import Note
 from dag.canonical import encode
-from dag.genesis import Share
 from dag.types import Kind
 from meshnode.errors import CommandRejected, DeadlineExceeded, NodeClosed
 from meshnode.event_views import NodeEvent
+from meshnode.node.asking import AskingMethods, QuestionDesk
 from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.inviting import Inviter
@@ -27,7 +27,6 @@ from meshnode.node.order_presenting import place, show_consensus
 from meshnode.node.port import RuntimePort
 from meshnode.node.presenting import (
     describe_problems,
-    make_knowledge_text,
     parse_kind,
     show_detail,
     show_engine,
@@ -37,17 +36,19 @@ from meshnode.node.presenting import (
 )
 from meshnode.node.setup import get_version
 from meshnode.node.streams import StreamRouter
-from meshnode.serving.client import Asker, Question
+from meshnode.node.trade_port import RuntimeTradePort
+from meshnode.public_text import check_public_text
+from meshnode.serving.client import Asker
 from meshnode.serving.desk import Desk
 from meshnode.serving.server import AnswerServer
+from meshnode.trading.buying import Buyer
+from meshnode.trading.room import open_room
+from meshnode.trading.selling import Seller
 from meshnode.views import (
-    Answer,
     Finality,
-    Finished,
     HeadsInfo,
     NodeStatus,
     PeerInfo,
-    StreamItem,
     VertexDetail,
     VertexInfo,
 )
@@ -55,25 +56,21 @@ from meshnode.views import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from dag.vertex import SignedVertex
     from meshnode.config import NodeConfig
     from meshnode.engines.base import Engine
     from meshnode.node.setup import NodeSetup
     from meshnode.shell.runtime import Runtime
+    from meshnode.trading.room import TradingRoom
 
     Messages = Sequence[Mapping[str, Any]]
 
-ASK_TIMEOUT_MS: Final = 120_000
 INVITE_EXPIRES_IN_MS: Final = 24 * 3_600_000
-YOUNG_MS: Final = 10_000
-SETTLE_MS: Final = 1_500
-"""A question to a node younger than `YOUNG_MS` waits this long for its peers' adverts."""
 DRAIN_MS: Final = 2_000
 """Answers under way may take this long to end when the node closes."""
 VERTICES_MAX: Final = 1_000
 
 
-class NodeHandle(DecisionMethods, MarketMethods):
+class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
     Methods raise `NodeClosed` once the node has ended, and `MeshError`s otherwise.
@@ -88,13 +85,23 @@ class NodeHandle(DecisionMethods, MarketMethods):
         self._closed = False
         self._ended = asyncio.Event()
         self._desk: Desk | None = None
+        self._serves_free = config.serve_free
         self._started_ms = runtime.now_ms()
         self._port = RuntimePort(runtime, name=setup.name, share=config.share)
-        self._asker = Asker(self._port, None)
         self._lookup = Lookup(runtime)
         self._order = OrderReader(runtime, self._lookup)
         self._decisions = DecisionDesk(runtime, self._lookup)
         self._market = self._make_market()
+        self._buyer: Buyer | None = None
+        self._room: TradingRoom | None = None
+        self._questions = QuestionDesk(
+            runtime,
+            self._lookup,
+            self._port,
+            Asker(self._port, None),
+            find_desk=lambda: self._desk,
+            find_buyer=lambda: self._buyer,
+        )
         self._inviter = Inviter(setup, runtime)
         self._router = StreamRouter(runtime, self._port, self._inviter.make_join_server())
         runtime.set_stream_handler(self._router.serve)
@@ -215,85 +222,6 @@ class NodeHandle(DecisionMethods, MarketMethods):
 
     # --- asking ----------------------------------------------------------------------------------
 
-    async def ask(
-        self,
-        prompt: str | Messages,
-        *,
-        model: str = "auto",
-        share: str | None = None,
-        timeout_ms: int = ASK_TIMEOUT_MS,
-        knowledge: Sequence[str] = (),
-        peer: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        """Ask the mesh and wait for the whole answer; the arguments are those of `stream`."""
-        items = self.stream(
-            prompt,
-            model=model,
-            share=share,
-            timeout_ms=timeout_ms,
-            knowledge=knowledge,
-            peer=peer,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            extra=extra,
-        )
-        async with aclosing(items):
-            async for item in items:
-                if isinstance(item, Finished):
-                    return item.answer
-        raise AssertionError("a stream ends with `Finished` or an error")
-
-    async def stream(
-        self,
-        prompt: str | Messages,
-        *,
-        model: str = "auto",
-        share: str | None = None,
-        timeout_ms: int = ASK_TIMEOUT_MS,
-        knowledge: Sequence[str] = (),
-        peer: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[StreamItem, None]:
-        """Ask the mesh and take the answer as it comes.
-
-        Leaving the iterator, or cancelling who reads it, stops the work of whoever answers.
-
-        Args:
-            prompt: A question, or a list of chat messages.
-            model: A model's id, or `auto`.
-            share: `digest` keeps the answer out of the result vertex.
-            timeout_ms: For everything, from now to the last word.
-            knowledge: Vertices the question builds on: their text precedes it, and they become
-                parents of the result.
-            peer: Ask only this one: its id, the start of it, or its name.
-            max_tokens: Longest answer.
-            temperature: As the model understands it.
-            extra: Further fields of the request, passed on as they are.
-        """
-        await self._settle(model)
-        known = await self._lookup.find_vertices(knowledge)
-        request: dict[str, Any] = {**(extra or {}), "messages": _make_messages(prompt, known)}
-        if max_tokens is not None:
-            request["max_tokens"] = max_tokens
-        if temperature is not None:
-            request["temperature"] = temperature
-        question = Question(
-            request=request,
-            model=model,
-            share=_check_share(share),
-            timeout_ms=timeout_ms,
-            knowledge=tuple(signed.id for signed in known),
-            peer=peer or "",
-        )
-        async with aclosing(self._asker.stream(question)) as items:
-            async for item in items:
-                yield item
-
     async def publish(
         self,
         content: str | bytes,
@@ -306,6 +234,7 @@ class NodeHandle(DecisionMethods, MarketMethods):
         runtime = self._require_runtime()
         known = await self._lookup.find_vertices(knowledge)
         data = content.encode() if isinstance(content, str) else content
+        check_public_text("the note", title, media_type, data.decode(errors="replace"))
         body = encode(Note(media_type=media_type, title=title, content=data))
         signed = await runtime.publish(Kind.NOTE, body, tuple(vertex.id for vertex in known))
         return show_vertex(signed, self._lookup.list_names())
@@ -355,25 +284,24 @@ class NodeHandle(DecisionMethods, MarketMethods):
             finally:
                 self._ended.set()
 
+    async def start_trading(self) -> None:
+        """Buy and, with an engine, sell; called once, before the engine is started."""
+        port = RuntimeTradePort(self._runtime, self._market.desk, self._setup.secrets)
+        room = await self._stack.enter_async_context(open_room(port, self._setup.directory))
+        self._room = room
+        self._buyer = Buyer(room, self._port, Asker(self._port, None))
+
     async def start_engine(self, engine: Engine) -> None:
         """Serve with this engine; called once, when the node is opened."""
-        desk = Desk(engine, self._port)
+        desk = Desk(engine, self._port, serves_free=self._serves_free)
         self._stack.push_async_callback(desk.close)
         await desk.start()
         self._desk = desk
-        self._asker = Asker(self._port, desk)
-        self._router.set_answers(AnswerServer(desk, self._port))
+        self._questions.set_asker(Asker(self._port, desk))
+        deliveries = None if self._room is None else Seller(self._room, desk)
+        self._router.set_answers(AnswerServer(desk, self._port, deliveries))
 
     # --- inside ----------------------------------------------------------------------------------
-
-    async def _settle(self, model: str) -> None:
-        """Right after its start a node has yet to hear what others serve: give them a moment."""
-        runtime = self._require_runtime()
-        if self._desk is not None and self._desk.make_replica().find_model(model) is not None:
-            return
-        others = any(member.id != runtime.author for member in runtime.view().members)
-        if others and runtime.now_ms() - self._started_ms < YOUNG_MS:
-            await self._port.settle(timeout_ms=SETTLE_MS)
 
     def _make_market(self) -> MarketRoom:
         lookup = MarketLookup(self._runtime, self._lookup)
@@ -388,6 +316,10 @@ class NodeHandle(DecisionMethods, MarketMethods):
     def _read_clock_ms(self) -> int:
         return self._require_runtime().now_ms()
 
+    def _get_questions(self) -> QuestionDesk:
+        self._require_runtime()
+        return self._questions
+
     def _get_decisions(self) -> DecisionDesk:
         self._require_runtime()
         return self._decisions
@@ -400,24 +332,3 @@ class NodeHandle(DecisionMethods, MarketMethods):
 
 def _closed() -> NodeClosed:
     return NodeClosed("this node was closed", hint="open another one with meshnode.open_node()")
-
-
-def _check_share(share: str | None) -> Share:
-    match share:
-        case None | "full":
-            return "full"
-        case "digest":
-            return "digest"
-        case _:
-            raise CommandRejected(f"share is '{share}'", hint="choose 'full' or 'digest'")
-
-
-def _make_messages(prompt: str | Messages, known: list[SignedVertex]) -> list[Any]:
-    messages: list[Any] = (
-        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-    )
-    texts = [text for signed in known if (text := make_knowledge_text(signed))]
-    if not texts:
-        return messages
-    content = "\n\n".join(["Build on this knowledge:", *texts])
-    return [{"role": "system", "content": content}, *messages]

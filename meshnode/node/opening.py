@@ -114,6 +114,7 @@ async def start_node(
     runtime = await _open_on_some_port(setup, config, node_stack, hub, timing or Timing())
     handle = NodeHandle(setup, config, runtime, node_stack)
     stack.push_async_callback(handle.close)
+    await handle.start_trading()
     # Nothing is served yet, and saying so spares peers the wait for an advert.
     await runtime.submit(Serve((), slots=0, running=0, queued=0, draining=False))
     for bootstrap in setup.membership.bootstrap:

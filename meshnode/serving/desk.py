@@ -96,6 +96,11 @@ class Desk:
         return self._models
 
     @property
+    def is_draining(self) -> bool:
+        """Whether no more questions are taken."""
+        return self._draining
+
+    @property
     def running(self) -> int:
         """Questions that run now, of whomever."""
         return self._slots.running

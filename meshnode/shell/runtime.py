@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from consensus.decisions import Decisions
+    from dag.authors import AuthorDirectory
     from dag.errors import Offence
     from dag.genesis import Genesis
     from dag.types import TimeMs
@@ -113,6 +114,11 @@ class Runtime:
     def decisions(self) -> Decisions:
         """What the mesh has decided and is asked, as of the last commit; read-only."""
         return self._node.machines.decisions
+
+    @property
+    def authors(self) -> AuthorDirectory:
+        """The keys of everybody who has been admitted."""
+        return self._node.authors
 
     @property
     def market(self) -> MarketState:

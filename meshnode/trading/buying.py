@@ -156,10 +156,10 @@ class Buyer:
         self, purchase: _Purchase, plan: Plan, bought: Sequence[bytes]
     ) -> Contract | None:
         """The contract to ask under: the first that is taken and covers the answer, else any."""
-        rows = self._room.port.market.contracts.rows
         reachable = self._list_providers(purchase)
 
         def list_phases(phase: str) -> list[Contract]:
+            rows = self._room.port.market.contracts.rows
             found = [row for name in bought if (row := rows.get(name)) is not None]
             return [row for row in found if row.phase == phase and row.provider in reachable]
 

@@ -6,7 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from market.commands import COMMANDS_MAX, PostReceipt
+from dag.canonical import encode
+from dag.types import BODY_BYTES_MAX
+from market.commands import PostReceipt
 from market.receipts import decode_receipt
 from meshnode.errors import MeshError
 from meshnode.trading.bell import Bell
@@ -15,7 +17,7 @@ from meshnode.trading.sessions import Sessions
 from meshnode.trading.settling import Standing, list_buyer_commands, list_provider_commands
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from market.commands import Command, ProveEquivocation
@@ -26,8 +28,10 @@ LOOK_EVERY_MS: Final = 1_000
 """A look without a commit, for what depends on this node's own time."""
 SAID_AGAIN_MS: Final = 5_000
 """What has had no effect for so long is said again."""
-AT_ONCE_MAX: Final = min(30, COMMANDS_MAX)
-"""Commands of one vertex: less than what an account may say at once."""
+AT_ONCE_MAX: Final = 30
+"""Commands of one look: less than what an account may say at once."""
+PACKED_BYTES_MAX: Final = BODY_BYTES_MAX - 64
+"""For the commands of one vertex; the rest is for what holds them together."""
 FILE_NAME: Final = "trading.db"
 
 
@@ -71,18 +75,16 @@ class TradingRoom:
 
     async def look(self) -> None:
         """Say whatever is to be said now."""
-        commands = self._choose_commands()
-        if not commands:
-            return
-        now_ms = self.port.now_ms()
-        try:
-            await self.port.submit(commands, wait_ms=0)
-        except MeshError:
-            return  # the queue of own vertices is full, or the node ends: the next look says it
-        for command in commands:
-            self._said_ms[command] = now_ms
-            if isinstance(command, PostReceipt):
-                self.sessions.note_posted(decode_receipt(command.receipt.receipt).contract)
+        for commands in pack(self._choose_commands()):
+            now_ms = self.port.now_ms()
+            try:
+                await self.port.submit(commands, wait_ms=0)
+            except MeshError:
+                return  # the queue of own vertices is full, or the node ends: said at the next look
+            for command in commands:
+                self._said_ms[command] = now_ms
+                if isinstance(command, PostReceipt):
+                    self.sessions.note_posted(decode_receipt(command.receipt.receipt).contract)
 
     def _choose_commands(self) -> list[Command]:
         now_ms = self.port.now_ms()
@@ -118,6 +120,20 @@ class TradingRoom:
             wanted = contract.phase == "locked" and self.is_wanted(contract)
             return list_provider_commands(contract, standing, is_wanted=wanted)
         return list_buyer_commands(contract, standing)
+
+
+def pack(commands: Sequence[Command]) -> Iterator[tuple[Command, ...]]:
+    """Commands in groups that fit a vertex each: two receipts with both signatures fill one."""
+    group: list[Command] = []
+    size_bytes = 0
+    for command in commands:
+        size_bytes += len(encode(command))
+        if group and size_bytes > PACKED_BYTES_MAX:
+            yield tuple(group)
+            group, size_bytes = [], len(encode(command))
+        group.append(command)
+    if group:
+        yield tuple(group)
 
 
 def _decline(_: Contract) -> bool:

@@ -36,7 +36,8 @@ class Seller:
         """Whether to take a task: the engine serves it, may be shared, and has a place for it."""
         if contract.id in self._taken:
             return True
-        if not self._desk.engine.shareable or self._find_model(contract) is None:
+        desk = self._desk
+        if desk.is_draining or not desk.engine.shareable or self._find_model(contract) is None:
             return False
         contracts = self._room.port.market.contracts
         owed = {

@@ -17,7 +17,7 @@ from meshnode.errors import (
     NoPeerServes,
 )
 from meshnode.event_views import EventsLost, VertexSeen
-from meshnode.node import handle as handle_module
+from meshnode.node import asking
 from meshnode.testing import mesh, wait_for_equal_heads
 from meshnode.views import Started
 from tests.support.serving_net import ScriptedEngine, failing, gated, until
@@ -311,7 +311,7 @@ async def test_closed_node_refuses_everything():
 
 
 async def test_young_node_waits_for_what_its_peers_serve(monkeypatch):
-    monkeypatch.setattr(handle_module, "SETTLE_MS", 20)
+    monkeypatch.setattr(asking, "SETTLE_MS", 20)
     async with open_mesh(2, engine=["echo", None]) as nodes:
         await nodes[0].close()
         await until(lambda: not nodes[1]._port.list_serving_peers())

@@ -6,11 +6,15 @@ import asyncio
 
 import pytest
 
-from market.commands import Decline
+from dag.canonical import encode
+from dag.crypto import HYBRID_SIGNATURE_BYTES
+from dag.types import BODY_BYTES_MAX
+from market.commands import Batch, Decline, PostReceipt
+from market.receipts import SignedReceipt
 from meshnode.errors import StorageError
 from meshnode.trading import room as room_module
 from meshnode.trading.records import DeliveryRecords
-from meshnode.trading.room import open_room
+from meshnode.trading.room import open_room, pack
 from tests.support.serving_net import until
 from tests.support.trading_net import BUYER, FIRST, PRICE, trading_net
 
@@ -96,3 +100,14 @@ async def test_what_made_a_room_end_is_told(net, tmp_path, monkeypatch):
         async with open_room(trader.port, tmp_path):
             await asyncio.wait_for(failed.wait(), 5)
     assert caught.group_contains(StorageError)
+
+
+def test_commands_are_said_in_as_many_vertices_as_they_take():
+    signature = bytes(HYBRID_SIGNATURE_BYTES)
+    receipts = [PostReceipt(SignedReceipt(bytes([n]) * 150, signature, signature)) for n in range(5)]
+    commands = [Decline(bytes(32)), *receipts, Decline(bytes(32))]
+    groups = list(pack(commands))
+    assert [len(group) for group in groups] == [3, 2, 2]
+    assert [each for group in groups for each in group] == commands
+    assert all(len(encode(Batch(group))) <= BODY_BYTES_MAX for group in groups)
+    assert list(pack([])) == []

@@ -1,0 +1,275 @@
+"""Asking a node: of whoever serves, or, for a price, of whoever sells. A part of `NodeHandle`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from dag.genesis import Share
+from meshnode.errors import CommandRejected
+from meshnode.node.presenting import make_knowledge_text
+from meshnode.serving.client import Question
+from meshnode.trading.purchase import Wish
+from meshnode.views import Answer, Finished
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    from dag.vertex import SignedVertex
+    from meshnode.node.lookup import Lookup
+    from meshnode.node.port import RuntimePort
+    from meshnode.serving.client import Asker
+    from meshnode.serving.desk import Desk
+    from meshnode.shell.runtime import Runtime
+    from meshnode.trading.buying import Buyer
+    from meshnode.views import StreamItem
+
+    Messages = Sequence[Mapping[str, Any]]
+
+ASK_TIMEOUT_MS: Final = 120_000
+YOUNG_MS: Final = 10_000
+SETTLE_MS: Final = 1_500
+"""A question to a node younger than `YOUNG_MS` waits this long for its peers' adverts."""
+
+
+class Wishes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a paid answer is to be like; what is left out does not matter."""
+
+    context_tokens: int | None = None
+    sla_bp: int | None = None
+    first_token_ms: int | None = None
+    reputation_bp: int | None = None
+
+
+class QuestionDesk:
+    """Puts questions together and gives them to who finds an answer."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        lookup: Lookup,
+        port: RuntimePort,
+        asker: Asker,
+        *,
+        find_desk: Callable[[], Desk | None],
+        find_buyer: Callable[[], Buyer | None],
+    ) -> None:
+        self._runtime = runtime
+        self._lookup = lookup
+        self._port = port
+        self._asker = asker
+        self._find_desk = find_desk
+        self._find_buyer = find_buyer
+        self._started_ms = runtime.now_ms()
+
+    def set_asker(self, asker: Asker) -> None:
+        """There is an engine now, so questions may be answered here."""
+        self._asker = asker
+
+    async def make_question(
+        self,
+        prompt: str | Messages,
+        *,
+        model: str,
+        share: str | None,
+        timeout_ms: int,
+        knowledge: Sequence[str],
+        peer: str | None,
+        fields: Mapping[str, Any],
+    ) -> Question:
+        """A question as it is asked of anybody. Raises `CommandRejected`."""
+        await self._settle(model)
+        known = await self._lookup.find_vertices(knowledge)
+        given = {name: value for name, value in fields.items() if value is not None}
+        return Question(
+            request={**given, "messages": _make_messages(prompt, known)},
+            model=model,
+            share=_check_share(share),
+            timeout_ms=timeout_ms,
+            knowledge=tuple(signed.id for signed in known),
+            peer=peer or "",
+        )
+
+    async def stream(
+        self, question: Question, wish: Wish | None
+    ) -> AsyncGenerator[StreamItem, None]:
+        """The answer of whoever serves, or, with a wish, of whoever sells."""
+        if wish is None:
+            source = self._asker.stream(question)
+        else:
+            source = self._require_buyer(question).stream(question, wish)
+        async with aclosing(source) as items:
+            async for item in items:
+                yield item
+
+    def _require_buyer(self, question: Question) -> Buyer:
+        if question.peer:
+            raise CommandRejected(
+                "a paid question goes to whoever sells, not to a peer of one's choice",
+                hint="leave out either the peer or the price",
+            )
+        buyer = self._find_buyer()
+        if buyer is None:
+            raise CommandRejected("this node does not trade", hint="open it with open_node()")
+        return buyer
+
+    async def _settle(self, model: str) -> None:
+        """Right after its start a node has yet to hear what others serve: give them a moment."""
+        desk, runtime = self._find_desk(), self._runtime
+        if desk is not None and desk.make_replica().find_model(model) is not None:
+            return
+        others = any(member.id != runtime.author for member in runtime.view().members)
+        if others and runtime.now_ms() - self._started_ms < YOUNG_MS:
+            await self._port.settle(timeout_ms=SETTLE_MS)
+
+
+class AskingMethods(ABC):
+    """Questions and answers."""
+
+    @abstractmethod
+    def _get_questions(self) -> QuestionDesk:
+        """The node's desk. Raises `NodeClosed`."""
+
+    async def ask(
+        self,
+        prompt: str | Messages,
+        *,
+        model: str = "auto",
+        share: str | None = None,
+        timeout_ms: int = ASK_TIMEOUT_MS,
+        knowledge: Sequence[str] = (),
+        peer: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+        max_price_uruv: int | None = None,
+        max_spend_uruv: int | None = None,
+        wishes: Mapping[str, int] | None = None,
+    ) -> Answer:
+        """Ask the mesh and wait for the whole answer; the arguments are those of `stream`."""
+        items = self.stream(
+            prompt,
+            model=model,
+            share=share,
+            timeout_ms=timeout_ms,
+            knowledge=knowledge,
+            peer=peer,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            extra=extra,
+            max_price_uruv=max_price_uruv,
+            max_spend_uruv=max_spend_uruv,
+            wishes=wishes,
+        )
+        async with aclosing(items):
+            async for item in items:
+                if isinstance(item, Finished):
+                    return item.answer
+        raise AssertionError("a stream ends with `Finished` or an error")
+
+    async def stream(
+        self,
+        prompt: str | Messages,
+        *,
+        model: str = "auto",
+        share: str | None = None,
+        timeout_ms: int = ASK_TIMEOUT_MS,
+        knowledge: Sequence[str] = (),
+        peer: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+        max_price_uruv: int | None = None,
+        max_spend_uruv: int | None = None,
+        wishes: Mapping[str, int] | None = None,
+    ) -> AsyncGenerator[StreamItem, None]:
+        """Ask the mesh and take the answer as it comes.
+
+        Leaving the iterator, or cancelling who reads it, stops the work of whoever answers. With a
+        price the answer is bought on the market: a bid is placed at once, the provider it meets
+        answers, and what was delivered is paid. Without one nothing is ever paid.
+
+        Args:
+            prompt: A question, or a list of chat messages.
+            model: A model's id, or `auto`; of a paid question also an instrument of the market.
+            share: `digest` keeps the answer out of the result vertex.
+            timeout_ms: For everything, from now to the last word.
+            knowledge: Vertices the question builds on: their text precedes it, and they become
+                parents of the result.
+            peer: Ask only this one: its id, the start of it, or its name.
+            max_tokens: Longest answer.
+            temperature: As the model understands it.
+            extra: Further fields of the request, passed on as they are.
+            max_price_uruv: Pay at most so much per lot of 1,000 billed tokens.
+            max_spend_uruv: Pay at most so much for the whole answer.
+            wishes: What the provider must offer: `context_tokens`, `sla_bp`, `first_token_ms`,
+                `reputation_bp`.
+        """
+        desk = self._get_questions()
+        wish = make_wish(model, max_tokens, max_price_uruv, max_spend_uruv, wishes)
+        question = await desk.make_question(
+            prompt,
+            model=model,
+            share=share,
+            timeout_ms=timeout_ms,
+            knowledge=knowledge,
+            peer=peer,
+            fields={**(extra or {}), "max_tokens": max_tokens, "temperature": temperature},
+        )
+        async with aclosing(desk.stream(question, wish)) as items:
+            async for item in items:
+                yield item
+
+
+def make_wish(
+    model: str,
+    max_tokens: int | None,
+    max_price_uruv: int | None,
+    max_spend_uruv: int | None,
+    wishes: Mapping[str, int] | None,
+) -> Wish | None:
+    """What is to be bought, None where nothing is. Raises `CommandRejected`."""
+    try:
+        wanted = msgspec.convert(dict(wishes or {}), Wishes)
+    except msgspec.ValidationError as error:
+        raise CommandRejected(
+            f"the wishes cannot be used: {error}",
+            hint=f"there are {', '.join(Wishes.__struct_fields__)}",
+        ) from None
+    if max_price_uruv is None:
+        if max_spend_uruv is not None or wishes:
+            raise CommandRejected(
+                "a paid question needs its highest price", hint="give max_price_uruv"
+            )
+        return None
+    return Wish(
+        max_price_uruv=max_price_uruv,
+        max_spend_uruv=max_spend_uruv,
+        model=model,
+        answer_tokens=max_tokens,
+        **msgspec.structs.asdict(wanted),
+    )
+
+
+def _check_share(share: str | None) -> Share:
+    match share:
+        case None | "full":
+            return "full"
+        case "digest":
+            return "digest"
+        case _:
+            raise CommandRejected(f"share is '{share}'", hint="choose 'full' or 'digest'")
+
+
+def _make_messages(prompt: str | Messages, known: list[SignedVertex]) -> list[Any]:
+    messages: list[Any] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    )
+    texts = [text for signed in known if (text := make_knowledge_text(signed))]
+    if not texts:
+        return messages
+    content = "\n\n".join(["Build on this knowledge:", *texts])
+    return [{"role": "system", "content": content}, *messages]

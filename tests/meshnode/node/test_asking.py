@@ -1,0 +1,83 @@
+"""Questions that are paid for, over whole nodes: the answer, its price, and who is richer then."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from market.amounts import compute_fee
+from meshnode.errors import CommandRejected
+from meshnode.node.asking import make_wish
+from meshnode.testing import mesh
+from meshnode.trading.errors import NoOffer, NotEnoughRuv
+
+PRICE = 100_000
+RUV = 1_000_000
+
+
+async def list_echo(nodes) -> None:
+    """The committee lists the echo, and the first node offers it."""
+    for node in nodes:
+        await node.market_list("echo")
+    seller = nodes[0]
+    await seller.market_attest(
+        "echo",
+        backend="own_weights",
+        terms_digest="00" * 32,
+        terms_version="1",
+        hardware_digest="00" * 32,
+        daily_cap_lots=1_000,
+    )
+    await seller.wallet_stake(10 * RUV)
+    await seller.market_offer("echo", price_uruv=PRICE, lots=50)
+
+
+async def wait_settled(node) -> None:
+    async with asyncio.timeout(30):
+        while await node.market_contracts():  # noqa: ASYNC110 - what settles is the market
+            await asyncio.sleep(0.05)
+
+
+async def test_answer_is_paid_for_and_everybody_agrees_on_the_money():
+    async with mesh(2, engine=["echo", None], suite="ed25519", mint_ruv=1_000) as nodes:
+        seller, buyer = nodes
+        with pytest.raises(NoOffer, match="no model on the market"):
+            await buyer.ask("hello", max_price_uruv=PRICE)
+        await list_echo(nodes)
+        answer = await buyer.ask("hello", max_price_uruv=PRICE, max_tokens=100)
+        assert answer.text.endswith("hello")
+        payment = answer.payment
+        assert payment is not None
+        assert (payment.provider, payment.provider_name) == (seller.author, "node-1")
+        await wait_settled(buyer)
+        earned = payment.cost_uruv - compute_fee(payment.cost_uruv).total_uruv
+        assert (await buyer.wallet()).free_uruv == 1_000 * RUV - payment.cost_uruv
+        assert (await seller.wallet()).free_uruv == 990 * RUV + earned
+        (ended,) = await buyer.market_contracts(ended=True)
+        assert (ended.id, ended.phase) == (payment.contract, "settled")
+        assert ended.cost_uruv == payment.cost_uruv
+        with pytest.raises(NotEnoughRuv):
+            await buyer.ask("hello", max_price_uruv=PRICE, max_tokens=40_000_000)
+
+
+async def test_wishes_are_told_from_mistakes():
+    assert make_wish("auto", None, None, None, None) is None
+    wish = make_wish("echo", 50, PRICE, 2 * PRICE, {"sla_bp": 9_900})
+    assert wish is not None
+    assert (wish.sla_bp, wish.answer_tokens, wish.max_spend_uruv) == (9_900, 50, 2 * PRICE)
+    for wishes in ({"speed": 1}, {"sla_bp": "fast"}):
+        with pytest.raises(CommandRejected, match="wishes cannot be used"):
+            make_wish("auto", None, PRICE, None, wishes)  # type: ignore[arg-type]
+    for spend, wishes in ((5, None), (None, {"sla_bp": 1})):
+        with pytest.raises(CommandRejected, match="needs its highest price"):
+            make_wish("auto", None, None, spend, wishes)
+
+
+async def test_paid_question_goes_to_no_peer_of_ones_choice():
+    async with mesh(1, suite="ed25519", mint_ruv=1) as (node,):
+        with pytest.raises(CommandRejected, match="not to a peer"):
+            await node.ask("hello", max_price_uruv=PRICE, peer="node-1")
+        node._buyer = None
+        with pytest.raises(CommandRejected, match="does not trade"):
+            await node.ask("hello", max_price_uruv=PRICE)
