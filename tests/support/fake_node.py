@@ -11,6 +11,7 @@ from meshnode.gateway.app import Gateway
 from meshnode.gateway.port import NotReady, Phase
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.views import Delta, Finality, Finished, HeadsInfo, PeerInfo, Started, VertexDetail
+from tests.support.fake_market import FakeMarket
 from tests.support.views import make_answer, make_decision, make_status, make_vertex
 
 STATUS = make_status(name="ada", engine=None, members=1, peers_ready=0)
@@ -29,7 +30,7 @@ COMMIT = VerticesOrdered(
 EVENT = PeerJoined(peer="12D3KooW", author="aa" * 32, name="ada")
 
 
-class FakeNode:
+class FakeNode(FakeMarket):
     """Records what it is asked; `hold` makes a question wait until it is cancelled."""
 
     def __init__(self, status=STATUS):
