@@ -62,6 +62,20 @@ def write_audit(audit: AuditInfo) -> Iterator[str]:
         yield _write_line(_make_line(entry))
 
 
+def compute_link(audit: AuditInfo, count: int) -> str | None:
+    """The link behind so many events of a node's chain; None where the node does not hold them.
+
+    A count that ends inside a commit has no link: it gives one that no file has.
+    """
+    if count == audit.count:
+        return audit.digest
+    entries = [entry for entry in reversed(audit.entries) if entry.kind != REFUSED]
+    if len(entries) != audit.count:
+        return None
+    account = _read_id(audit.account, 1)
+    return _fold(account, enumerate(map(_make_line, entries[:count]))).digest.hex()
+
+
 def check_audit(lines: Iterable[str]) -> AuditHead:
     """The head of a file whose chain holds. Raises `MalformedMessage` saying where it breaks."""
     reader = enumerate(lines, start=1)
@@ -75,19 +89,25 @@ def check_audit(lines: Iterable[str]) -> AuditHead:
         for number, text in reader
         if text.strip()
     )
-    chain = Audit()
-    last_index = -1
-    for (index, time_ms), group in groupby(
-        read, key=lambda pair: (pair[1].commit_index, pair[1].time_ms)
-    ):
+    _compare(head, _fold(account, read))
+    return head
+
+
+def _fold(account: bytes, numbered: Iterable[tuple[int, AuditLine]]) -> Audit:
+    """The chain over lines, each with its number. Raises `MalformedMessage`."""
+    chain, last_index = Audit(), -1
+    for (index, time_ms), group in groupby(numbered, key=_get_commit):
         events = [_make_event(account, line, number) for number, line in group]
         if index <= last_index:
             raise MalformedMessage(f"commit {index} stands behind commit {last_index}")
         last_index = index
         chain.count += len(events)
         chain.digest = _extend(chain.digest, time_ms, events)
-    _compare(head, chain)
-    return head
+    return chain
+
+
+def _get_commit(numbered: tuple[int, AuditLine]) -> tuple[int, int]:
+    return numbered[1].commit_index, numbered[1].time_ms
 
 
 def _extend(digest: bytes, time_ms: int, events: list[Event]) -> bytes:

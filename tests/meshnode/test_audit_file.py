@@ -8,56 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.events import Event, extend_audit
-from meshnode.audit_file import check_audit, write_audit
+from meshnode.audit_file import check_audit, compute_link, write_audit
 from meshnode.errors import CommandRejected, MalformedMessage
-from meshnode.market_views import AuditInfo, HistoryEntry
-
-ACCOUNT = bytes(range(32))
-
-
-def make_entry(index: int, kind: str = "sent", **changes) -> HistoryEntry:
-    fields = {
-        "commit_index": index,
-        "time_ms": 1_700_000_000_000 + index,
-        "kind": kind,
-        "account": ACCOUNT.hex(),
-        "account_name": "alice",
-        "subject": bytes([index % 256]).hex() * 32,
-        "amount_uruv": 5 * index,
-        "detail": "",
-    }
-    return HistoryEntry(**{**fields, **changes})
-
-
-def make_audit(entries: list[HistoryEntry], **changes) -> AuditInfo:
-    """The chain as nodes make it, over entries from the oldest to the newest."""
-    chained = [entry for entry in entries if entry.kind != "refused"]
-    digest = bytes(32)
-    for index in dict.fromkeys(entry.commit_index for entry in chained):
-        group = [entry for entry in chained if entry.commit_index == index]
-        events = [
-            Event(each.kind, ACCOUNT, bytes.fromhex(each.subject), each.amount_uruv, each.detail)
-            for each in group
-        ]
-        digest = extend_audit(digest, group[0].time_ms, events)
-    fields = {
-        "account": ACCOUNT.hex(),
-        "name": "alice",
-        "count": len(chained),
-        "digest": digest.hex(),
-        "verified": True,
-        "entries": tuple(reversed(entries)),
-    }
-    return AuditInfo(**{**fields, **changes})
-
-
-ENTRIES = [
-    make_entry(3),
-    make_entry(3, "staked"),
-    make_entry(4, "refused", detail="insufficient_funds"),
-    make_entry(9, "contract_settled", detail="price"),
-]
+from tests.support.audit_chain import ACCOUNT, ENTRIES, make_audit, make_entry
 
 
 def test_exported_chain_holds():
@@ -150,3 +103,12 @@ def test_chain_that_is_not_held_whole_is_not_exported():
     audit = make_audit(ENTRIES, count=7, verified=None)
     with pytest.raises(CommandRejected, match="7 events and the node gave 3"):
         list(write_audit(audit))
+
+
+def test_link_of_a_part_of_the_chain_is_found():
+    whole, part = make_audit(ENTRIES), make_audit(ENTRIES[:3])
+    assert compute_link(whole, 3) == whole.digest
+    assert compute_link(whole, 2) == part.digest
+    assert compute_link(whole, 0) == "00" * 32
+    assert compute_link(whole, 1) not in (whole.digest, part.digest)
+    assert compute_link(make_audit(ENTRIES, count=7), 3) is None

@@ -1,0 +1,227 @@
+"""Every command by its name, where it is, what it does and an example: the program's contents.
+
+Nothing here is loaded but names; `meshnode.cli.app` makes the program of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from meshnode.cli.command import Command, Noun
+from meshnode.cli.market_catalogue import MARKET, WALLET
+
+START: Final = (
+    Command(
+        "up",
+        "up:up",
+        "Start this machine's node in the background; return when it is ready.",
+        (
+            "meshnode up",
+            "meshnode up --name kitchen --engine embedded",
+            "meshnode up --api 127.0.0.1:0 --listen /ip4/0.0.0.0/tcp/4001 -f",
+        ),
+    ),
+    Command("down", "down:down", "Stop the running node.", ("meshnode down",)),
+    Command(
+        "join",
+        "join:join",
+        "Join a mesh with a ticket; return when connected.",
+        ("meshnode join mesh1...", "meshnode join mesh1... --name attic --engine echo"),
+    ),
+    Command(
+        "invite",
+        "invite:invite",
+        "Print a ticket that lets others join.",
+        ("meshnode invite", "meshnode invite --uses 3 --expires-h 1"),
+    ),
+    Command(
+        "init",
+        "init:init",
+        "Make identity and network without starting anything.",
+        ("meshnode init", "meshnode init --name home --share digest"),
+    ),
+    Command(
+        "demo",
+        "demo:demo",
+        "Run a throw-away mesh of real processes that answers questions.",
+        ("meshnode demo", "meshnode demo --nodes 4 --exit"),
+    ),
+)
+USE: Final = (
+    Command(
+        "ask",
+        "ask:ask",
+        "Ask the mesh; the answer streams to stdout.",
+        (
+            'meshnode ask "What is the capital of France?"',
+            'meshnode ask "Summarise this" --model auto --max-tokens 200 --json',
+            "cat notes.txt | meshnode ask -",
+        ),
+    ),
+    Command(
+        "events",
+        "events:events",
+        "Follow what happens; commits come in order, each once.",
+        (
+            "meshnode events",
+            "meshnode events --commits --after 0",
+            "meshnode events --after 41 --json",
+        ),
+    ),
+    Command(
+        "status",
+        "status:status",
+        "Show this node at a glance; problems come last, each with its fix.",
+        ("meshnode status", "meshnode status --json", "meshnode status --watch"),
+    ),
+    Command(
+        "peers",
+        "peers:peers",
+        "List the members of the mesh and what they serve.",
+        ("meshnode peers", "meshnode peers --json"),
+    ),
+)
+INSPECT: Final = (
+    Command(
+        "doctor",
+        "doctor:doctor",
+        "Check this machine and its node; say how to repair what is broken.",
+        ("meshnode doctor", "meshnode doctor --json"),
+    ),
+    Command(
+        "replay",
+        "replay:replay",
+        "Run a recording (`up --record FILE`) again and compare every effect.",
+        ("meshnode replay inputs.rec",),
+    ),
+    Command(
+        "version",
+        "version:version",
+        "Print the version.",
+        ("meshnode version", "meshnode version --json"),
+    ),
+)
+_DAG: Final = (
+    Command(
+        "log",
+        "dag:log",
+        "List stored vertices, newest first.",
+        ("meshnode dag log", "meshnode dag log --kind result --limit 5"),
+    ),
+    Command(
+        "show",
+        "dag:show",
+        "Draw the DAG with leaders and commits, or show one vertex.",
+        ("meshnode dag show", "meshnode dag show 3fa9c1", "meshnode dag show 3fa9c1 --json"),
+    ),
+    Command(
+        "verify",
+        "dag_verify:verify",
+        "Check every stored vertex again from its bytes: ids, signatures, ancestors.",
+        ("meshnode dag verify", "meshnode dag verify --store backup/journal.db --json"),
+    ),
+    Command(
+        "export",
+        "dag:export",
+        "Draw the DAG, or write it down for other programs.",
+        ("meshnode dag export --output mesh.svg", "meshnode dag export --format dot"),
+    ),
+)
+_CONSENSUS: Final = (
+    Command(
+        "status",
+        "consensus:status",
+        "Show the agreed order: how far it is, who makes it, who is silent.",
+        ("meshnode consensus status", "meshnode consensus status --json"),
+    ),
+)
+_DECIDE: Final = (
+    Command(
+        "propose",
+        "decide:propose",
+        "Put a question to the mesh.",
+        (
+            'meshnode decide propose "Shall we share answers in full?"',
+            'meshnode decide propose "Which model?" --option kimi-k2 --option smollm2',
+        ),
+    ),
+    Command(
+        "vote",
+        "decide:vote",
+        "Answer a question; the last answer before it closes counts.",
+        ('meshnode decide vote 3fa9c1 yes --reason "it was asked for twice"',),
+    ),
+    Command(
+        "show",
+        "decide:show",
+        "Show a question, its answers and their reasons.",
+        ("meshnode decide show 3fa9c1", "meshnode decide show 3fa9c1 --wait --json"),
+    ),
+    Command(
+        "list",
+        "decide:list_",
+        "List what the mesh is asked and has decided, newest first.",
+        ("meshnode decide list", "meshnode decide list --status open --json"),
+    ),
+)
+_VALIDATORS: Final = (
+    Command(
+        "list",
+        "validators:list_",
+        "List the validators, and the changes that are being voted on.",
+        ("meshnode validators list", "meshnode validators list --json"),
+    ),
+    Command(
+        "add",
+        "validators:add",
+        "Propose a member as a validator, or other stake for one.",
+        (
+            "meshnode validators add attic",
+            "meshnode validators add attic --stake 2 --wait",
+        ),
+    ),
+    Command(
+        "remove",
+        "validators:remove",
+        "Propose to take a validator's seat away; it stays a member.",
+        ('meshnode validators remove attic --reason "it was sold"',),
+    ),
+    Command(
+        "change",
+        "validators:change",
+        "Propose other rules for the committee as it is.",
+        ("meshnode validators change --profile cft",),
+    ),
+)
+_IDENTITY: Final = (
+    Command("show", "identity:show", "Show who this node is.", ("meshnode identity show --json",)),
+    Command(
+        "new",
+        "identity:new",
+        "Put the identity and its networks aside and make a new one.",
+        ("meshnode identity new",),
+    ),
+    Command(
+        "rebind",
+        "identity:rebind",
+        "Say that a home folder was moved to this machine for good.",
+        ("meshnode identity rebind",),
+    ),
+    Command(
+        "export-public",
+        "identity:export_public",
+        "Print the public keys as JSON.",
+        ("meshnode identity export-public > alice.json",),
+    ),
+)
+TRADE_NOUNS: Final = (
+    Noun("market", "Offer capacity, bid for it, and see what became of it.", MARKET),
+    Noun("wallet", "Look at the ruv of this node, send them, stake them.", WALLET),
+)
+INSPECT_NOUNS: Final = (
+    Noun("dag", "Look into the store of signed results.", _DAG),
+    Noun("consensus", "Look at the order the mesh agrees on.", _CONSENSUS),
+    Noun("decide", "Put questions to the mesh, and answer them.", _DECIDE),
+    Noun("validators", "Look at or change who agrees on the order.", _VALIDATORS),
+    Noun("identity", "Look at or replace this node's keys.", _IDENTITY),
+)
