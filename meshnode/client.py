@@ -247,10 +247,20 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
         return VertexInfo.from_json(await self._post("/api/v1/publish", body))
 
     async def invite(
-        self, *, uses: int = 1, expires_in_ms: int = INVITE_EXPIRES_IN_MS, role: str = "peer"
+        self,
+        *,
+        uses: int = 1,
+        expires_in_ms: int = INVITE_EXPIRES_IN_MS,
+        role: str = "peer",
+        grant_uruv: int = 0,
     ) -> str:
-        """A ticket for somebody else."""
-        body = {"uses": uses, "expires_in_ms": expires_in_ms, "role": role}
+        """A ticket for somebody else, who is given so much of the node's money."""
+        body = {
+            "uses": uses,
+            "expires_in_ms": expires_in_ms,
+            "role": role,
+            "grant_uruv": grant_uruv,
+        }
         data = await self._post("/api/v1/invite", body)
         ticket = data.get("ticket") if isinstance(data, dict) else None
         if not isinstance(ticket, str):

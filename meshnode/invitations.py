@@ -83,13 +83,17 @@ class InvitationBook:
         expires_ms: int,
         role: str,
         now_ms: int,
+        grant_uruv: int = 0,
     ) -> bytes:
-        """Sign an invitation and write it down. Returns the bearer seed for the ticket."""
+        """Sign an invitation and write it down. Returns the bearer seed for the ticket.
+
+        Each newcomer is to get `grant_uruv` of the inviter's free money.
+        """
         if not 1 <= uses <= USES_MAX:
             raise CommandRejected(f"an invitation has 1 to {USES_MAX} uses", hint=f"not {uses}")
         seed = os.urandom(BEARER_SEED_BYTES)
         key = SigningKey(seed).verify_key.encode()
-        invitation = Invitation(network, inviter, key, role, uses, expires_ms, 0)
+        invitation = Invitation(network, inviter, key, role, uses, expires_ms, grant_uruv)
         try:
             signed = encode(sign_invitation(secrets, suite, invitation))
         except InvalidMessage as error:

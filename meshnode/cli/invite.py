@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from market.decimals import format_ruv, parse_ruv
 from meshnode.cli.decision_text import describe_risk, name_stakes
 from meshnode.cli.exits import OK
 from meshnode.cli.formats import format_count
@@ -34,12 +35,22 @@ async def invite(
     role: Annotated[
         Literal["peer", "validator"], Parameter(help="What the newcomer will be.")
     ] = "peer",
+    grant: Annotated[
+        str,
+        Parameter(
+            help="Ruv for each newcomer out of this node's, such as 5 or 0.25 [default: none].",
+            show_default=False,
+        ),
+    ] = "0",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
     """Print a ticket that lets others join."""
+    grant_uruv = parse_ruv(grant, "the grant")
     async with connect(home) as node:
-        ticket = await node.invite(uses=uses, expires_in_ms=expires_h * _HOUR_MS, role=role)
+        ticket = await node.invite(
+            uses=uses, expires_in_ms=expires_h * _HOUR_MS, role=role, grant_uruv=grant_uruv
+        )
         order = (await node.status()).consensus
     if json:
         print_json(
@@ -49,6 +60,7 @@ async def invite(
                 "uses": uses,
                 "expires_in_ms": expires_h * _HOUR_MS,
                 "role": role,
+                "grant_uruv": grant_uruv,
             }
         )
         return OK
@@ -57,6 +69,11 @@ async def invite(
         f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password. "
         "On the other machine: meshnode join TICKET"
     )
+    if grant_uruv:
+        note(
+            f"each is given {format_ruv(grant_uruv)} ruv of this node's free money once its "
+            "profile is in order; it must still be there then"
+        )
     if role == "validator" and order is not None:
         for line in describe_candidacy(order, uses):
             note(line)

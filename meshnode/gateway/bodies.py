@@ -125,6 +125,7 @@ class InviteBody(Body, frozen=True):
     expires_in_ms: Annotated[int, msgspec.Meta(ge=0, le=366 * DAY_MS)] = INVITE_EXPIRES_IN_MS
     """0 for never."""
     role: Literal["peer", "validator"] = "peer"
+    grant_uruv: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
 
 
 class JoinBody(Body, frozen=True):

@@ -113,7 +113,10 @@ class MeshApi:
     async def _invite(self, request: web.Request) -> web.Response:
         body = await read_body(request, InviteBody)
         ticket = await self._host.get_node().invite(
-            uses=body.uses, expires_in_ms=body.expires_in_ms, role=body.role
+            uses=body.uses,
+            expires_in_ms=body.expires_in_ms,
+            role=body.role,
+            grant_uruv=body.grant_uruv,
         )
         return web.json_response({"schema": "meshnode.invite/1", "ticket": ticket})
 

@@ -133,9 +133,14 @@ class MeshNode(MarketPort, Protocol):
         """One question, by its id or the beginning of it; waits so long for its end."""
 
     async def invite(
-        self, *, uses: int = 1, expires_in_ms: int = INVITE_EXPIRES_IN_MS, role: str = "peer"
+        self,
+        *,
+        uses: int = 1,
+        expires_in_ms: int = INVITE_EXPIRES_IN_MS,
+        role: str = "peer",
+        grant_uruv: int = 0,
     ) -> str:
-        """A ticket for somebody else."""
+        """A ticket for somebody else, who is given so much of this node's money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -240,11 +240,21 @@ class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
         return show_vertex(signed, self._lookup.list_names())
 
     async def invite(
-        self, *, uses: int = 1, expires_in_ms: int = INVITE_EXPIRES_IN_MS, role: str = "peer"
+        self,
+        *,
+        uses: int = 1,
+        expires_in_ms: int = INVITE_EXPIRES_IN_MS,
+        role: str = "peer",
+        grant_uruv: int = 0,
     ) -> str:
-        """A ticket that lets somebody join; it holds a secret. 0 ms never expires."""
+        """A ticket that lets somebody join; it holds a secret. 0 ms never expires.
+
+        Each newcomer is given `grant_uruv` of this node's free money once its profile is ordered.
+        """
         self._require_runtime()
-        return await self._inviter.invite(uses=uses, expires_in_ms=expires_in_ms, role=role)
+        return await self._inviter.invite(
+            uses=uses, expires_in_ms=expires_in_ms, role=role, grant_uruv=grant_uruv
+        )
 
     # --- waiting and ending ----------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dag.genesis import compute_network_id, encode_genesis
-from meshnode.errors import CommandRejected
+from market.decimals import format_ruv
+from market.errors import Code
+from meshnode.errors import CommandRejected, MarketRefused
 from meshnode.invitations import InvitationBook
 from meshnode.joining import JoinServer
 from meshnode.ticket import Ticket, encode_ticket, select_addresses
@@ -28,13 +30,14 @@ class Inviter:
         self._book = InvitationBook(setup.directory / "invitations.bin")
         self._network = compute_network_id(setup.genesis)
 
-    async def invite(self, *, uses: int, expires_in_ms: int, role: str) -> str:
+    async def invite(self, *, uses: int, expires_in_ms: int, role: str, grant_uruv: int = 0) -> str:
         """Issue an invitation; the ticket holds its secret. 0 ms never expires."""
         if expires_in_ms < 0:
             raise CommandRejected("an invitation cannot have expired before it is issued")
         runtime, setup = self._runtime, self._setup
         if role == "validator":
             self._require_seat()
+        self._require_cover(grant_uruv, uses)
         now_ms = runtime.now_ms()
         seed = await asyncio.to_thread(
             self._book.issue,
@@ -46,6 +49,7 @@ class Inviter:
             expires_ms=now_ms + expires_in_ms if expires_in_ms else 0,
             role=role,
             now_ms=now_ms,
+            grant_uruv=grant_uruv,
         )
         return encode_ticket(
             Ticket(
@@ -66,6 +70,19 @@ class Inviter:
             raise CommandRejected(
                 "this node is no validator, so it cannot invite one",
                 hint="invite a peer, and propose it with `meshnode validators add`",
+            )
+
+    def _require_cover(self, grant_uruv: int, uses: int) -> None:
+        """Promise nothing that is not there now; when a newcomer comes is what counts."""
+        if grant_uruv < 0:
+            raise CommandRejected("an invitation cannot carry less than nothing")
+        free = self._runtime.market.ledger.get(self._runtime.author).free
+        if grant_uruv * uses > free:
+            raise MarketRefused(
+                f"{format_ruv(grant_uruv * uses)} ruv are promised where {format_ruv(free)} "
+                "are free",
+                reason=Code.INSUFFICIENT_FUNDS,
+                hint="grant less, or to fewer; `meshnode wallet` shows what there is",
             )
 
     def make_join_server(self) -> JoinServer:

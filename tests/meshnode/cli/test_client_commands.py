@@ -251,7 +251,18 @@ def test_invite_prints_the_ticket_alone(capsys, remote):
     outcome = run_command(capsys, "invite", "--uses", "3", "--expires-h", "2")
     assert outcome.out == "mesh1ticket\n"
     assert "good for 3 nodes and 2 h" in outcome.err
-    assert remote.asked == [{"uses": 3, "expires_in_ms": 7_200_000, "role": "peer"}]
+    assert remote.asked == [
+        {"uses": 3, "expires_in_ms": 7_200_000, "role": "peer", "grant_uruv": 0}
+    ]
+
+
+def test_invite_carries_a_grant_and_says_when_it_is_paid(capsys, remote):
+    outcome = run_command(capsys, "invite", "--grant", "0.25")
+    assert remote.asked[-1]["grant_uruv"] == 250_000
+    assert "each is given 0.25 ruv of this node's free money" in outcome.err
+    refused = run_command(capsys, "invite", "--grant", "some")
+    assert refused.code != 0
+    assert "the grant is no amount" in refused.err
 
 
 def test_invite_as_json(capsys, remote):

@@ -270,7 +270,12 @@ async def test_note_is_text_or_bytes(host, http):
 async def test_invite_join_and_shutdown_reach_node_and_host(host, http):
     status, data, _ = await http("POST", "/api/v1/invite", body={"uses": 2})
     assert (status, data["ticket"]) == (200, "mesh1ticket")
-    assert host.node.calls[-1][2] == {"uses": 2, "expires_in_ms": 86_400_000, "role": "peer"}
+    assert host.node.calls[-1][2] == {
+        "uses": 2,
+        "expires_in_ms": 86_400_000,
+        "role": "peer",
+        "grant_uruv": 0,
+    }
     status, data, _ = await http("POST", "/api/v1/join", body={"ticket": "mesh1x"})
     assert (status, data["name"], host.tickets) == (200, "ada", ["mesh1x"])
     assert (await http("POST", "/api/v1/shutdown"))[1]["stopping"] is True
