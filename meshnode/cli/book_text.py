@@ -32,8 +32,11 @@ class Rung(NamedTuple):
 
 def draw_book(book: BookInfo) -> list[Rung]:
     """The ladder, from the dearest offer down to the cheapest bid."""
-    offers = [_describe_level("offer", level) for level in book.offers]
-    bids = [_describe_level("bid", level) for level in book.bids]
+    prices = align_decimals([level.price_uruv for level in (*book.offers, *book.bids)])
+    offers = [_describe_level("offer", *each) for each in zip(book.offers, prices, strict=False)]
+    bids = [
+        _describe_level("bid", *each) for each in zip(book.bids, prices[len(offers) :], strict=True)
+    ]
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *offers, *bids, strict=True)]
     sides = ((book.offers, offers), (book.bids, bids))
     deepest = max(sum(level.lots for level in levels) for levels, _ in sides)
@@ -106,10 +109,18 @@ def draw_bar(part: int, whole: int, width: int) -> str:
     return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
-def _describe_level(side: str, level: LevelInfo) -> tuple[str, ...]:
+def align_decimals(prices: Sequence[int]) -> list[str]:
+    """Prices, each with as many decimals as the one that has most."""
+    texts = [format_ruv(price) for price in prices]
+    places = max((len(text.partition(".")[2]) for text in texts), default=0)
+    parts = [text.partition(".") for text in texts]
+    return [f"{whole}.{tail:0<{places}}" if places else whole for whole, _, tail in parts]
+
+
+def _describe_level(side: str, level: LevelInfo, price: str) -> tuple[str, ...]:
     return (
         side,
-        format_price(level.price_uruv),
+        price,
         format_tokens(level.lots),
         str(level.orders),
         describe_attributes(level.attributes),

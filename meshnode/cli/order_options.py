@@ -101,7 +101,8 @@ def report_order(
     if left:
         where = "wait in the book" if waits else "were not to be had"
         parts.append(f"{'and ' if traded else ''}{format_tokens(left)} tokens {where}")
-    text = "\n".join(
-        (" ".join(parts), *(f"  {describe_trade_line(trade)}" for trade in outcome.trades))
-    )
-    return print_outcome(outcome, text, json=json)
+    lines = [" ".join(parts), *(f"  {describe_trade_line(trade)}" for trade in outcome.trades)]
+    if traded:
+        contract = format_id(outcome.trades[0].contract)
+        lines.append(f"follow with: meshnode market contracts {contract}")
+    return print_outcome(outcome, "\n".join(lines), json=json)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshnode.cli.book_text import describe_spread, draw_bar, draw_sparkline
+from meshnode.cli.book_text import align_decimals, describe_spread, draw_bar, draw_sparkline
 from meshnode.cli.market_text import describe_attributes, describe_contract
 from meshnode.errors import CommandRejected
 from tests.support.cli import run_command
@@ -159,6 +159,18 @@ def test_bars_and_lines_of_prices():
     assert draw_sparkline([5, 5], 10) == "▄▄"
     assert draw_sparkline([1, 2, 3], 2) == "▁█"
     assert draw_sparkline([], 2) == ""
+
+
+def test_decimals_stand_below_each_other():
+    assert align_decimals([2_000, 2_500, 10**6, 1]) == [
+        "0.002000",
+        "0.002500",
+        "1.000000",
+        "0.000001",
+    ]
+    assert align_decimals([2_000, 2_500]) == ["0.0020", "0.0025"]
+    assert align_decimals([10**6, 2 * 10**6]) == ["1", "2"]
+    assert align_decimals([]) == []
 
 
 def test_attributes_in_few_characters():
