@@ -173,6 +173,9 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
         max_tokens: int | None = None,
         temperature: float | None = None,
         extra: Mapping[str, Any] | None = None,
+        max_price_uruv: int | None = None,
+        max_spend_uruv: int | None = None,
+        wishes: Mapping[str, int] | None = None,
     ) -> Answer:
         """Ask the mesh and wait for the whole answer; cancelling ends the work behind it."""
         body = _make_question(
@@ -185,6 +188,9 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
             max_tokens=max_tokens,
             temperature=temperature,
             extra=None if extra is None else dict(extra),
+            max_price_uruv=max_price_uruv,
+            max_spend_uruv=max_spend_uruv,
+            wishes=None if wishes is None else dict(wishes),
         )
         data = await self._post("/api/v1/ask", body, timeout_ms=timeout_ms + ANSWER_GRACE_MS)
         return Answer.from_json(data)
@@ -201,6 +207,9 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
         max_tokens: int | None = None,
         temperature: float | None = None,
         extra: Mapping[str, Any] | None = None,
+        max_price_uruv: int | None = None,
+        max_spend_uruv: int | None = None,
+        wishes: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[StreamItem, None]:
         """Ask the mesh and take the answer as it comes; closing the iterator ends the work."""
         body = _make_question(
@@ -213,6 +222,9 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
             max_tokens=max_tokens,
             temperature=temperature,
             extra=None if extra is None else dict(extra),
+            max_price_uruv=max_price_uruv,
+            max_spend_uruv=max_spend_uruv,
+            wishes=None if wishes is None else dict(wishes),
         )
         body["stream"] = True
         pause_s = (timeout_ms + ANSWER_GRACE_MS) / 1_000

@@ -4,27 +4,65 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter, validators
 
+from market.decimals import format_ruv
 from meshnode.cli.blocking import interruptible
 from meshnode.cli.down import read_clock_s
 from meshnode.cli.exits import OK
 from meshnode.cli.finality import describe_wait, wait_final
 from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_name
+from meshnode.cli.money import read_guarantee, read_percent, read_price, read_ruv, read_seconds
 from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption, accept_stdin
 from meshnode.cli.output import clean, clean_line, note, print_json, write
 from meshnode.client import connect
-from meshnode.errors import AnswerInterrupted, CommandRejected, DeadlineExceeded
+from meshnode.errors import AnswerInterrupted, CommandRejected, ConfigError, DeadlineExceeded
 from meshnode.views import Delta, Finished, Started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from meshnode.views import Answer, StreamItem
+    from meshnode.views import Answer, Payment, StreamItem
 
 PROMPT_BYTES_MAX: Final = 1_000_000
+
+MaxPriceOption = Annotated[
+    str | None,
+    Parameter(help="Buy the answer: pay at most so many ruv per 1,000 tokens.", show_default=False),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class WishOptions:
+    """What a paid answer may cost altogether, and what its provider must offer."""
+
+    max_ruv: Annotated[
+        str | None, Parameter(help="Pay at most so many ruv altogether.", show_default=False)
+    ] = None
+    sla: Annotated[
+        str | None,
+        Parameter(help="Guarantee the provider must give, in percent.", show_default=False),
+    ] = None
+    context: Annotated[
+        int | None,
+        Parameter(
+            help="Context the provider must offer, in tokens.",
+            show_default=False,
+            validator=validators.Number(gte=1),
+        ),
+    ] = None
+    first_token: Annotated[
+        str | None,
+        Parameter(help="Seconds within which the first token must come.", show_default=False),
+    ] = None
+    reputation: Annotated[
+        str | None,
+        Parameter(help="Reputation the provider must have, in percent.", show_default=False),
+    ] = None
 
 
 async def ask(
@@ -46,11 +84,17 @@ async def ask(
     max_tokens: Annotated[
         int | None, Parameter(help="Longest answer.", validator=validators.Number(gte=1))
     ] = None,
+    max_price: MaxPriceOption = None,
+    wishes: WishOptions | None = None,
     timeout_s: TimeoutOption = 120,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Ask the mesh. Ctrl-C stops the work wherever it runs."""
+    """Ask the mesh. Ctrl-C stops the work wherever it runs.
+
+    With --max-price the answer is bought: the bid meets the cheapest offer that fits, and what was
+    delivered is paid.
+    """
     messages = make_messages(_read_prompt(prompt), system)
     options: dict[str, Any] = {
         "model": model,
@@ -58,6 +102,7 @@ async def ask(
         "peer": peer,
         "max_tokens": max_tokens,
         "timeout_ms": timeout_s * 1_000,
+        **make_payment_options(max_price, wishes or WishOptions()),
     }
     started_s = read_clock_s()
     try:
@@ -70,6 +115,8 @@ async def ask(
                 async with aclosing(node.stream(messages, **options)) as items:
                     answer = await print_stream(items)
                 note(describe_answer(answer))
+                if answer.payment is not None:
+                    note(describe_payment(answer.payment))
                 note(describe_wait(await wait_final(node, answer.vertex)))
     except AnswerInterrupted as error:
         if read_clock_s() - started_s < timeout_s:
@@ -119,6 +166,42 @@ def describe_answer(answer: Answer) -> str:
         f"vertex {format_id(answer.vertex, 12)}"
         f"{'' if answer.verified else ' (not seen here yet)'}"
         f"{', cut at the token limit' if answer.finish_reason == 'length' else ''}"
+    )
+
+
+def make_payment_options(max_price: str | None, wishes: WishOptions) -> dict[str, Any]:
+    """What `ask` is told of money; nothing without a price. Raises `ConfigError`."""
+    asked: dict[str, int | None] = {
+        "context_tokens": wishes.context,
+        "sla_bp": _read(read_guarantee, wishes.sla, "--sla"),
+        "first_token_ms": _read(read_seconds, wishes.first_token, "--first-token"),
+        "reputation_bp": _read(read_percent, wishes.reputation, "--reputation"),
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    if max_price is None:
+        if given or wishes.max_ruv is not None:
+            raise ConfigError(
+                "a paid question needs its highest price", hint="for example --max-price 0.002"
+            )
+        return {}
+    return {
+        "max_price_uruv": read_price(max_price, "--max-price"),
+        "max_spend_uruv": _read(read_ruv, wishes.max_ruv, "--max-ruv"),
+        "wishes": given,
+    }
+
+
+def _read(read: Callable[[str, str], int], text: str | None, what: str) -> int | None:
+    return None if text is None else read(text, what)
+
+
+def describe_payment(payment: Payment) -> str:
+    """What the answer cost, and where that is written."""
+    return clean_line(
+        f"-- paid {format_ruv(payment.cost_uruv)} ruv for {payment.tokens_billed} tokens "
+        f"at {format_ruv(payment.price_uruv)} per 1,000 "
+        f"to {format_name(payment.provider_name, payment.provider)}, "
+        f"contract {format_id(payment.contract, 12)}"
     )
 
 

@@ -20,6 +20,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=256)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Span = Annotated[int, msgspec.Meta(ge=1, le=90 * DAY_MS)]
 _Stake = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Amount = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 _Knowledge = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=6)]
 
 
@@ -40,6 +41,11 @@ class AskBody(Body, frozen=True):
     max_tokens: _Count | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
     extra: dict[str, Any] | None = None
+    max_price_uruv: _Amount | None = None
+    """Per lot of 1,000 billed tokens: given, the answer is bought on the market."""
+    max_spend_uruv: _Amount | None = None
+    wishes: Annotated[dict[str, int], msgspec.Meta(max_length=8)] | None = None
+    """What the provider must offer: context_tokens, sla_bp, first_token_ms, reputation_bp."""
     stream: bool = False
     """Whether to answer item by item, as newline-delimited JSON."""
 
@@ -62,6 +68,9 @@ class AskBody(Body, frozen=True):
             "max_tokens",
             "temperature",
             "extra",
+            "max_price_uruv",
+            "max_spend_uruv",
+            "wishes",
         )
         return {name: getattr(self, name) for name in names}
 

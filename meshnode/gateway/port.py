@@ -56,6 +56,9 @@ class MeshNode(MarketPort, Protocol):
         max_tokens: int | None = None,
         temperature: float | None = None,
         extra: Mapping[str, Any] | None = None,
+        max_price_uruv: int | None = None,
+        max_spend_uruv: int | None = None,
+        wishes: Mapping[str, int] | None = None,
     ) -> Answer:
         """Ask the mesh and wait for the whole answer."""
 
@@ -71,6 +74,9 @@ class MeshNode(MarketPort, Protocol):
         max_tokens: int | None = None,
         temperature: float | None = None,
         extra: Mapping[str, Any] | None = None,
+        max_price_uruv: int | None = None,
+        max_spend_uruv: int | None = None,
+        wishes: Mapping[str, int] | None = None,
     ) -> AsyncIterator[StreamItem]:
         """Ask the mesh and take the answer as it comes."""
 

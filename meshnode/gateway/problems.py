@@ -29,6 +29,7 @@ from meshnode.errors import (
     Unavailable,
 )
 from meshnode.gateway.port import NotReady
+from meshnode.trading.errors import NoOffer, NotEnoughRuv
 
 # The first that fits; most special first.
 _STATUS: Final[tuple[tuple[type[MeshError], int], ...]] = (
@@ -36,6 +37,8 @@ _STATUS: Final[tuple[tuple[type[MeshError], int], ...]] = (
     (NodeClosed, 503),
     (AnswerInterrupted, 502),
     (NoPeerServes, 503),
+    (NotEnoughRuv, 402),
+    (NoOffer, 409),
     (DeadlineExceeded, 504),
     (InvalidMessage, 400),
     (CommandRejected, 400),
@@ -63,8 +66,10 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
         KeystoreError,
         MalformedMessage,
         NoDaemon,
+        NoOffer,
         NodeClosed,
         NoPeerServes,
+        NotEnoughRuv,
         NotReady,
         PeerGone,
         StorageError,

@@ -75,7 +75,14 @@ async def test_ask_gives_the_answer_and_passes_every_option(host, node):
         "max_tokens": None,
         "temperature": None,
         "extra": {"top_p": 1},
+        "max_price_uruv": None,
+        "max_spend_uruv": None,
+        "wishes": None,
     }
+    await node.ask("hi", max_price_uruv=5, max_spend_uruv=9, wishes={"sla_bp": 1})
+    options = host.node.calls[-1][2]
+    paid = {name: options[name] for name in ("max_price_uruv", "max_spend_uruv", "wishes")}
+    assert paid == {"max_price_uruv": 5, "max_spend_uruv": 9, "wishes": {"sla_bp": 1}}
     await node.ask([{"role": "user", "content": "hi"}])
     assert host.node.calls[-1][1] == ([{"role": "user", "content": "hi"}],)
 

@@ -13,7 +13,7 @@ import pytest
 from meshnode.cli import down as down_module
 from meshnode.errors import AnswerInterrupted, NoDaemon, NoPeerServes, StorageError
 from meshnode.gateway.port import NotReady
-from meshnode.views import EngineView, ModelView, ValidatorInfo
+from meshnode.views import EngineView, ModelView, Payment, ValidatorInfo
 from tests.support.cli import FakeRemote, run_command
 from tests.support.views import make_answer, make_consensus, make_id, make_peer, make_status
 
@@ -322,6 +322,49 @@ def test_ask_as_json_is_the_answer(capsys, remote):
     assert document.pop("finality")["commit_index"] == remote.place.commit_index
     assert document == json.loads(json.dumps(remote.answer.to_json()))
     assert outcome.err == ""
+
+
+PAYMENT = Payment(
+    contract="ab" * 32,
+    provider="cd" * 32,
+    provider_name="carol",
+    price_uruv=2_000,
+    lots=2,
+    tokens_in=40,
+    tokens_out=100,
+    tokens_billed=110,
+    cost_uruv=220,
+    receipts=1,
+    transcript_root="ef" * 32,
+)
+
+
+def test_ask_with_a_price_says_what_was_paid(capsys, remote):
+    remote.answer = make_answer(payment=PAYMENT)
+    wishes = ["--sla", "99", "--context", "8192", "--first-token", "2.5", "--reputation", "50"]
+    price = ["--max-price", "0.002", "--max-ruv", "0.01"]
+    outcome = run_command(capsys, "ask", "x", *price, *wishes)
+    assert (
+        "-- paid 0.00022 ruv for 110 tokens at 0.002 per 1,000 to carol, contract abababababab"
+        in outcome.err
+    )
+    (asked,) = remote.asked
+    assert (asked["max_price_uruv"], asked["max_spend_uruv"]) == (2_000, 10_000)
+    assert asked["wishes"] == {
+        "sla_bp": 9_900,
+        "context_tokens": 8_192,
+        "first_token_ms": 2_500,
+        "reputation_bp": 5_000,
+    }
+
+
+def test_ask_without_a_price_pays_nothing(capsys, remote):
+    run_command(capsys, "ask", "x")
+    assert "max_price_uruv" not in remote.asked[0]
+    for option in (["--max-ruv", "1"], ["--sla", "99"]):
+        outcome = run_command(capsys, "ask", "x", *option)
+        assert outcome.code == 2
+        assert "needs its highest price" in outcome.err
 
 
 def test_ask_reads_the_question_from_stdin(capsys, monkeypatch, remote):
