@@ -16,7 +16,6 @@ from meshnode.node import open_node
 from meshnode.node.handle import NodeHandle
 from meshnode.node.market_desk import MarketDesk, name_command
 from meshnode.shell import market_table
-from meshnode.shell.subscriptions import SubscriberLagged
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
 
@@ -260,7 +259,7 @@ async def test_orders_are_taken_back_one_by_one_by_model_and_all():
         assert market_bid.trades == ()
         orders = await node.market_orders(limit=3)
         assert [order.id for order in orders] == [bid.id for bid in reversed(bids)]
-        with pytest.raises(CommandRejected, match="open orders begin with ''|no open order"):
+        with pytest.raises(CommandRejected, match="no open order of this node begins with ''"):
             await node.market_cancel("")
         await node.market_cancel(bids[0].id[:16])
         await node.market_cancel(bids[1].id)
@@ -291,10 +290,8 @@ async def test_what_became_of_commands_is_known_after_a_restart(tmp_path):
         assert [each.status for each in done.outcomes] == ["accepted"]
         before, root = await node.wallet(), (await node.market()).root
         history = await node.wallet_history()
-        with pytest.raises(NodeClosed):
-            async with open_one(hub, name="bob") as gone:
-                pass
-            await gone.wallet()
+    with pytest.raises(NodeClosed):
+        await node.wallet()
     async with open_one(hub, name="ada", home=tmp_path) as node:
         assert await node.market_submission(said.vertex) == said
         assert [each.status for each in said.outcomes] == ["accepted", "refused"]
@@ -316,26 +313,17 @@ async def test_what_is_no_longer_remembered_is_unknown_and_a_chain_is_not_verifi
 async def test_slow_watcher_misses_no_commit(monkeypatch):
     async with open_mesh(1) as (node,):
         runtime = node._runtime
-        real, opened = runtime.events, []
-
-        def open_small(buffer_max: int = 1):
-            subscription = real(1 if len(opened) < 1 else 4_096)
-            opened.append(subscription)
-            return subscription
-
+        real = runtime.events
         async with aclosing(node.market_watch()) as updates:
-            monkeypatch.setattr(runtime, "events", open_small)
             first = asyncio.ensure_future(anext(updates))
+            monkeypatch.setattr(runtime, "events", lambda: real(1))
             await asyncio.sleep(0)
             monkeypatch.setattr(runtime, "events", real)
-            await node.wallet_stake(1)
+            for amount in (1, 2, 3):
+                await node.wallet_stake(amount)
             async with asyncio.timeout(LIMIT_S):
-                assert (await first).entries[0].kind == "staked"
-                for amount in (2, 3):
-                    await node.wallet_stake(amount)
-                seen = [await anext(updates), await anext(updates)]
-        assert [update.entries[0].amount_uruv for update in seen] == [2, 3]
-        assert SubscriberLagged
+                seen = [await first, await anext(updates), await anext(updates)]
+        assert [update.entries[0].amount_uruv for update in seen] == [1, 2, 3]
 
 
 async def test_newcomer_is_given_what_its_invitation_promises():
