@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dag.vertex import decode_signed
+from meshnode.core.commands import Connect
 from meshnode.core.events import VertexAdmitted
-from meshnode.errors import CommandRejected
+from meshnode.core.transport_id import compute_transport_id
+from meshnode.errors import CommandRejected, DeadlineExceeded
 from meshnode.serving.port import ServingPeer
 from meshnode.serving.results import choose_share
 from meshnode.shell.subscriptions import SubscriberLagged
@@ -65,6 +67,25 @@ class RuntimePort:
         # A peer may have taken another name since it connected.
         names = {member.id: member.name for member in view.members}
         return [_make_serving_peer(peer, names.get(peer.author, "")) for peer in view.peers]
+
+    async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
+        """A member as a ready peer, dialled if need be; None where it cannot be reached in time."""
+        runtime = self._runtime
+        members = {member.id: member for member in runtime.view().members}
+        member = members.get(author)
+        if member is None:
+            return None
+        if self._find_ready(author) is None and member.addresses:
+            peer = compute_transport_id(member.keys.libp2p_key)
+            await runtime.submit(Connect(peer, member.addresses))
+        try:
+            await runtime.wait_for_peer(author, timeout_ms=timeout_ms)
+        except DeadlineExceeded:
+            return None
+        return self._find_ready(author)
+
+    def _find_ready(self, author: bytes) -> ServingPeer | None:
+        return next((peer for peer in self.list_serving_peers() if peer.author == author), None)
 
     async def open_stream(self, peer: str) -> FrameStream:
         """Open a stream to a ready peer. Raises `TransportError`."""

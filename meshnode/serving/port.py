@@ -58,6 +58,9 @@ class MeshPort(Protocol):
     def list_serving_peers(self) -> Sequence[ServingPeer]:
         """Every ready peer."""
 
+    async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
+        """A member as a ready peer, dialled if need be; None where it cannot be reached in time."""
+
     async def open_stream(self, peer: str) -> FrameStream:
         """Open a stream to a ready peer. Raises `TransportError`."""
 

@@ -7,6 +7,7 @@ as with every other answer; what was signed is paid, and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
 from contextlib import aclosing
@@ -27,6 +28,7 @@ from meshnode.errors import (
 from meshnode.routing.policy import Choice
 from meshnode.routing.replica import Replica
 from meshnode.serving.client import Question, encode_request
+from meshnode.serving.port import ServingPeer
 from meshnode.trading.counting import count_question
 from meshnode.trading.errors import NoOffer
 from meshnode.trading.models import find_engine_model, get_model_name
@@ -37,9 +39,10 @@ from meshnode.views import Finished, Payment
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from market.commands import PlaceOrder
     from meshnode.market_views import OutcomeInfo
     from meshnode.serving.client import Asker
-    from meshnode.serving.port import MeshPort, ServingPeer
+    from meshnode.serving.port import MeshPort
     from meshnode.trading.room import TradingRoom
     from meshnode.views import StreamItem
 
@@ -48,6 +51,10 @@ ORDERED_MS: Final = 15_000
 """How long a bid may take to find its place in the order."""
 ACCEPTED_MS: Final = ACCEPT_MS + 3_000
 """How long a provider may take to answer, as this node sees it."""
+CONNECT_MS: Final = 3_000
+"""How long a provider may take to be connected."""
+DOUBT_MS: Final = 60_000
+"""Who did not answer is passed over for so long."""
 _FINAL_FAULTS: Final = frozenset(
     {EngineFault.BAD_REQUEST, EngineFault.CONTEXT_OVERFLOW, EngineFault.CONTENT_FILTER}
 )
@@ -67,6 +74,15 @@ class _Purchase:
     spent_uruv: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A contract whose provider has taken the task and can be asked."""
+
+    plan: Plan
+    contract: Contract
+    provider: ServingPeer
+
+
 class Buyer:
     """Buys answers for this node's account."""
 
@@ -74,6 +90,9 @@ class Buyer:
         self._room = room
         self._port = port
         self._asker = asker
+        self._doubted_ms: dict[bytes, int] = {}
+        """By provider that did not answer: when that was."""
+        self._clearing = asyncio.Lock()
 
     async def stream(self, question: Question, wish: Wish) -> AsyncGenerator[StreamItem, None]:
         """Answer a question for pay: one `Started`, then `Delta`s, then `Finished`.
@@ -81,51 +100,89 @@ class Buyer:
         Raises `NoOffer`, `NotEnoughRuv`, and what `Asker.stream` raises.
         """
         purchase = _Purchase(question, wish, self._port.read_clock_ms())
-        while True:
-            plan, contract, provider = await self._buy(purchase)
-            if contract is not None and provider is not None:
-                failure: MeshError | None = None
-                async with aclosing(self._ask(purchase, plan, contract, provider)) as items:
-                    async for item in items:
-                        if isinstance(item, MeshError):
-                            failure = item
-                        else:
-                            yield item
-                if failure is None:
-                    return
-                self._note_failure(purchase, contract.provider, failure.message)
-            if len(purchase.tried) >= ATTEMPTS_MAX:
-                raise EngineError(
-                    EngineFault.UNREACHABLE,
-                    f"{len(purchase.tried)} bids led to no answer: {'; '.join(purchase.tried)}",
-                    hint="ask again later",
-                )
+        while len(purchase.tried) < ATTEMPTS_MAX:
+            match = await self._buy(purchase)
+            if match is None:
+                continue
+            failure: MeshError | None = None
+            async with aclosing(self._ask(purchase, match)) as items:
+                async for item in items:
+                    if isinstance(item, MeshError):
+                        failure = item
+                    else:
+                        yield item
+            if failure is None:
+                return
+            purchase.failed[match.contract.provider] = None
+            purchase.tried.append(f"{_name(match.provider)}: {failure.message}")
+        raise EngineError(
+            EngineFault.UNREACHABLE,
+            f"{len(purchase.tried)} bids led to no answer: {'; '.join(purchase.tried)}",
+            hint="ask again later",
+        )
 
     # --- bidding ---------------------------------------------------------------------------------
 
-    async def _buy(self, purchase: _Purchase) -> tuple[Plan, Contract | None, ServingPeer | None]:
-        """Bid, and wait for a provider to take the task."""
-        providers = self._list_providers(purchase)
-        plan = self._plan(purchase, providers)
-        wait_ms = min(ORDERED_MS, self._count_left_ms(purchase))
-        submission = await self._room.port.submit([plan.order], wait_ms=wait_ms)
-        (outcome,) = submission.outcomes
-        _check_outcome(outcome)
+    async def _buy(self, purchase: _Purchase) -> _Match | None:
+        """Bid, and wait for a provider to take the task; None, and a line more, where none does."""
+        plan = await self._make_way(purchase)
+        outcome = await self._place(purchase, plan.order)
         bought = [bytes.fromhex(trade.contract) for trade in outcome.trades]
-        contract = await self._wait_accepted(purchase, plan, bought)
-        for each in bought:
-            if contract is None or each != contract.id:
-                self._room.sessions.release(each)
-        if contract is None:
-            names = {trade.provider: trade.provider_name for trade in outcome.trades}
-            for trade in outcome.trades:
-                purchase.failed[bytes.fromhex(trade.provider)] = None
-            who = ", ".join(name or key[:8] for key, name in names.items()) or "nobody"
-            purchase.tried.append(f"{who} did not take the task" if names else "no match")
-            return plan, None, None
-        return plan, contract, providers.get(contract.provider)
+        try:
+            contract = await self._wait_accepted(purchase, plan, bought)
+            provider = None if contract is None else await self._reach(purchase, contract)
+        except BaseException:
+            contract = provider = None
+            raise
+        finally:
+            for each in bought:
+                if contract is None or provider is None or each != contract.id:
+                    self._room.sessions.release(each)
+        if contract is not None and provider is not None:
+            return _Match(plan, contract, provider)
+        for trade in outcome.trades:
+            purchase.failed[bytes.fromhex(trade.provider)] = None
+        who = {trade.provider_name or trade.provider[:8]: None for trade in outcome.trades}
+        what = "cannot be reached" if contract is not None else "did not take the task"
+        purchase.tried.append(f"{', '.join(who)} {what}" if who else "the bid met no offer")
+        return None
 
-    def _plan(self, purchase: _Purchase, providers: dict[bytes, ServingPeer]) -> Plan:
+    async def _make_way(self, purchase: _Purchase) -> Plan:
+        """The plan, once offers of who does not answer lie before it no longer."""
+        plan = self._plan(purchase)
+        if plan.clearing is None:
+            return plan
+        left_ms = self._count_left_ms(purchase)
+        try:
+            async with asyncio.timeout(left_ms / 1_000):
+                await self._clearing.acquire()  # others wait, and find the way clear
+        except TimeoutError:
+            raise DeadlineExceeded("the bid had no turn in time", hint="allow more time") from None
+        try:
+            plan = self._plan(purchase)
+            if plan.clearing is None:
+                return plan
+            outcome = await self._place(purchase, plan.clearing)
+            for trade in outcome.trades:
+                self._room.sessions.release(bytes.fromhex(trade.contract))
+            return self._plan(purchase)
+        finally:
+            self._clearing.release()
+
+    async def _place(self, purchase: _Purchase, order: PlaceOrder) -> OutcomeInfo:
+        wait_ms = min(ORDERED_MS, self._count_left_ms(purchase))
+        submission = await self._room.port.submit([order], wait_ms=wait_ms)
+        (outcome,) = submission.outcomes
+        if outcome.status == "refused":
+            raise CommandRejected(f"the bid was refused: {outcome.message}", hint=outcome.hint)
+        if outcome.status != "accepted":
+            raise DeadlineExceeded(
+                "the bid has no place in the order yet",
+                hint="is a quorum of validators connected? `meshnode status` tells",
+            )
+        return outcome
+
+    def _plan(self, purchase: _Purchase) -> Plan:
         market, account = self._room.port.market, self._room.port.account
         body = encode_request({**purchase.question.request, "model": purchase.wish.model})
         try:
@@ -134,7 +191,7 @@ class Buyer:
                 account,
                 purchase.wish,
                 question_tokens=count_question(body),
-                reachable=providers,
+                doubtful=self._list_doubtful(purchase),
                 spent_uruv=purchase.spent_uruv,
             )
         except NoOffer as error:
@@ -144,24 +201,25 @@ class Buyer:
                 f"{error.message}; tried before: {'; '.join(purchase.tried)}", hint=error.hint
             ) from None
 
-    def _list_providers(self, purchase: _Purchase) -> dict[bytes, ServingPeer]:
-        """Who can be asked now, and has not failed this question."""
-        return {
-            peer.author: peer
-            for peer in self._port.list_serving_peers()
-            if peer.author not in purchase.failed and not peer.draining
+    def _list_doubtful(self, purchase: _Purchase) -> dict[bytes, None]:
+        """Who has failed this question, and who did not answer another one lately."""
+        now_ms = self._port.read_clock_ms()
+        self._doubted_ms = {
+            provider: since_ms
+            for provider, since_ms in self._doubted_ms.items()
+            if now_ms - since_ms < DOUBT_MS
         }
+        return {**purchase.failed, **dict.fromkeys(self._doubted_ms)}
 
     async def _wait_accepted(
         self, purchase: _Purchase, plan: Plan, bought: Sequence[bytes]
     ) -> Contract | None:
         """The contract to ask under: the first that is taken and covers the answer, else any."""
-        reachable = self._list_providers(purchase)
 
         def list_phases(phase: str) -> list[Contract]:
             rows = self._room.port.market.contracts.rows
             found = [row for name in bought if (row := rows.get(name)) is not None]
-            return [row for row in found if row.phase == phase and row.provider in reachable]
+            return [row for row in found if row.phase == phase]
 
         def find() -> tuple[Contract | None] | None:
             taken = sorted(list_phases("delivering"), key=lambda row: -row.lots)
@@ -173,7 +231,21 @@ class Buyer:
 
         wait_ms = min(ACCEPTED_MS, self._count_left_ms(purchase))
         answer = await self._room.bell.wait_for(find, timeout_ms=wait_ms)
-        return None if answer is None else answer[0]
+        if answer is not None:
+            return answer[0]
+        for row in list_phases("locked"):
+            self._doubted_ms[row.provider] = self._port.read_clock_ms()
+        return None
+
+    async def _reach(self, purchase: _Purchase, contract: Contract) -> ServingPeer | None:
+        """The provider as a peer that can be asked."""
+        wait_ms = min(CONNECT_MS, self._count_left_ms(purchase))
+        provider = await self._port.connect(contract.provider, timeout_ms=wait_ms)
+        if provider is None:
+            self._doubted_ms[contract.provider] = self._port.read_clock_ms()
+        else:
+            self._doubted_ms.pop(contract.provider, None)
+        return provider
 
     def _count_left_ms(self, purchase: _Purchase) -> int:
         timeout_ms = purchase.question.timeout_ms
@@ -188,13 +260,14 @@ class Buyer:
     # --- asking ----------------------------------------------------------------------------------
 
     async def _ask(
-        self, purchase: _Purchase, plan: Plan, contract: Contract, provider: ServingPeer
+        self, purchase: _Purchase, match: _Match
     ) -> AsyncGenerator[StreamItem | MeshError, None]:
         """The answer under a contract; last a failure after which another may be asked."""
+        contract, provider = match.contract, match.provider
         sessions, terms = self._room.sessions, make_terms(self._room.port.network, contract)
         payer = ContractPayer(self._room, terms, secrets.token_bytes(32))
-        choice = _make_choice(plan, provider)
-        question = _limit(purchase.question, plan, contract, choice)
+        choice = _make_choice(match.plan, provider)
+        question = _limit(purchase.question, match.plan, contract, choice)
         started = False
         sessions.begin(contract.id)
         try:
@@ -213,26 +286,14 @@ class Buyer:
                         _add_payment(item, payer, provider) if isinstance(item, Finished) else item
                     )
         except MeshError as error:
+            if isinstance(error.__cause__ or error, TransportError):
+                self._doubted_ms[contract.provider] = self._port.read_clock_ms()
             if started or not _may_retry(error):
                 raise
             yield error
         finally:
             purchase.spent_uruv += payer.cost_uruv
             sessions.end(contract.id)
-
-    def _note_failure(self, purchase: _Purchase, provider: bytes, message: str) -> None:
-        purchase.failed[provider] = None
-        purchase.tried.append(f"{provider.hex()[:8]}: {message}")
-
-
-def _check_outcome(outcome: OutcomeInfo) -> None:
-    if outcome.status == "refused":
-        raise CommandRejected(f"the bid was refused: {outcome.message}", hint=outcome.hint)
-    if outcome.status != "accepted":
-        raise DeadlineExceeded(
-            "the bid has no place in the order yet",
-            hint="is a quorum of validators connected? `meshnode status` tells",
-        )
 
 
 def _make_choice(plan: Plan, provider: ServingPeer) -> Choice:
@@ -242,7 +303,7 @@ def _make_choice(plan: Plan, provider: ServingPeer) -> Choice:
     replica = Replica(
         peer=provider.peer,
         author=provider.author,
-        name=provider.name or provider.author.hex()[:8],
+        name=_name(provider),
         models=(name,),
         engine=provider.models[0].engine if provider.models else "",
         slots=provider.slots,
@@ -275,6 +336,10 @@ def _add_payment(item: Finished, payer: ContractPayer, provider: ServingPeer) ->
         transcript_root="" if receipt is None else receipt.transcript_root.hex(),
     )
     return Finished(answer=dataclasses.replace(item.answer, payment=payment))
+
+
+def _name(provider: ServingPeer) -> str:
+    return provider.name or provider.author.hex()[:8]
 
 
 def _may_retry(error: MeshError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from market.amounts import (
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 ANSWER_TOKENS: Final = 1_000
 """Longest answer where nobody says so: with its question it fits two lots, the smallest window."""
-PASSED_OVER_LOTS_MAX: Final = 256
-"""Lots of providers out of reach that a bid buys as well, to get at what lies behind them."""
+CLEARED_LOTS_MAX: Final = 256
+"""Lots of providers that do not answer which one bid takes out of the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,9 @@ class Plan:
     """A bid, and what it is to bring."""
 
     order: PlaceOrder
+    clearing: PlaceOrder | None
+    """A bid to place before it: for offers of providers that do not answer, which lie in the way.
+    They let the time for their answer pass, and all comes back."""
     model: Model
     lots_needed: int
     """Of one contract, for the whole answer."""
@@ -68,43 +72,47 @@ def plan_purchase(
     wish: Wish,
     *,
     question_tokens: int,
-    reachable: Collection[bytes],
+    doubtful: Collection[bytes] = (),
     spent_uruv: int = 0,
 ) -> Plan:
-    """Choose what to bid; `reachable` are the providers that can be asked now.
+    """Choose what to bid; `doubtful` are providers that did not answer lately.
 
     Raises `CommandRejected`, `NoOffer`, `NotEnoughRuv`.
     """
     tiers = _encode_tiers(wish)
-    instrument, model, offers = _choose_instrument(market, account, wish, tiers, reachable)
+    instrument, model, offers = _choose_instrument(market, account, wish, tiers, doubtful)
     wanted = wish.answer_tokens or ANSWER_TOKENS
     needed = _count_lots(model, question_tokens, wanted)
     limit_uruv = wish.max_price_uruv
     if wish.max_spend_uruv is None:
         lots = max(needed, divide_up(NOTIONAL_MIN_URUV, limit_uruv))
-        lots += _count_passed_over(offers, reachable)
     else:
         # No lot is bought beyond the budget, not even one that is given back.
-        best = next(offer for offer in offers if offer.owner in reachable)
+        best = next(offer for offer in offers if offer.owner not in doubtful)
         left_uruv = wish.max_spend_uruv - spent_uruv
         needed = min(needed, left_uruv // best.price_uruv)
         _check_budget(needed, model, question_tokens, left_uruv, best.price_uruv)
         limit_uruv = floor_price(min(limit_uruv, left_uruv // needed))
         lots = needed
     price_uruv = _choose_price(market, account, limit_uruv, offers, lots)
-    order = PlaceOrder(
-        model=instrument,
-        side=Side.BID,
-        price=price_uruv,
-        lots=min(lots, LOTS_MAX),
-        tiers=tiers,
-        time_in_force=TimeInForce.IOC,
-    )
+    free_uruv = market.ledger.get(account).free - 2 * ORDER_BOND_URUV - price_uruv * lots
     return Plan(
-        order=order,
+        order=_make_bid(instrument, price_uruv, min(lots, LOTS_MAX), tiers),
+        clearing=_clear(instrument, tiers, offers, doubtful, free_uruv),
         model=model,
         lots_needed=needed,
         answer_tokens=count_answer_tokens(model, question_tokens, needed, wanted),
+    )
+
+
+def _make_bid(instrument: bytes, price_uruv: int, lots: int, tiers: int) -> PlaceOrder:
+    return PlaceOrder(
+        model=instrument,
+        side=Side.BID,
+        price=price_uruv,
+        lots=lots,
+        tiers=tiers,
+        time_in_force=TimeInForce.IOC,
     )
 
 
@@ -152,9 +160,9 @@ def _choose_instrument(
     account: bytes,
     wish: Wish,
     tiers: int,
-    reachable: Collection[bytes],
+    doubtful: Collection[bytes],
 ) -> tuple[bytes, Model, list[RestingOrder]]:
-    """The meant instrument with the best offer that can be had, and all offers that fit."""
+    """The meant instrument with the best offer of who answers, and all offers that fit."""
     meant = [
         (name, model)
         for name, model in market.compliance.models.items()
@@ -167,9 +175,9 @@ def _choose_instrument(
         )
     found = [(name, model, _list_offers(market, name, tiers, account)) for name, model in meant]
     able = [
-        (min(offer.price_uruv for offer in offers if offer.owner in reachable), name, model, offers)
+        (min(prices), name, model, offers)
         for name, model, offers in found
-        if any(offer.owner in reachable for offer in offers)
+        if (prices := [each.price_uruv for each in offers if each.owner not in doubtful])
     ]
     price_uruv, name, model, offers = min(
         able, key=_get_place, default=(None, b"", meant[0][1], [])
@@ -210,7 +218,7 @@ def _make_no_offer(wish: Wish, price_uruv: int | None, offers: list[list[Resting
         )
     if any(offers):
         return NoOffer(
-            "who offers this is not connected to this node", hint="`meshnode peers` lists who is"
+            "who offers this does not answer", hint="ask again later, or for a higher price"
         )
     return NoOffer(
         "nobody offers this now", hint="`meshnode market book` shows what is offered; ask for less"
@@ -230,14 +238,26 @@ def _check_budget(
         )
 
 
-def _count_passed_over(offers: list[RestingOrder], reachable: Collection[bytes]) -> int:
-    """Lots that lie before the first offer that can be had."""
-    lots = 0
-    for offer in offers:
-        if offer.owner in reachable:
-            break
-        lots += offer.lots
-    return min(lots, PASSED_OVER_LOTS_MAX)
+def _clear(
+    instrument: bytes,
+    tiers: int,
+    offers: list[RestingOrder],
+    doubtful: Collection[bytes],
+    free_uruv: int,
+) -> PlaceOrder | None:
+    """A bid for the doubtful offers before the first of who answers, as far as money goes.
+
+    It bids no more than they ask, so what others offer for more is left alone.
+    """
+    ahead = list(takewhile(lambda offer: offer.owner in doubtful, offers))
+    price_uruv = max((offer.price_uruv for offer in ahead), default=0)
+    if not price_uruv:
+        return None
+    lots = min(sum(offer.lots for offer in ahead), CLEARED_LOTS_MAX)
+    lots = min(max(lots, divide_up(NOTIONAL_MIN_URUV, price_uruv)), free_uruv // price_uruv)
+    if lots * price_uruv < NOTIONAL_MIN_URUV:
+        return None
+    return _make_bid(instrument, price_uruv, lots, tiers)
 
 
 def _choose_price(

@@ -152,6 +152,10 @@ class FakeNode:
             draining=advert.draining,
         )
 
+    async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
+        peers = self.list_serving_peers()
+        return next((peer for peer in peers if peer.author == author), None)
+
     async def open_stream(self, peer: str) -> FrameStream:
         return await self.transport.open_stream(PeerId(peer))
 

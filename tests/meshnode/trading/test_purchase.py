@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from market.commands import ListMotion
@@ -12,7 +14,7 @@ from meshnode.errors import CommandRejected
 from meshnode.trading.errors import NoOffer, NotEnoughRuv
 from meshnode.trading.purchase import (
     ANSWER_TOKENS,
-    PASSED_OVER_LOTS_MAX,
+    CLEARED_LOTS_MAX,
     Plan,
     Wish,
     count_answer_tokens,
@@ -22,7 +24,6 @@ from meshnode.trading.purchase import (
 from tests.support.market_scene import RUV, MarketScene, get_account, make_tiers
 
 BUYER, FIRST, SECOND = 4, 5, 6
-BOTH = {get_account(FIRST), get_account(SECOND)}
 
 
 @pytest.fixture
@@ -34,13 +35,15 @@ def scene():
     return scene
 
 
-def plan(scene: MarketScene, *, tokens: int = 100, reachable=None, spent: int = 0, **wish) -> Plan:
+def plan(
+    scene: MarketScene, *, tokens: int = 100, doubtful: Sequence[int] = (), spent: int = 0, **wish
+) -> Plan:
     return plan_purchase(
         scene.state,
         get_account(BUYER),
         Wish(**{"max_price_uruv": 1_000, **wish}),
         question_tokens=tokens,
-        reachable=BOTH if reachable is None else reachable,
+        doubtful=[get_account(each) for each in doubtful],
         spent_uruv=spent,
     )
 
@@ -88,7 +91,7 @@ def test_cheapest_of_the_meant_models_is_bid_for(scene):
     scene.offer(SECOND, 500, 50)
     assert plan(scene, model="kimi-k2").order.model == scene.model
     assert plan(scene, model="kimi-k2/fp8").order.model == first
-    assert plan(scene, reachable={get_account(FIRST)}).order.model == first
+    assert plan(scene, doubtful=[SECOND]).order.model == first
 
 
 def test_model_that_its_terms_forbid_is_not_bid_for(scene):
@@ -102,16 +105,46 @@ def test_own_offers_are_not_bought(scene):
     scene.make_provider(BUYER)
     scene.offer(BUYER, 500, 50)
     with pytest.raises(NoOffer, match="nobody offers this now"):
-        plan(scene, reachable={*BOTH, get_account(BUYER)})
+        plan(scene)
 
 
-def test_lots_of_who_is_out_of_reach_are_bought_as_well(scene):
+def test_offers_of_who_does_not_answer_are_cleared_for_what_they_ask(scene):
     scene.offer(FIRST, 700, 30)
     scene.offer(SECOND, 800, 50)
-    assert plan(scene, reachable={get_account(SECOND)}).order.lots == 32
-    assert plan(scene, reachable={get_account(FIRST)}).order.lots == 2
+    assert plan(scene).clearing is None
+    assert plan(scene, doubtful=[SECOND]).clearing is None
+    clearing = plan(scene, doubtful=[FIRST]).clearing
+    assert clearing is not None
+    assert (clearing.price, clearing.lots) == (700, 30)
     scene.offer(FIRST, 600, 5_000)
-    assert plan(scene, reachable={get_account(SECOND)}).order.lots == 2 + PASSED_OVER_LOTS_MAX
+    clearing = plan(scene, doubtful=[FIRST]).clearing
+    assert clearing is not None
+    assert (clearing.price, clearing.lots) == (700, CLEARED_LOTS_MAX)
+    with pytest.raises(NoOffer, match="does not answer"):
+        plan(scene, doubtful=[FIRST, SECOND])
+
+
+def test_way_is_cleared_as_far_as_the_money_goes(scene):
+    scene.offer(FIRST, 300 * RUV, 5)
+    scene.offer(SECOND, 400 * RUV, 5)
+    clearing = plan(scene, max_price_uruv=400 * RUV, answer_tokens=900, doubtful=[FIRST]).clearing
+    assert clearing is not None
+    assert clearing.lots == 1
+    made = plan(scene, max_price_uruv=400 * RUV, doubtful=[FIRST])
+    assert made.clearing is None
+
+
+def test_small_offers_are_cleared_by_a_bid_worth_what_an_order_must_be(scene):
+    scene.offer(FIRST, 500, 2)
+    scene.offer(SECOND, 800, 50)
+    scene.bid(BUYER, 500, 2, time_in_force=TimeInForce.FOK)
+    scene.offer(FIRST, 10, 100)
+    scene.bid(BUYER, 10, 100, time_in_force=TimeInForce.FOK)
+    scene.offer(FIRST, 501, 2)
+    scene.bid(BUYER, 1_000, 1, time_in_force=TimeInForce.IOC)
+    clearing = plan(scene, doubtful=[FIRST]).clearing
+    assert clearing is not None
+    assert (clearing.price, clearing.lots) == (501, 2)
 
 
 def test_lower_price_is_bid_where_the_highest_cannot_be_covered(scene):

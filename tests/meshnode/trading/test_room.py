@@ -104,7 +104,9 @@ async def test_what_made_a_room_end_is_told(net, tmp_path, monkeypatch):
 
 def test_commands_are_said_in_as_many_vertices_as_they_take():
     signature = bytes(HYBRID_SIGNATURE_BYTES)
-    receipts = [PostReceipt(SignedReceipt(bytes([n]) * 150, signature, signature)) for n in range(5)]
+    receipts = [
+        PostReceipt(SignedReceipt(bytes([n]) * 150, signature, signature)) for n in range(5)
+    ]
     commands = [Decline(bytes(32)), *receipts, Decline(bytes(32))]
     groups = list(pack(commands))
     assert [len(group) for group in groups] == [3, 2, 2]
