@@ -215,6 +215,7 @@ class Buyer:
         self, purchase: _Purchase, plan: Plan, bought: Sequence[bytes]
     ) -> Contract | None:
         """The contract to ask under: the first that is taken and covers the answer, else any."""
+        connected = self._list_connected()
 
         def list_phases(phase: str) -> list[Contract]:
             rows = self._room.port.market.contracts.rows
@@ -225,17 +226,22 @@ class Buyer:
             taken = sorted(list_phases("delivering"), key=lambda row: -row.lots)
             if taken and taken[0].lots >= plan.lots_needed:
                 return (taken[0],)
-            if list_phases("locked"):
+            # Whose connection breaks meanwhile will not answer.
+            lost = [each for each in connected if each not in self._list_connected()]
+            if any(row.provider not in lost for row in list_phases("locked")):
                 return None
             return (taken[0] if taken else None,)
 
         wait_ms = min(ACCEPTED_MS, self._count_left_ms(purchase))
         answer = await self._room.bell.wait_for(find, timeout_ms=wait_ms)
-        if answer is not None:
-            return answer[0]
-        for row in list_phases("locked"):
-            self._doubted_ms[row.provider] = self._port.read_clock_ms()
-        return None
+        contract = None if answer is None else answer[0]
+        if contract is None:
+            for row in list_phases("locked"):
+                self._doubted_ms[row.provider] = self._port.read_clock_ms()
+        return contract
+
+    def _list_connected(self) -> dict[bytes, None]:
+        return {peer.author: None for peer in self._port.list_serving_peers()}
 
     async def _reach(self, purchase: _Purchase, contract: Contract) -> ServingPeer | None:
         """The provider as a peer that can be asked."""

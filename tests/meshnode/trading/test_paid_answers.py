@@ -206,6 +206,20 @@ async def test_next_provider_is_asked_where_one_does_not_answer(net, monkeypatch
     assert buyer.free > 1_000 * RUV - answer.payment.cost_uruv
 
 
+async def test_next_provider_is_asked_where_one_goes_before_it_answers(net):
+    first = await net.add(FIRST, engine(), price=PRICE - 1)
+    first.port.mutes = (Accept,)
+    await net.add(SECOND, engine(), price=PRICE)
+    buyer = await net.add(BUYER)
+    asking = asyncio.create_task(buyer.answer())
+    await until(lambda: first.said(Accept))
+    await net.stop(first)
+    await until(lambda: len(buyer.node.ready) == 1)
+    net.pass_time(100)
+    answer = await asyncio.wait_for(asking, 5)
+    assert answer.payment.provider == get_account(SECOND).hex()
+
+
 async def test_next_provider_is_asked_where_one_fails_before_its_first_word(net):
     broken = failing(EngineError(EngineFault.INTERNAL, "broken"), model=MODEL)
     await net.add(FIRST, broken, price=PRICE - 1)

@@ -9,7 +9,7 @@ import pytest
 from dag.canonical import encode
 from dag.crypto import HYBRID_SIGNATURE_BYTES
 from dag.types import BODY_BYTES_MAX
-from market.commands import Batch, Decline, PostReceipt
+from market.commands import Batch, Command, Decline, PostReceipt
 from market.receipts import SignedReceipt
 from meshnode.errors import StorageError
 from meshnode.trading import room as room_module
@@ -107,7 +107,7 @@ def test_commands_are_said_in_as_many_vertices_as_they_take():
     receipts = [
         PostReceipt(SignedReceipt(bytes([n]) * 150, signature, signature)) for n in range(5)
     ]
-    commands = [Decline(bytes(32)), *receipts, Decline(bytes(32))]
+    commands: list[Command] = [Decline(bytes(32)), *receipts, Decline(bytes(32))]
     groups = list(pack(commands))
     assert [len(group) for group in groups] == [3, 2, 2]
     assert [each for group in groups for each in group] == commands
