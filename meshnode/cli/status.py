@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from market.decimals import format_ruv
 from meshnode.cli.consensus import (
     describe_lag,
     describe_progress,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from meshnode.client import RemoteNode
-    from meshnode.views import ConsensusInfo, ModelView, NodeStatus, PeerInfo
+    from meshnode.views import ConsensusInfo, ModelView, MoneyInfo, NodeStatus, PeerInfo
 
 _LABEL = 11
 
@@ -88,7 +89,7 @@ def _show_phase(
 
 
 def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
-    """A node's state in ten lines, and one more for each problem after the first."""
+    """A node's state in eleven lines, and one more for each problem after the first."""
     lines = [
         _describe_verdict(status),
         _line("node", _describe_node(status)),
@@ -97,6 +98,7 @@ def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
         _line("load", _describe_load(status)),
         _line("store", _describe_store(status)),
         *(_describe_order(status.consensus) if status.consensus else ()),
+        *(_describe_money(status.money) if status.money else ()),
         *(_describe_unanswered(status) if status.unanswered else ()),
         _line("api", f"http://{status.api}" if status.api else UNKNOWN),
     ]
@@ -174,6 +176,16 @@ def _describe_store(status: NodeStatus) -> str:
     if status.forks:
         parts.append(format_count(status.forks, "forked author"))
     return ", ".join(parts)
+
+
+def _describe_money(money: MoneyInfo) -> list[str]:
+    parts = [
+        f"{format_ruv(money.free_uruv)} ruv free",
+        f"{format_ruv(money.locked_uruv)} locked",
+        format_count(money.open_orders, "open order"),
+        format_count(money.live_contracts, "live contract"),
+    ]
+    return [_line("money", ", ".join(parts))]
 
 
 def _describe_unanswered(status: NodeStatus) -> list[str]:

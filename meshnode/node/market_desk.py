@@ -26,6 +26,7 @@ from market.events import REFUSED
 from market.free_text import check_texts
 from meshnode.errors import CommandRejected, MarketRefused
 from meshnode.market_views import OutcomeInfo, SubmissionInfo
+from meshnode.node.market_naming import name_command
 from meshnode.node.market_refusals import describe_code, make_refusal
 
 if TYPE_CHECKING:
@@ -152,12 +153,6 @@ class MarketDesk:
                     known = found.get(orders[order], ())
                     found[orders[order]] = (*known, shown.show_trade(stored))
         return found
-
-
-def name_command(command: Command) -> str:
-    """A command's name on the surface: 'place_order' for `PlaceOrder`."""
-    name = type(command).__name__
-    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")
 
 
 def _check_texts(commands: Sequence[Command]) -> None:

@@ -23,6 +23,7 @@ from dag.bodies import (
     SeatRequest,
 )
 from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
+from market.commands import BATCH_DECODER, Batch
 from meshnode.core.events import (
     Alone,
     Committed,
@@ -49,6 +50,7 @@ from meshnode.event_views import (
     PeerServing,
     VertexSeen,
 )
+from meshnode.node.market_naming import name_command, summarise_commands
 from meshnode.node.order_presenting import show_order_event
 from meshnode.serving.protocol import clip_text
 from meshnode.views import (
@@ -74,7 +76,7 @@ SUMMARY_CHARS_MAX: Final = 100
 _TRIED_SHOWN: Final = 4
 SHORT_HEX: Final = 8
 
-Body = BlockBody | Profile | Result | Note | ProposalBody | BallotBody | Evidence
+Body = BlockBody | Profile | Result | Note | ProposalBody | BallotBody | Evidence | Batch
 
 _DECODERS: Final[dict[int, Callable[[bytes], Any]]] = {
     Kind.PROFILE: PROFILE_DECODER.decode,
@@ -82,6 +84,8 @@ _DECODERS: Final[dict[int, Callable[[bytes], Any]]] = {
     Kind.RESULT: RESULT_DECODER.decode,
     Kind.NOTE: NOTE_DECODER.decode,
     Kind.DECISION: DECISION_DECODER.decode,
+    Kind.MARKET: BATCH_DECODER.decode,
+    Kind.RECEIPT: BATCH_DECODER.decode,
     Kind.EVIDENCE: EVIDENCE_DECODER.decode,
 }
 _KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
@@ -332,6 +336,8 @@ def _summarise(body: Body | None) -> str:
             text = "asks for a seat among the validators, as it was invited to"
         case Evidence():
             text = "two vertices of one author in one place"
+        case Batch():
+            text = summarise_commands(body.commands)
         case _:
             return ""
     return clip_text(" ".join(text.split()), chars_max=SUMMARY_CHARS_MAX)
@@ -341,6 +347,10 @@ def _show_fields(body: Body) -> dict[str, Any]:
     fields = {name: _show_value(getattr(body, name)) for name in body.__struct_fields__}
     if isinstance(body, Note) and body.media_type.startswith("text/"):
         fields["content"] = body.content.decode(errors="replace")
+    if isinstance(body, Batch):
+        fields["commands"] = tuple(
+            {"command": name_command(command), **_show_value(command)} for command in body.commands
+        )
     return fields
 
 

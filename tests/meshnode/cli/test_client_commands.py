@@ -13,7 +13,7 @@ import pytest
 from meshnode.cli import down as down_module
 from meshnode.errors import AnswerInterrupted, NoDaemon, NoPeerServes, StorageError
 from meshnode.gateway.port import NotReady
-from meshnode.views import EngineView, ModelView, Payment, ValidatorInfo
+from meshnode.views import EngineView, ModelView, MoneyInfo, Payment, ValidatorInfo
 from tests.support.cli import FakeRemote, run_command
 from tests.support.views import make_answer, make_consensus, make_id, make_peer, make_status
 
@@ -66,6 +66,14 @@ def test_status_has_eight_lines_and_two_more_for_the_order(capsys, remote):
     assert lines[0].startswith("ok")
     assert "SmolLM2-135M (embedded) on here; echo (echo) on bob" in lines[3]
     assert lines[7] == "problems   none"
+
+
+def test_status_shows_the_nodes_money_exactly(capsys, remote):
+    money = MoneyInfo(free_uruv=998_000_001, locked_uruv=2_500_000, open_orders=1, live_contracts=2)
+    remote.state = make_status(money=money)
+    out = run_command(capsys, "status").out
+    shown = "money      998.000001 ruv free, 2.5 locked, 1 open order, 2 live contracts"
+    assert shown in out.splitlines()
 
 
 def test_status_puts_problems_last_and_exits_1(capsys, remote):

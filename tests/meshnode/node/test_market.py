@@ -7,14 +7,13 @@ from contextlib import aclosing
 
 import pytest
 
-from dag.canonical import encode
-from dag.types import Kind
 from market.amounts import URUV_PER_RUV
 from market.commands import Accept, Attest, Close, Dispute, Finalise, Stake, Transfer, VerdictMotion
 from meshnode.errors import CommandRejected, MarketRefused, NodeClosed
 from meshnode.node import open_node
 from meshnode.node.handle import NodeHandle
-from meshnode.node.market_desk import MarketDesk, name_command
+from meshnode.node.market_desk import MarketDesk
+from meshnode.node.market_naming import name_command, summarise_commands
 from meshnode.shell import market_table
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
@@ -243,7 +242,11 @@ async def test_money_moves_is_staked_and_comes_free_later():
         await asyncio.gather(*(node.wallet_mint("node-2", RUV) for node in (one, two)))
         assert (await two.wallet()).free_uruv == 1_006 * RUV
         (vertex,) = await two.vertices(kind="market", author="node-2")
-        assert vertex.kind == "market"
+        assert (vertex.kind, vertex.summary) == ("market", "mint_motion")
+        body = (await two.vertex(vertex.id)).body
+        assert body is not None
+        (command,) = body["commands"]
+        assert (command["command"], command["amount"]) == ("mint_motion", RUV)
 
 
 async def test_orders_are_taken_back_one_by_one_by_model_and_all():
@@ -346,5 +349,4 @@ async def test_newcomer_is_given_what_its_invitation_promises():
 def test_commands_have_names():
     assert name_command(Stake(1)) == "stake"
     assert name_command(VerdictMotion(b"", 0, 0, 0, "", b"", fraud=False)) == "verdict_motion"
-    assert Kind.MARKET == 5
-    assert encode(Stake(1))
+    assert summarise_commands([Stake(1), Close(b""), Stake(2)]) == "stake x 2, close"
