@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from meshnode.errors import CommandRejected
 from meshnode.node.asking import make_wish
 from meshnode.testing import mesh
 from meshnode.trading.errors import NoOffer, NotEnoughRuv
+from tests.support.serving_net import until
 
 PRICE = 100_000
 RUV = 1_000_000
@@ -50,7 +52,7 @@ async def test_answer_is_paid_for_and_everybody_agrees_on_the_money():
         payment = answer.payment
         assert payment is not None
         assert (payment.provider, payment.provider_name) == (seller.author, "node-1")
-        await wait_settled(buyer)
+        await asyncio.gather(*map(wait_settled, nodes))
         earned = payment.cost_uruv - compute_fee(payment.cost_uruv).total_uruv
         assert (await buyer.wallet()).free_uruv == 1_000 * RUV - payment.cost_uruv
         assert (await seller.wallet()).free_uruv == 990 * RUV + earned
@@ -66,12 +68,14 @@ async def test_wishes_are_told_from_mistakes():
     wish = make_wish("echo", 50, PRICE, 2 * PRICE, {"sla_bp": 9_900})
     assert wish is not None
     assert (wish.sla_bp, wish.answer_tokens, wish.max_spend_uruv) == (9_900, 50, 2 * PRICE)
-    for wishes in ({"speed": 1}, {"sla_bp": "fast"}):
+    mistakes: list[dict[str, Any]] = [{"speed": 1}, {"sla_bp": "fast"}]
+    for wishes in mistakes:
         with pytest.raises(CommandRejected, match="wishes cannot be used"):
-            make_wish("auto", None, PRICE, None, wishes)  # type: ignore[arg-type]
-    for spend, wishes in ((5, None), (None, {"sla_bp": 1})):
-        with pytest.raises(CommandRejected, match="needs its highest price"):
-            make_wish("auto", None, None, spend, wishes)
+            make_wish("auto", None, PRICE, None, wishes)
+    with pytest.raises(CommandRejected, match="needs its highest price"):
+        make_wish("auto", None, None, 5, None)
+    with pytest.raises(CommandRejected, match="needs its highest price"):
+        make_wish("auto", None, None, None, {"sla_bp": 1})
 
 
 async def test_paid_question_goes_to_no_peer_of_ones_choice():
@@ -81,3 +85,15 @@ async def test_paid_question_goes_to_no_peer_of_ones_choice():
         node._buyer = None
         with pytest.raises(CommandRejected, match="does not trade"):
             await node.ask("hello", max_price_uruv=PRICE)
+
+
+async def test_member_is_connected_where_it_can_be():
+    async with mesh(2, engine="none", suite="ed25519", validates=False) as (first, second):
+        author = bytes.fromhex(second.author)
+        found = await first._port.connect(author, timeout_ms=5_000)
+        assert found is not None
+        assert found.name == "node-2"
+        assert await first._port.connect(bytes(32), timeout_ms=5_000) is None
+        await second.close()
+        await until(lambda: not first._port.list_serving_peers())
+        assert await first._port.connect(author, timeout_ms=50) is None
