@@ -15,6 +15,7 @@ from typing import Final
 from dag.errors import MeshError
 from simulations.commands import (
     fuzz,
+    fuzz_market,
     fuzz_order,
     latency,
     listing,
@@ -35,6 +36,7 @@ MODULES: Final = (
     latency,
     fuzz,
     fuzz_order,
+    fuzz_market,
     replay,
     shrink,
     mutants,

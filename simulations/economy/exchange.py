@@ -24,6 +24,7 @@ from market.state import MarketState
 from market.stores import SNAPSHOT_DECODER
 from market.tiers import STANDARD_TIERS
 from simulations.economy.accounts import SUITE, Account, Directory
+from simulations.errors import CheckFailed
 from simulations.results import Value
 from simulations.streams import derive_seed
 
@@ -56,23 +57,28 @@ class Trade:
 class Exchange:
     """One model that is traded, and everybody who trades it."""
 
-    def __init__(self, seed: int, grants: Mapping[str, int]) -> None:
+    def __init__(self, seed: int, grants: Mapping[str, int], *, keeps_log: bool = False) -> None:
         """Begin with who has how many micro-ruv; the committee has listed the model."""
         self.directory: Final = Directory(seed)
         self.members: Final = [self.directory.add(f"member {each}") for each in range(MEMBERS)]
         self.network: Final = derive_seed(seed, "network")
         self.model: Final = compute_model_id(LISTING)
         held = tuple(Grant(self.directory.add(name).id, uruv) for name, uruv in grants.items())
-        self.state: Final = MarketState(MarketGenesis(self.network, SUITE, held), self.directory)
-        self.state.set_committee({member.id: 1 for member in self.members})
+        self._genesis: Final = MarketGenesis(self.network, SUITE, held)
+        self.weights = {member.id: 1 for member in self.members}
+        self.state: Final = self.make_state()
         self.time_ms = START_MS
         self.commits = self.commands = 0
         self.trades: list[Trade] = []
         self.refusals: dict[str, int] = {}
         """Commands that were refused, by code."""
+        self._keeps_log: Final = keeps_log
         self._digest = GENESIS_COMMIT_DIGEST
         self._seqs: dict[bytes, int] = {}
         self._said: dict[bytes, list[Command]] = {}
+        self._strange: list[SignedVertex] = []
+        self.log: list[tuple[Commit, tuple[SignedVertex, ...]]] = []
+        """All commits, if the exchange keeps them."""
         for member in self.members[:QUORUM]:
             self.say(member, LISTING)
         self.commit()
@@ -81,6 +87,12 @@ class Exchange:
     def hours(self) -> float:
         """Virtual time since the start."""
         return (self.time_ms - START_MS) / HOUR_MS
+
+    def make_state(self) -> MarketState:
+        """The market before its first commit, under the present committee."""
+        state = MarketState(self._genesis, self.directory)
+        state.set_committee(self.weights)
+        return state
 
     # --- saying ---------------------------------------------------------------------------------
 
@@ -116,10 +128,14 @@ class Exchange:
         )
         self.say(account, attest, Stake(stake))
 
+    def put(self, account: Account, body: bytes, *, kind: int, lane: int = LANE_SPEECH) -> None:
+        """Put a vertex of any content into the next commit."""
+        self._strange.append(self._make_vertex(account.id, body, kind, lane))
+
     # --- commits --------------------------------------------------------------------------------
 
     def commit(self, advance_ms: int = COMMIT_MS) -> tuple[Event, ...]:
-        """Fold what was said, so much later; answers what happened."""
+        """Fold what was said, so much later; answers what happened. Raises `CheckFailed`."""
         self.time_ms += advance_ms
         self.commits += 1
         vertices = self._make_vertices()
@@ -127,32 +143,36 @@ class Exchange:
         before, leader = self._digest, bytes(32)
         self._digest = compute_commit_digest(before, self.commits, leader, refs, self.time_ms)
         commit = Commit(self.commits, self._digest, before, leader, refs, self.time_ms)
+        if self._keeps_log:
+            self.log.append((commit, vertices))
         self.state.apply(commit, vertices)
+        if self.state.count_imbalance():
+            raise CheckFailed("P5 money", f"{self.state.count_imbalance()} uruv came from nowhere")
         for event in self.state.events:
             self._count(event)
         return self.state.events
 
-    def _make_vertices(self) -> list[SignedVertex]:
+    def _make_vertices(self) -> tuple[SignedVertex, ...]:
         said, self._said = self._said, {}
-        vertices: list[SignedVertex] = []
+        vertices, self._strange = self._strange, []
         for author, commands in said.items():
             self.commands += len(commands)
             for first in range(0, len(commands), COMMANDS_MAX):
                 batch = Batch(tuple(commands[first : first + COMMANDS_MAX]))
-                vertices.append(self._make_vertex(author, encode(batch)))
-        return vertices
+                vertices.append(self._make_vertex(author, encode(batch), Kind.MARKET, LANE_SPEECH))
+        return tuple(vertices)
 
-    def _make_vertex(self, author: bytes, body: bytes) -> SignedVertex:
+    def _make_vertex(self, author: bytes, body: bytes, kind: int, lane: int) -> SignedVertex:
         seq = self._seqs.get(author, 0)
         self._seqs[author] = seq + 1
         vertex = Vertex(
             version=VERTEX_VERSION,
             network=self.network,
             author=author,
-            lane=LANE_SPEECH,
+            lane=lane,
             seq=seq,
             lamport=seq + 1,
-            kind=Kind.MARKET,
+            kind=kind,
             time_ms=self.time_ms,
             parents=(),
             body=body,

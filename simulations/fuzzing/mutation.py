@@ -17,6 +17,8 @@ import msgspec
 from simulations.consensus import spec as committees
 from simulations.errors import SimulationError
 from simulations.fidelity import Fidelity
+from simulations.folding import spec as markets
+from simulations.fuzzing.market import run as run_market
 from simulations.fuzzing.mutants import MUTANTS, Mutant
 from simulations.fuzzing.order import run as run_committee
 from simulations.fuzzing.repetition import find_difference
@@ -27,7 +29,7 @@ from simulations.sweeps.engines import Failure
 
 SEEDS: Final = 60
 COMMITTEES_PER_MESH: Final = 3
-"""So many more runs are spent on a bug of consensus, because a committee costs less than a mesh."""
+"""So many more runs are spent on a bug of consensus or of the market: they cost less than a mesh."""
 MISFITS: Final = ("raised-AttributeError", "raised-NameError", "raised-TypeError")
 """What a seeded bug raises that no longer fits the code around it; that must not count as caught."""
 LOOK_EVERY: Final = 20
@@ -55,9 +57,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def hunt(name: str, first_seed: int, seeds: int, fidelity: Fidelity = "objects") -> Verdict:
     """Run seeds with a bug until it is caught."""
     mutant = MUTANTS[name]
+    small_runs = range(first_seed, first_seed + seeds * COMMITTEES_PER_MESH)
     if mutant.shown_by == "order":
-        last_seed = first_seed + seeds * COMMITTEES_PER_MESH
-        return _hunt_by_order(mutant, range(first_seed, last_seed))
+        return _hunt_by_order(mutant, small_runs)
+    if mutant.shown_by == "market":
+        return _hunt_by_market(mutant, small_runs)
     specs = [
         draw_spec(seed, fidelity=fidelity, mutant=name)
         for seed in range(first_seed, first_seed + seeds)
@@ -97,6 +101,15 @@ def _hunt_by_order(mutant: Mutant, seeds: Sequence[int]) -> Verdict:
     for count, seed in enumerate(seeds, 1):
         spec = committees.draw_spec(seed, mutant=mutant.name)
         result = run_committee(spec)
+        _refuse_misfit(mutant, result.check, result.message)
+        if result.check:
+            return _catch(mutant, count, seed, result.check)
+    return _miss(mutant, len(seeds))
+
+
+def _hunt_by_market(mutant: Mutant, seeds: Sequence[int]) -> Verdict:
+    for count, seed in enumerate(seeds, 1):
+        result = run_market(markets.draw_spec(seed, mutant=mutant.name))
         _refuse_misfit(mutant, result.check, result.message)
         if result.check:
             return _catch(mutant, count, seed, result.check)

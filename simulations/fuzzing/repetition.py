@@ -21,6 +21,7 @@ from simulations.fuzzing.spec import Spec
 
 HASH_SEEDS: Final = (1, 2)
 WAIT_MAX_S: Final = 600
+MODULE: Final = "simulations.fuzzing.repetition"
 
 
 def find_difference(spec: Spec) -> str:
@@ -32,26 +33,35 @@ def find_difference(spec: Spec) -> str:
 
 def run_apart(spec: Spec, hash_seed: int) -> Result:
     """Carry out a run in a new process with this PYTHONHASHSEED. Raises `SimulationError`."""
+    told = call_apart(MODULE, msgspec.json.encode(spec), hash_seed, f"seed {spec.seed}")
+    return msgspec.json.decode(told, type=Result)
+
+
+def call_apart(module: str, given: bytes, hash_seed: int, what: str) -> bytes:
+    """What a module, run in a new process with this PYTHONHASHSEED, makes of its standard input.
+
+    Raises `SimulationError`, which says of `what` it could not be told.
+    """
     environment = {
         **os.environ,
         "PYTHONHASHSEED": str(hash_seed),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "simulations.fuzzing.repetition"],
-            input=msgspec.json.encode(spec),
+        done = subprocess.run(  # noqa: S603 - a module of this package
+            [sys.executable, "-m", module],
+            input=given,
             env=environment,
             capture_output=True,
             timeout=WAIT_MAX_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SimulationError(f"seed {spec.seed} takes more than {WAIT_MAX_S} s") from None
+        raise SimulationError(f"{what} takes more than {WAIT_MAX_S} s") from None
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise SimulationError(f"seed {spec.seed} could not be run apart: {last}")
-    return msgspec.json.decode(done.stdout, type=Result)
+        raise SimulationError(f"{what} could not be run apart: {last}")
+    return done.stdout
 
 
 def main() -> None:

@@ -13,7 +13,14 @@ from typing import Final
 
 from simulations.errors import BadModel
 from simulations.fidelity import forget
-from simulations.fuzzing.mutants import in_consensus, in_core, in_dag, in_disk, in_order
+from simulations.fuzzing.mutants import (
+    in_consensus,
+    in_core,
+    in_dag,
+    in_disk,
+    in_market,
+    in_order,
+)
 from simulations.fuzzing.mutants.patches import Mutant
 
 __all__ = ["MUTANTS", "Mutant", "switch_on"]
@@ -24,6 +31,7 @@ _ALL: Final = (
     *in_disk.SEEDED,
     *in_consensus.SEEDED,
     *in_order.SEEDED,
+    *in_market.SEEDED,
 )
 MUTANTS: Final = {mutant.name: mutant for mutant in _ALL}
 

@@ -10,9 +10,9 @@ Make = Callable[[Any], Any]
 """Makes the wrong attribute from the right one."""
 Patch = tuple[Any, str, Make]
 """Whose attribute, which, and how it is made wrong."""
-Evidence = Literal["run", "repetition", "order"]
-"""What shows a bug: one run, two of the same spec in processes that hash differently, or a run of a
-committee alone (`simulations.consensus`)."""
+Evidence = Literal["run", "repetition", "order", "market"]
+"""What shows a bug: one run, two of the same spec in processes that hash differently, a run of a
+committee alone (`simulations.consensus`), or of markets alone (`simulations.folding`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ COMMANDS = (
     "fuzz",
     "latency",
     "fuzz-order",
+    "fuzz-market",
     "replay",
     "shrink",
     "mutants",
