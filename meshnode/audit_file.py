@@ -63,14 +63,14 @@ def write_audit(audit: AuditInfo) -> Iterator[str]:
 
 
 def compute_link(audit: AuditInfo, count: int) -> str | None:
-    """The link behind so many events of a node's chain; None where the node does not hold them.
+    """The link behind so many events of a node's chain; None where it does not hold so many.
 
     A count that ends inside a commit has no link: it gives one that no file has.
     """
     if count == audit.count:
         return audit.digest
     entries = [entry for entry in reversed(audit.entries) if entry.kind != REFUSED]
-    if len(entries) != audit.count:
+    if len(entries) != audit.count or count > audit.count:
         return None
     account = _read_id(audit.account, 1)
     return _fold(account, enumerate(map(_make_line, entries[:count]))).digest.hex()

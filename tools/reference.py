@@ -30,6 +30,14 @@ LIMIT_MODULES = (
     "dag.genesis",
     "dag.quarantine",
     "dag.hold",
+    "market.accounts",
+    "market.attestation",
+    "market.commands",
+    "market.contracts",
+    "market.desk",
+    "market.instruments",
+    "market.receipts",
+    "market.sla",
     "meshnode.core.messages",
     "meshnode.core.settings",
     "meshnode.core.publishing",
@@ -40,6 +48,8 @@ LIMIT_MODULES = (
     "meshnode.gateway.app",
     "meshnode.node.handle",
     "meshnode.config_file",
+    "meshnode.hardware_spec",
+    "meshnode.market_views",
 )
 _ENDINGS = ("_MAX", "_MS", "_S", "_BYTES")
 _STYLE = """

@@ -112,3 +112,4 @@ def test_link_of_a_part_of_the_chain_is_found():
     assert compute_link(whole, 0) == "00" * 32
     assert compute_link(whole, 1) not in (whole.digest, part.digest)
     assert compute_link(make_audit(ENTRIES, count=7), 3) is None
+    assert compute_link(part, 3) is None

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from meshnode.errors import NoDaemon
-from tests.support.audit_chain import ENTRIES, make_audit
+from tests.support.audit_chain import ENTRIES, make_audit, make_entry
 from tests.support.cli import run_command
 from tests.support.trading_remote import TradingRemote
 
@@ -49,7 +49,7 @@ def test_exported_file_is_checked_against_the_node(capsys, remote, tmp_path):
     )])  # fmt: skip
     document = run_command(capsys, "market", "audit", "--verify", path, "--json").document
     assert (document["agreed"], document["count"]) == (True, 3)
-    remote.audit = make_audit(ENTRIES[:2])
+    remote.audit = make_audit([*ENTRIES[:3], make_entry(9, "contract_refunded")])
     outcome = run_command(capsys, "market", "audit", "--verify", path)
     assert (outcome.code, "NOT the chain" in outcome.out) == (1, True)
     remote.audit = make_audit(ENTRIES, count=9)
