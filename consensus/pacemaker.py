@@ -131,6 +131,11 @@ class Pacemaker:
 
     # --- what happens ---------------------------------------------------------------------------
 
+    def on_started(self, now_ms: int) -> None:
+        """The own log has been replayed, at no time in particular: to be waited for is from now on."""
+        self._recovered_ms = None
+        self._end_recovery(now_ms)
+
     def on_block(self, now_ms: int, block: Block) -> None:
         """A block was accepted that was not made here in this life, as on replay of the own log."""
         if block.author == self._author:

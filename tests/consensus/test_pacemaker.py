@@ -427,3 +427,15 @@ def test_largest_validator_recovers_while_all_that_may_be_silent_are():
     assert pacemaker.is_recovering
     assert pacemaker.propose(NOW_MS + SETTINGS.recovery_ms) is None
     assert not pacemaker.is_recovering
+
+
+def test_who_has_replayed_its_log_waits_from_its_start_on():
+    """A largest validator, made at time 0, before anybody knows what time it is."""
+    committee = Committee(0, [Validator(bytes([i]) * 32, stake) for i, stake in enumerate((1, 3))])
+    schedule = RoundRobin(committee)
+    pacemaker = Pacemaker(make_ordering(committee, schedule, gc_depth=20), schedule, 1, now_ms=0)
+    pacemaker.on_started(NOW_MS)
+    pacemaker.propose(NOW_MS + SETTINGS.recovery_ms - 1)
+    assert pacemaker.is_recovering
+    pacemaker.propose(NOW_MS + SETTINGS.recovery_ms)
+    assert not pacemaker.is_recovering
