@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 orderkill orderstop ordercut connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 orderkill orderstop ordercut paid connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -98,6 +98,10 @@ orderstop: ## Stop one validator of four, then two: make orderstop ARGS='--secon
 ordercut: ## Cut the network between validators: make ordercut ARGS='--seconds 8 40'
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.consensus_cut $(ARGS)
+
+paid: ## Ask for pay while a provider is killed: make paid ARGS='--questions 200'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.paid_questions $(ARGS)
 
 connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
 	@$(call sync)
