@@ -138,9 +138,11 @@ class Links:
         return ""
 
     def _confirm(self, dialler: Host, life: int, link: Link, job: int, address: str) -> None:
-        if dialler.life != life:
-            return
         end = link.end_of(dialler)
+        if dialler.life != life:
+            if not link.told[end]:  # the core that asked for it is no more, and no other expects it
+                self.hang_up(dialler, link.hosts[1 - end].name, "nobody waits for it")
+            return
         error = "" if link.takes(end) else "the connection was lost"
         if not error and not link.told[end]:
             self._tell_connected(link, end, address)

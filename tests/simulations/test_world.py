@@ -436,3 +436,16 @@ def test_a_dialler_that_dies_is_not_connected():
         world.run_for(1_000)
         assert not mesh[1].links
         assert world.network.counters.conserved
+
+
+def test_a_core_begun_anew_hears_nothing_of_what_the_last_one_dialled():
+    world = World(1)
+    one, other = world.add_mesh(2)
+    world.network.hide(one.index)  # so that it is the one who dials
+    while not (link := one.links.get(other.name)):
+        world.step()
+    assert one.name not in other.heard or not one.heard
+    one._begin_anew()
+    world.run_for(100)
+    assert one.links.get(other.name) is not link
+    assert one.heard.get(other.name) is not link
