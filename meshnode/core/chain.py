@@ -53,12 +53,21 @@ class Chain:
     """Drafts on top of the last own vertex."""
 
     def __init__(
-        self, network: bytes, author: bytes, intake: Intake, outbox: Outbox, on_sealed: OnSealed
+        self,
+        network: bytes,
+        author: bytes,
+        intake: Intake,
+        outbox: Outbox,
+        *,
+        get_horizon: Callable[[], int],
+        on_sealed: OnSealed,
     ) -> None:
+        """`get_horizon`: the lamport at or below which nothing gets a place in the order."""
         self._network = network
         self._author = author
         self._intake = intake
         self._outbox = outbox
+        self._get_horizon = get_horizon
         self._on_sealed = on_sealed
         self._drafts: deque[_Draft] = deque()
         self._covered: dict[bytes, None] = {}
@@ -66,13 +75,31 @@ class Chain:
     def __len__(self) -> int:
         return len(self._drafts)
 
-    def build(self, now_ms: int, publication: Publication, *, first: Ref | None = None) -> Vertex:
-        """Draft the next vertex and have it signed. `first` is the inviter's profile, at seq 0."""
+    def build_first(self, now_ms: int, publication: Publication, inviter: Ref | None) -> Vertex:
+        """Draft the first profile, on that of who invited this node, and have it signed."""
+        parents = () if inviter is None else (inviter,)
+        return self._draft(now_ms, publication, parents, 0)
+
+    def build(self, now_ms: int, publication: Publication) -> bool:
+        """Draft the next vertex and have it signed; False while it would come too late to count.
+
+        A node that has begun from a snapshot may hold nothing yet that is above the horizon.
+        """
         previous, seq = self._get_tip()
-        if previous is None:
-            parents: tuple[Ref, ...] = () if first is None else (first,)
-        else:
-            parents = self._select_parents(previous, publication)
+        assert previous is not None, "a first profile comes first"
+        parents = self._select_parents(previous, publication)
+        if self.is_late(compute_lamport(parents)):
+            return False
+        self._draft(now_ms, publication, parents, seq)
+        return True
+
+    def is_late(self, lamport: int) -> bool:
+        """Whether what lies at a lamport gets no place in the order any more."""
+        return lamport <= max(self._get_horizon(), self._intake.index.horizon)
+
+    def _draft(
+        self, now_ms: int, publication: Publication, parents: tuple[Ref, ...], seq: int
+    ) -> Vertex:
         vertex = Vertex(
             version=WIRE_VERSION,
             network=self._network,
@@ -109,8 +136,10 @@ class Chain:
                 entry = index.get(ref.id)
                 if entry is not None and authors.is_forked(entry.author):
                     exclude[ref.id] = None
+        # A head at the horizon is worth nothing but its lamport, and that lifts what stands on it.
+        above = max(0, index.horizon - 1)
         return heads.select_parents(
-            previous, knowledge=publication.knowledge, exclude=exclude, above=index.horizon
+            previous, knowledge=publication.knowledge, exclude=exclude, above=above
         )
 
     def _on_signed(self, draft: _Draft, now_ms: int, outcome: Outcome) -> None:

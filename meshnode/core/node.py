@@ -91,8 +91,7 @@ class Node:
         """
         self._settings = settings
         self._network = compute_network_id(settings.genesis)
-        self._values = dict(recovered.values)
-        self._now_ms = 0
+        self._values, self._now_ms = dict(recovered.values), 0
         self._intake = Intake(settings.genesis)
         own_keys = get_profile_keys(PROFILE_DECODER.decode(settings.profile))
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
@@ -187,6 +186,7 @@ class Node:
             outbox=outbox,
             requests=self._requests,
             admit=store.admit_own,
+            get_horizon=lambda: self._replica.ordering.payload.horizon,
             on_credentials=self._peers.set_credentials,
         )
         self._proposing = Proposing(

@@ -68,15 +68,24 @@ class Publishing:
         outbox: Outbox,
         requests: Requests,
         admit: Callable[[int, VerifiedVertex], None],
+        get_horizon: Callable[[], int],
         on_credentials: Callable[[tuple[bytes, ...]], None],
     ) -> None:
+        """`get_horizon`: the lamport at or below which nothing gets a place in the order."""
         self._settings = settings
         self._intake = intake
         self._outbox = outbox
         self._requests = requests
         self._admit = admit
         self._on_credentials = on_credentials
-        self._chain = Chain(network, settings.author, intake, outbox, self._on_sealed)
+        self._chain = Chain(
+            network,
+            settings.author,
+            intake,
+            outbox,
+            get_horizon=get_horizon,
+            on_sealed=self._on_sealed,
+        )
         self._repeating = Repeating(outbox, self.say)
         self._waiting: deque[Publication] = deque()
         self._speech = Speech.WAITING
@@ -130,7 +139,7 @@ class Publishing:
 
     def _draft_first(self, now_ms: int) -> None:
         profile = Publication(None, Kind.PROFILE, self._settings.profile)
-        vertex = self._chain.build(now_ms, profile, first=self._find_inviter())
+        vertex = self._chain.build_first(now_ms, profile, self._find_inviter())
         try:
             self._intake.authors.check_profile(vertex)
         except InvalidMessage as error:
@@ -181,9 +190,11 @@ class Publishing:
             self._build(now_ms)
 
     def repeat(self, now_ms: int, lost: Iterable[SignedVertex]) -> None:
-        """Say again what fell below the horizon of the order."""
+        """Say again what fell below the horizon of the order, and what could not be said above it."""
         self._repeating.note_lost(lost)
         self._repeating.repeat(now_ms)
+        if self._waiting:
+            self._build(now_ms)
 
     def _check(self, command: Publish) -> tuple[Ref, ...]:
         size_bytes = len(command.body)
@@ -211,8 +222,8 @@ class Publishing:
         if self._speech is Speech.OPEN and self._intake.index.get_last(
             self._settings.author, LANE_SPEECH
         ):
-            while self._waiting:
-                self._chain.build(now_ms, self._waiting.popleft())
+            while self._waiting and self._chain.build(now_ms, self._waiting[0]):
+                self._waiting.popleft()
 
     def _on_sealed(self, now_ms: int, publication: Publication, signed: VerifiedVertex) -> None:
         if signed.vertex.seq == 0:
@@ -223,6 +234,11 @@ class Publishing:
                 self._speak_first(now_ms)
             else:
                 self._open_if_alone(now_ms)
+            return
+        if self._chain.is_late(signed.vertex.lamport):
+            # The horizon has passed it meanwhile. It has not left this node: it is drafted anew.
+            self._waiting.extendleft(reversed((publication, *self._chain.withdraw())))
+            self._build(now_ms)
             return
         self._admit(now_ms, signed)
         if publication.token is not None:

@@ -95,6 +95,8 @@ class Replica:
         self._begun_after = 0 if start is None else start.header.index
         self._epoch = self._begin(genesis, start)
         self._first_horizon = self._epoch.ordering.payload.horizon
+        self._first_seqs = {word.author: word.seq for word in self._machines.pinned.last}
+        """How far what authors said was put out before; nothing of it is lost."""
         self._enter_epoch(self._epoch.committee)
         self._backlog = Backlog(intake.index, intake.authors)
         self._early: list[SignedVertex] = []
@@ -277,8 +279,7 @@ class Replica:
             payload = self.ordering.payload
             if not payload.is_settled(signed.ref):
                 self._backlog.add(signed)
-            elif self._first_horizon < signed.ref.lamport <= payload.horizon:
-                # What comes now was not here to be put out before, and is too late already.
+            elif self._is_lost(signed):
                 self._lost.append(signed)
             return _NOTHING
         verdict = self._judge(signed)
@@ -289,6 +290,13 @@ class Replica:
         for other in released:
             self._count_votes(other)
         return Step(verdict.block, commits, released)
+
+    def _is_lost(self, signed: SignedVertex) -> bool:
+        """Whether what comes now was not here to be put out before, and is too late already."""
+        vertex, horizon = signed.vertex, self.ordering.payload.horizon
+        if self._first_horizon < vertex.lamport <= horizon:
+            return True
+        return vertex.lamport <= horizon and vertex.seq > self._first_seqs.get(vertex.author, -1)
 
     def _judge(self, signed: SignedVertex) -> Verdict:
         verdict = self.ordering.add(signed)

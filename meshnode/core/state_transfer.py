@@ -21,6 +21,7 @@ from consensus.checkpoint import check_part
 from dag.authors import is_first_profile, read_profile
 from dag.errors import InvalidMessage, Offence
 from dag.keys import PublicKeys
+from dag.types import LANE_SPEECH
 from dag.vertex import compute_signed_message
 from meshnode.core.checkpointing import join_pieces
 from meshnode.core.effects import (
@@ -78,6 +79,8 @@ class _Run:
     pins: dict[bytes, tuple[str, Candidate]] = field(default_factory=dict)
     """Those that came, and from whom."""
     pinned: tuple[bytes, ...] = ()
+    last_seq: int = -1
+    """Of what this node said and the state has put in order."""
 
 
 class StateTransfer:
@@ -99,6 +102,7 @@ class StateTransfer:
         self._genesis = settings.genesis
         self._checkpoint_commits = settings.genesis.parameters.checkpoint_commits
         self._lag_checkpoints = settings.limits.transfer_lag_checkpoints
+        self._author = settings.author
         self._network = network
         self._intake = intake
         self._authors = intake.authors
@@ -344,6 +348,9 @@ class StateTransfer:
             return
         needed = {ref.id for ref in (*state.profiles, *(proof.ref for proof in state.evidence))}
         run.pinned = tuple(ref.id for ref in list_pinned(state, header.floor_lamport))
+        run.last_seq = max(
+            (word.seq for word in state.last if word.author == self._author), default=-1
+        )
         wanted = [each for each in run.pinned if not self._store.is_stored(each)]
         wanted.sort(key=lambda each: each not in needed)
         run.wanted = {each: each in needed for each in wanted}
@@ -448,7 +455,7 @@ class StateTransfer:
         floor_lamport = run.proof.header.floor_lamport
         # What the horizon lets in is not stored: it comes again, to the core that is begun anew.
         self._intake.advance_horizon(floor_lamport)
-        for each in run.pinned:
+        for each in (*run.pinned, *self._list_unordered(run.last_seq)):
             self._store.pin(each)
         self._store.prune(floor_lamport)
         pins = [candidate.signed for _, candidate in run.pins.values()]
@@ -461,3 +468,12 @@ class StateTransfer:
         self._outbox.add(Restart(RESTART_REASON))
         self._run = None
         self._is_over = True
+
+    def _list_unordered(self, last_seq: int) -> list[bytes]:
+        """What this node said and nobody put in order: the core that is begun anew says it again."""
+        found: list[bytes] = []
+        entry = self._intake.index.get_last(self._author, LANE_SPEECH)
+        while entry is not None and entry.seq > last_seq:
+            found.append(entry.ref.id)
+            entry = self._intake.index.get(entry.parents[0].id) if entry.seq else None
+        return found

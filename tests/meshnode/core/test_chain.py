@@ -11,7 +11,7 @@ from meshnode.core.outbox import Outbox
 from tests.support.dag_builder import START_MS, DagBuilder
 
 
-def make():
+def make(horizon=0):
     builder = DagBuilder(authors=2).profiles()
     intake = Intake(builder.genesis)
     for signed in builder.vertices:
@@ -23,7 +23,8 @@ def make():
         builder.people[0].author,
         intake,
         outbox,
-        lambda _now_ms, publication, signed: sealed.append((publication.token, signed)),
+        get_horizon=lambda: horizon,
+        on_sealed=lambda _now_ms, publication, signed: sealed.append((publication.token, signed)),
     )
     return builder, chain, outbox, sealed
 
@@ -50,3 +51,10 @@ def test_withdrawn_drafts_are_not_sealed_when_their_signatures_come():
     assert [publication.token for publication in chain.withdraw()] == [1]
     outbox.complete(START_MS, job, Signed(b"s" * 64))
     assert sealed == []
+
+
+def test_nothing_is_drafted_that_comes_too_late_for_the_order():
+    _, chain, outbox, _ = make(horizon=3)
+    assert not chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))
+    assert len(chain) == 0
+    assert not outbox.take()

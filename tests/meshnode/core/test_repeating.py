@@ -63,7 +63,7 @@ def test_who_was_cut_off_for_long_says_again_what_it_had_been_told_was_published
     assert net.converged
 
 
-def test_what_is_said_again_too_late_is_said_once_more():
+def test_what_is_said_again_while_its_author_catches_up_is_put_in_order_once():
     net = make_net()
     host, others = net.hosts[3], net.hosts[:3]
     net.cut([host], others)
@@ -77,7 +77,7 @@ def test_what_is_said_again_too_late_is_said_once_more():
         net.run(200)
     net.run(CUT_MS)
     assert [said(other).count(b"one") for other in net.hosts] == [1, 1, 1, 1]
-    assert len(host.find(Repeated)) > 1
+    assert host.find(Repeated)
 
 
 def test_a_crash_before_it_was_said_again_loses_nothing_and_says_nothing_twice():

@@ -8,12 +8,14 @@ import pytest
 from msgspec.structs import replace as change
 
 from dag.errors import Offence
-from meshnode.core.events import Committed, OrderHalted, OrderResumed
+from meshnode.core.events import Committed, OrderHalted, OrderResumed, Published, Repeated
 from meshnode.core.messages import (
     Checkpoint,
     GetSnapshot,
     Heads,
+    IHave,
     Message,
+    Push,
     Snapshot,
     encode_message,
 )
@@ -241,3 +243,55 @@ def test_where_peers_have_moved_on_the_newer_snapshot_is_fetched_at_once(old_net
     old_net.run(4_000)
     assert newcomer.life == 2
     assert newcomer.snapshots[0].index > first
+
+
+def test_what_is_said_before_anything_above_the_floor_is_held_waits_until_it_can_be_ordered():
+    net = make_net()
+    net.start(net.hosts[:4])
+    talk(net, net.hosts[:4], 3)
+    laggard, *others = net.hosts[3::-1]
+    laggard.crash()
+    talk(net, others, 60)
+    net.drop = lambda _source, target, message: (
+        target == laggard.name and isinstance(message, Heads | Push | IHave)
+    )
+    laggard.start()
+    net.run_until(lambda: laggard.life == 3 and laggard.core.summarise().speech == "open")
+    laggard.publish(b"too early")
+    assert laggard.core.summarise().publications_queued == 1
+    net.drop = None
+    talk(net, others, 5)
+    assert laggard.core.summarise().publications_queued == 0
+    said = [each.signed.id for each in laggard.find(Published)]
+    said += [each.signed.id for each in laggard.find(Repeated)]
+    ordered = {ref.id for event in others[0].find(Committed) for ref in event.commit.vertices}
+    assert said[-1] in ordered
+
+
+def test_what_was_said_while_cut_off_is_said_again_after_the_join():
+    net = make_net()
+    net.start(net.hosts[:4])
+    talk(net, net.hosts[:4], 3)
+    laggard, *others = net.hosts[3::-1]
+    net.cut([laggard], others)
+    for number in range(3):
+        laggard.publish(b"alone %d" % number)
+        net.run(400)
+    talk(net, others, 60)
+    net.heal()
+    net.run(40_000)
+    assert laggard.life == 2
+    talk(net, others, 3)
+    floor_lamport = read_header(laggard.snapshots[0]).floor_lamport
+    alone = [each.signed for each in laggard.find(Published) if b"alone" in each.signed.vertex.body]
+    assert len(alone) == 3
+    assert all(signed.vertex.lamport <= floor_lamport for signed in alone)
+    ordered = {ref.id for event in others[0].find(Committed) for ref in event.commit.vertices}
+    again = {event.first: event.signed for event in laggard.find(Repeated)}
+    for signed in alone:
+        last = again[signed.id]
+        while last.id in again:
+            last = again[last.id]  # said while still catching up: that came too late as well
+        assert last.vertex.body == signed.vertex.body
+        assert last.id in ordered
+    assert not any(host.penalties for host in net.hosts)
