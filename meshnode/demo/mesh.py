@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from market.amounts import URUV_PER_RUV
 from meshnode.demo.founding import found_network
 from meshnode.demo.processes import Crew, DemoNode, open_crew
 from meshnode.errors import ConfigError, DeadlineExceeded
@@ -22,6 +23,8 @@ NODES_MIN: Final = 2
 NODES_MAX: Final = 16
 VALIDATORS_MAX: Final = 4
 """So many found the mesh and agree on its order: the fewest of whom one may fail."""
+JOINER_RUV: Final = 50
+"""What who joins is given by the first founder, which has enough for as many as there can be."""
 CONNECT_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.02
 _FLAGS: Final = {"api": "127.0.0.1:0", "listen": ["/ip4/127.0.0.1/tcp/0"], "kind": "demo"}
@@ -91,7 +94,7 @@ async def _start_joiners(crew: Crew, first: DemoNode, nodes: int) -> list[DemoNo
     numbers = range(VALIDATORS_MAX, nodes)
     if not numbers:
         return []
-    ticket = await first.remote.invite(uses=len(numbers))
+    ticket = await first.remote.invite(uses=len(numbers), grant_uruv=JOINER_RUV * URUV_PER_RUV)
     flags = {**_FLAGS, "engine": "none"}
     return await asyncio.gather(
         *(crew.start(name_node(number), flags, ticket=ticket) for number in numbers)
