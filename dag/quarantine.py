@@ -260,7 +260,9 @@ class Quarantine:
 
     def resolve(self, vertex_id: bytes) -> tuple[Waiting, ...]:
         """An id is present now; answers whoever waited for it, all of which still wait here."""
-        waiters = self._waiters.pop(vertex_id, {})
+        waiters = self._waiters.pop(vertex_id, None)
+        if waiters is None:
+            return ()
         resolved = tuple(self._waiting[waiter] for waiter in waiters)
         for waiting in resolved:
             del waiting.missing[vertex_id]

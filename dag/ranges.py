@@ -88,14 +88,19 @@ class RangeIndex:
 
     def add(self, ref: Ref) -> None:
         """Take a vertex in that is not held."""
-        number = max(0, bisect_right(self._firsts, ref) - 1)
         if not self._blocks:
             self._blocks.append([])
             self._firsts.append(ref)
             self._sums.append(0)
+        number = len(self._blocks) - 1
         block = self._blocks[number]
-        insort(block, ref)
-        self._firsts[number] = block[0]
+        if block and ref > block[-1]:
+            block.append(ref)  # most come about in order
+        else:
+            number = max(0, bisect_right(self._firsts, ref) - 1)
+            block = self._blocks[number]
+            insort(block, ref)
+            self._firsts[number] = block[0]
         self._sums[number] += int.from_bytes(ref.id, "big")
         if len(block) > BLOCK_REFS_MAX:
             self._halve(number)

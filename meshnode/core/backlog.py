@@ -81,7 +81,7 @@ class Backlog:
             self._loose[entry.ref.id] = entry.ref
             return
         self._waiting[entry.ref.id] = entry.ref
-        stack = [entry]
+        stack = [entry] if self._loose else []
         while stack:
             for ref in stack.pop().parents:
                 parent = self._index.get(ref.id)
