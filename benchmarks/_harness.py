@@ -12,6 +12,7 @@ import os
 import platform
 import resource
 import subprocess
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
+_UTIME, _STIME = 11, 12
+"""Fields of /proc/PID/task/TID/stat, counted behind the name."""
 ANSWER_S = 120.0
 """A worker that says nothing for this long beyond its load's own bound has failed."""
 
@@ -31,6 +34,22 @@ def cpu_s() -> float:
     """User and system time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def cpu_by_thread_s() -> dict[str, float]:
+    """User and system time of this process's Python threads, by name; those of a pool together.
+
+    Empty where the system does not tell.
+    """
+    used: dict[str, float] = {}
+    for thread in threading.enumerate():
+        told = Path(f"/proc/self/task/{thread.native_id}/stat")
+        if told.exists():
+            fields = told.read_text().rpartition(")")[2].split()
+            ticks = int(fields[_UTIME]) + int(fields[_STIME])
+            name = thread.name.rstrip("0123456789").rstrip("_-")
+            used[name] = used.get(name, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def quantile(values: Sequence[float], share: float) -> float:
