@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SIGNATURE_MS: Final = 10_000
 """How long a buyer may owe a signature where one is needed to go on."""
-IDLE_MS: Final = 60_000
 
 
 class PaidDelivery:
@@ -56,10 +55,9 @@ class PaidDelivery:
         try:
             while True:
                 upcoming = upcoming or asyncio.create_task(_read(progress), name="paid answer")
-                await asyncio.wait({upcoming}, timeout=self._count_wait_ms() / 1_000)
+                await asyncio.wait({upcoming}, timeout=self._find_wait_s())
                 if not upcoming.done():
-                    if self._is_due():
-                        yield await self._make_invoice()
+                    yield await self._make_invoice()
                     continue
                 item, upcoming = await self._take(upcoming), None
                 if item is None:
@@ -125,6 +123,7 @@ class PaidDelivery:
         while not meter.may_deliver(tokens):
             if meter.find_due_ms() is not None:
                 yield await self._make_invoice()
+                continue  # the signature may have come while it was sent
             oldest_ms = meter.find_oldest_ms()
             if oldest_ms is None:
                 raise EngineError(
@@ -147,9 +146,10 @@ class PaidDelivery:
         """Until the last word is signed, or for as long as that may take."""
         await self._signed.wait_for(lambda: self._meter.is_settled or None, timeout_ms=SIGNATURE_MS)
 
-    def _count_wait_ms(self) -> int:
+    def _find_wait_s(self) -> float | None:
+        """How long to wait for the next piece until a receipt is due; None while none will be."""
         due_ms = self._meter.find_due_ms()
-        return IDLE_MS if due_ms is None else max(0, due_ms - self._room.port.now_ms())
+        return None if due_ms is None else max(0, due_ms - self._room.port.now_ms()) / 1_000
 
     def _is_due(self) -> bool:
         due_ms = self._meter.find_due_ms()

@@ -595,6 +595,56 @@ async def _ask_free(trader) -> None:
             pass
 
 
+async def test_long_pieces_wait_for_the_window_one_by_one(net):
+    await net.add(FIRST, engine(*["x" * (LOT_BYTES + 400)] * 4), price=PRICE)
+    buyer = await net.add(BUYER)
+    answer = await buyer.answer(answer_tokens=6_000)
+    assert len(answer.text) == 4 * (LOT_BYTES + 400)
+    assert answer.payment.receipts >= 4
+    await net.settle()
+
+
+async def test_contract_of_a_question_that_was_given_up_is_closed(net):
+    provider = await net.add(FIRST, engine(), price=PRICE)
+    provider.port.mutes = (Accept,)
+    buyer = await net.add(BUYER)
+    asking = asyncio.create_task(buyer.ask())
+    await until(lambda: provider.said(Accept))
+    asking.cancel()
+    await asyncio.wait({asking})
+    net.scene.say(FIRST, Accept(buyer.find_contracts()[0].id))
+    net.ring()
+    await net.settle()
+    assert len(buyer.said(Close)) == 1
+    assert buyer.free == 1_000 * RUV
+
+
+async def test_turn_to_clear_the_way_is_awaited_within_the_questions_time(net):
+    await net.add(FIRST, engine(), price=PRICE - 1)
+    await net.add(SECOND, engine(), price=PRICE)
+    buyer = await net.add(BUYER)
+    buyer.buyer._doubted_ms[get_account(FIRST)] = buyer.node.read_clock_ms()
+    async with buyer.buyer._clearing:
+        with pytest.raises(DeadlineExceeded, match="no turn in time"):
+            await buyer.ask(timeout_ms=50)
+
+
+async def test_invoice_that_comes_twice_is_signed_once(net, monkeypatch):
+    honest = PaidDelivery.meter
+
+    async def twice(self: PaidDelivery, progress):
+        async for item in honest(self, progress):
+            yield item
+            if isinstance(item, Invoice):
+                yield item
+
+    monkeypatch.setattr(PaidDelivery, "meter", twice)
+    await net.add(FIRST, engine(), price=PRICE)
+    buyer = await net.add(BUYER)
+    assert (await buyer.answer()).payment.receipts == 1
+    await net.settle()
+
+
 # --- restarts ------------------------------------------------------------------------------------
 
 
@@ -613,6 +663,23 @@ async def test_provider_that_was_restarted_posts_what_was_signed(net, tmp_path, 
     async with room.open_room(again, tmp_path / str(FIRST)):
         await until(lambda: any(isinstance(each, PostReceipt) for each in again.said))
     assert PRICE < buyer.find_contracts()[0].cost < PRICE + 10
+
+
+async def test_buyer_that_was_restarted_closes_and_posts_what_it_signed(net, tmp_path):
+    slow = gated("x" * LOT_BYTES, model=MODEL)
+    provider = await net.add(FIRST, slow, price=PRICE)
+    provider.port.mutes = (PostReceipt,)
+    buyer = await net.add(BUYER)
+    asking = asyncio.create_task(buyer.ask(answer_tokens=3_000))
+    await until(lambda: any(record.signed for record in buyer.room.records._rows.values()))
+    buyer.port.refuses = True
+    asking.cancel()
+    await asyncio.wait({asking})
+    again = FakeTradePort(net, BUYER, buyer.node)
+    async with room.open_room(again, tmp_path / str(BUYER)):
+        await until(lambda: any(isinstance(each, Close) for each in again.said))
+        await net.settle()
+    assert PRICE < 1_000 * RUV - buyer.free < PRICE + 10
 
 
 async def test_long_stream_posts_a_receipt_now_and_then(net, monkeypatch):
