@@ -8,7 +8,7 @@ re-encodes what it read and compares. Digests are always taken over the received
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -58,3 +58,9 @@ class CanonicalDecoder(Generic[T]):
 def compute_digest(domain: bytes, data: bytes) -> bytes:
     """SHA-256 over a domain tag, a zero byte and the data: 32 bytes."""
     return hashlib.sha256(domain + b"\x00" + data).digest()
+
+
+def compute_digests(domain: bytes, contents: Iterable[bytes]) -> list[bytes]:
+    """The same of many, for less."""
+    prefix, sha256 = domain + b"\x00", hashlib.sha256
+    return [sha256(prefix + data).digest() for data in contents]

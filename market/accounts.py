@@ -7,7 +7,7 @@ all places always equals what was minted.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,8 @@ class Totals(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 NO_ACCOUNT: Final = Account()
+Holding: TypeAlias = tuple[bytes, int, int]
+"""An account, what of its reserve goes into a contract, and what of it is free again."""
 
 
 class Ledger:
@@ -56,6 +58,12 @@ class Ledger:
     ) -> None:
         self.accounts: Final[Table[Account]] = Table() if accounts is None else accounts
         self.totals: Final = Totals() if totals is None else totals
+        self._rows: Final = self.accounts.by_key
+        self._note_change: Final = self.accounts.note_change
+        self._counted: dict[bytes, int] = {}
+        """What each account had when it was last counted."""
+        self._counted_sum = 0
+        self.accounts.watch()
 
     def get(self, account: bytes) -> Account:
         """What an account has; nothing for one that never had any. To be read only."""
@@ -115,32 +123,61 @@ class Ledger:
 
     # --- orders ---------------------------------------------------------------------------------
 
-    def reserve(self, account: bytes, *, free: int = 0, staked: int = 0) -> None:
+    def reserve(self, account: bytes, free: int = 0, staked: int = 0) -> None:
         """Set money aside for an order."""
-        row = self.get(account)
+        row = self._rows.get(account)
+        if row is None:
+            row = NO_ACCOUNT
         if row.free < free:
             self._need_free(account, free)
         if row.staked < staked:
             self._need_stake(account, staked)
-        row = self._open(account)
+        if not free and not staked:
+            return
+        self._note_change(account)
         row.free -= free
-        row.staked -= staked
+        if staked:
+            row.staked -= staked
         row.reserved += free + staked
 
     def release(self, account: bytes, *, free: int = 0, staked: int = 0, burned: int = 0) -> None:
         """Undo a reservation: back to where each part came from, or burned."""
-        row = self.accounts.edit(account)
+        self._note_change(account)
+        row = self._rows[account]
         row.reserved -= free + staked + burned
-        row.free += free
-        row.staked += staked
-        self.totals.burned += burned
+        if free:
+            row.free += free
+        if staked:
+            row.staked += staked
+        if burned:
+            self.totals.burned += burned
 
-    def hold(self, account: bytes, amount: int) -> None:
-        """What was reserved goes into a contract."""
-        self.accounts.edit(account).reserved -= amount
-        self.totals.held += amount
+    def begin_contract(self, buyer: Holding, provider: Holding) -> None:
+        """What two sides have reserved goes into a contract; bonds of their orders come back."""
+        held = 0
+        for account, amount, bond in (buyer, provider):
+            self._note_change(account)
+            row = self._rows[account]
+            row.reserved -= amount + bond
+            if bond:
+                row.free += bond
+            held += amount
+        self.totals.held += held
 
     # --- contracts ------------------------------------------------------------------------------
+
+    def end_contract(
+        self, buyer: bytes, provider: bytes, back: int, paid: int, collateral: int
+    ) -> None:
+        """What two sides get of what is held; the collateral becomes stake again."""
+        self._note_change(buyer)
+        self._rows[buyer].free += back
+        self._note_change(provider)
+        row = self._rows[provider]
+        if paid:
+            row.free += paid
+        row.staked += collateral
+        self.totals.held -= back + paid + collateral
 
     def post_bond(self, account: bytes, amount: int) -> None:
         """Free money goes into a contract."""
@@ -152,11 +189,6 @@ class Ledger:
         """What is held becomes somebody's free money."""
         self.totals.held -= amount
         self._open(account).free += amount
-
-    def return_stake(self, account: bytes, amount: int) -> None:
-        """What is held becomes stake again."""
-        self.totals.held -= amount
-        self._open(account).staked += amount
 
     def burn_held(self, amount: int) -> None:
         """What is held is gone."""
@@ -178,22 +210,28 @@ class Ledger:
     # --- the invariant --------------------------------------------------------------------------
 
     def count_all(self) -> int:
-        """All money there is: equal to what was minted, or something is broken."""
-        return (
-            self.totals.burned
-            + self.totals.pool
-            + self.totals.held
-            + sum(
-                row.free + row.reserved + row.staked + row.unbonding for row in self.accounts.rows()
-            )
-        )
+        """All money there is, every account counted: equal to what was minted."""
+        return self._count_elsewhere() + sum(_count(row) for row in self.accounts.rows())
+
+    def count_changed(self) -> int:
+        """The same, but only accounts that have changed since the last time are counted anew."""
+        for account in self.accounts.take_changes():
+            row = self.accounts.get(account) or NO_ACCOUNT
+            money = _count(row)
+            self._counted_sum += money - self._counted.get(account, 0)
+            self._counted[account] = money
+        return self._count_elsewhere() + self._counted_sum
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _count_elsewhere(self) -> int:
+        return self.totals.burned + self.totals.pool + self.totals.held
+
     def _open(self, account: bytes) -> Account:
-        if account not in self.accounts:
+        try:
+            return self.accounts.edit(account)
+        except KeyError:
             return self.accounts.put(account, Account())
-        return self.accounts.edit(account)
 
     def _need_free(self, account: bytes, amount: int) -> None:
         free = self.get(account).free
@@ -208,3 +246,7 @@ class Ledger:
             raise Refused(
                 Code.INSUFFICIENT_STAKE, f"{staked} uruv are staked where {amount} are needed"
             )
+
+
+def _count(row: Account) -> int:
+    return row.free + row.reserved + row.staked + row.unbonding

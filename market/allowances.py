@@ -34,11 +34,20 @@ class Allowances:
     def count(self, account: bytes, index: int) -> int:
         """How much an account may say now; at least 1. Raises `Refused`."""
         row = self.rows.get(account)
-        left = BURST if row is None else min(BURST, row.left + RATE * (index - row.index))
+        left = BURST if row is None else row.left + RATE * (index - row.index)
+        if left > BURST:
+            return BURST
         if left < 1:
             raise Refused(Code.RATE_LIMITED, f"an account has {RATE} commands a commit")
         return left
 
     def spend(self, account: bytes, index: int, left: int) -> None:
         """An account has said something, of so much as it could."""
-        self.rows.put(account, Allowance(left - 1, index))
+        row = self.rows.get(account)
+        if row is None:
+            self.rows.put(account, Allowance(left - 1, index))
+            return
+        self.rows.note_change(account)
+        row.left = left - 1
+        if row.index != index:
+            row.index = index

@@ -48,7 +48,7 @@ def take_share(amount_uruv: int, share_bp: int) -> int:
 
 def compute_collateral(price_uruv: int, lots: int, collateral_bp: int) -> int:
     """What a provider puts up for lots at a price, rounded up."""
-    return divide_up(price_uruv * lots * collateral_bp, BASIS_POINTS)
+    return -(-price_uruv * lots * collateral_bp // BASIS_POINTS)
 
 
 def compute_cost(price_uruv: int, billed_tokens: int) -> int:

@@ -86,8 +86,11 @@ class Compliance:
         )
         self._counts: dict[bytes, int] = {}
         """Attestations by account."""
-        for row in self.attestations.rows():
+        self._keys: dict[tuple[bytes, bytes], bytes] = {}
+        """Keys of live attestations, by account and model: every offer looks for one."""
+        for key, row in self.attestations.items():
             self._counts[row.account] = self._counts.get(row.account, 0) + 1
+            self._keys[row.account, row.model] = key
 
     def list_model(self, motion: ListMotion) -> None:
         """The committee has spoken on a model."""
@@ -127,12 +130,13 @@ class Compliance:
             # Attesting anew must not refill the day's cap.
             row.day, row.used_lots = before.day, before.used_lots
         self.attestations.put(key, row)
+        self._keys[account, command.model] = key
         return key
 
     def revoke(self, account: bytes, model: bytes) -> bytes:
         """Forget an account's word. Raises `Refused`."""
-        key = compute_attestation_key(account, model)
-        if key not in self.attestations:
+        key = self._keys.pop((account, model), None)
+        if key is None:
             raise Refused(Code.NOT_ATTESTED, "there is nothing to revoke")
         self.attestations.drop(key)
         self._counts[account] -= 1
@@ -142,14 +146,16 @@ class Compliance:
 
     def check_trade(self, model: bytes) -> None:
         """Raises `Refused` unless this model may be traded."""
-        if self.get_model(model).policy == "forbidden":
+        row = self.models.get(model) or self.get_model(model)
+        if row.policy == "forbidden":
             raise Refused(Code.MODEL_FORBIDDEN, "the model's terms forbid it")
 
     def check_offer(self, account: bytes, model: bytes, *, standing: bool) -> None:
         """Raises `Refused` unless this account may offer this model; `standing` offers renew."""
-        policy = self.get_model(model).policy
+        policy = (self.models.get(model) or self.get_model(model)).policy
         row = self._get(account, model)
-        _check_backend(policy, row.backend)
+        if policy != "open":
+            _check_backend(policy, row.backend)
         if standing and policy == "contribution_only":
             raise Refused(Code.MODEL_FORBIDDEN, "single tasks only: its terms allow contribution")
 
@@ -167,7 +173,7 @@ class Compliance:
             raise Refused(
                 Code.DAILY_CAP, f"{used} of {row.daily_cap_lots} lots of the day are taken"
             )
-        row = self.attestations.edit(compute_attestation_key(account, model))
+        row = self.attestations.edit(self._keys[account, model])
         row.day, row.used_lots = time_ms // DAY_MS, used + lots
 
     def count_used(self, row: Attestation, time_ms: int) -> int:
@@ -175,7 +181,8 @@ class Compliance:
         return row.used_lots if row.day == time_ms // DAY_MS else 0
 
     def _get(self, account: bytes, model: bytes) -> Attestation:
-        row = self.attestations.get(compute_attestation_key(account, model))
+        key = self._keys.get((account, model))
+        row = None if key is None else self.attestations.get(key)
         if row is None:
             raise Refused(Code.NOT_ATTESTED, "the account has not attested its backend")
         return row

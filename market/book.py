@@ -12,14 +12,14 @@ reserves before a message is given, and books what the events say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, assert_never
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import msgspec
 
 from dag.errors import MeshError
 from market.instruments import Instrument
-from market.matching import Matcher, find_floor
+from market.matching import Matcher, find_floor, get_seq
 from market.order_checks import find_fault, find_price_fault
 from market.orders import (
     Cancel,
@@ -40,6 +40,9 @@ from market.orders import (
     TimeInForce,
 )
 
+OWNER: Final = Reason.OWNER
+IMMEDIATE: Final = Reason.IMMEDIATE
+EXPIRED: Final = Reason.EXPIRED
 IOC: Final = TimeInForce.IOC
 FOK: Final = TimeInForce.FOK
 POST_ONLY: Final = TimeInForce.POST_ONLY
@@ -68,6 +71,8 @@ class Book:
         self.instrument: Final = instrument
         self._matcher: Final = Matcher(instrument)
         self._orders: Final = self._matcher.orders
+        self.get: Final[Callable[[OrderId], RestingOrder | None]] = self._orders.get
+        """An order that is alive, to be read only. It is the dictionary's own method."""
         self._now_ms = 0
         self._seq = 0
 
@@ -78,32 +83,21 @@ class Book:
 
     def apply(self, message: Message) -> list[Event]:
         """Follow a message, or reject it without any effect."""
-        match message:
-            case NewOrder():
-                return self.submit(message)
-            case Cancel():
-                return self.cancel(message)
-            case CancelAll():
-                return self.cancel_all(message)
-            case Reduce():
-                return self.reduce(message)
-            case Replace():
-                return self.replace(message)
-            case _:
-                assert_never(message)
+        return _ROUTES[type(message)](self, message)
 
     def submit(self, new: NewOrder) -> list[Event]:
         """Take in an order: trade what can be traded, rest or cancel what is left."""
-        lifetime, matcher = new.time_in_force, self._matcher
+        lifetime, orders, matcher = new.time_in_force, self._orders, self._matcher
         is_immediate = lifetime is IOC or lifetime is FOK
+        if new.id in orders:
+            return [Rejected(new.id, new.owner, Code.DUPLICATE_ID)]
         code = find_fault(new, self.instrument, self._now_ms)
-        if new.id in self._orders:
-            code = Code.DUPLICATE_ID
-        elif code is None and not is_immediate and len(self._orders) >= self.instrument.resting_max:
+        if code is None and not is_immediate and len(orders) >= self.instrument.resting_max:
             code = Code.BOOK_FULL
         if code is not None:
             return [Rejected(new.id, new.owner, code)]
-        order, floor = self._make_order(new), find_floor(new.side, new.price_uruv)
+        order = self._make_order(new)
+        floor = find_floor(new.side, new.price_uruv)
         if lifetime is POST_ONLY and matcher.would_match(order, floor):
             return [Rejected(new.id, new.owner, Code.WOULD_TAKE)]
         if lifetime is FOK and not matcher.can_fill(order, floor, new.budget_uruv):
@@ -111,25 +105,27 @@ class Book:
         self._seq = order.seq
         events: list[Event] = []
         reason = matcher.match(order, floor, new.budget_uruv, events)
-        matcher.settle(order, reason or (Reason.IMMEDIATE if is_immediate else None), events)
+        if order.lots or order.epochs_left:
+            reason = reason or (IMMEDIATE if is_immediate else None)
+            matcher.settle(order, reason, events)
         return events
 
     def cancel(self, message: Cancel) -> list[Event]:
         """Take an order out."""
         order = self._find_own(message)
-        if isinstance(order, Rejected):
+        if not isinstance(order, RestingOrder):
             return [order]
-        return [self._matcher.withdraw(order, Reason.OWNER)]
+        return [self._matcher.withdraw(order, OWNER)]
 
     def cancel_all(self, message: CancelAll) -> list[Event]:
         """Take all orders of an owner out, in the order in which they came."""
         owned = self.list_owned(message.owner)
-        return [self._matcher.withdraw(order, Reason.OWNER) for order in owned]
+        return [self._matcher.withdraw(order, OWNER) for order in owned]
 
     def reduce(self, message: Reduce) -> list[Event]:
         """Leave fewer lots of an order in its place. A rate offer is cancelled and placed anew."""
         order = self._find_own(message)
-        if isinstance(order, Rejected):
+        if not isinstance(order, RestingOrder):
             return [order]
         if order.rate_lots:
             return [Rejected(order.id, message.owner, Code.BAD_TERMS)]
@@ -143,7 +139,7 @@ class Book:
     def replace(self, message: Replace) -> list[Event]:
         """Change price or lots of an order, which then comes anew with the expiry it had."""
         order = self._find_own(message)
-        if isinstance(order, Rejected):
+        if not isinstance(order, RestingOrder):
             return [order]
         code = find_price_fault(message.price_uruv, message.lots, self.instrument)
         if order.rate_lots:
@@ -169,8 +165,10 @@ class Book:
             return []
         self._now_ms = now_ms
         events: list[Event] = []
-        while (order := self._matcher.expiries.take_due(self._now_ms)) is not None:
-            events.append(self._matcher.withdraw(order, Reason.EXPIRED))
+        matcher = self._matcher
+        while (due := matcher.expiries.take_due(now_ms)) is not None:
+            if matcher.is_alive(due[1]):
+                events.append(matcher.withdraw(due[1], EXPIRED))
         return events
 
     def find_expiry(self) -> int | None:
@@ -219,10 +217,6 @@ class Book:
         """Trades since the beginning."""
         return self._matcher.trades
 
-    def get(self, id_: OrderId) -> RestingOrder | None:
-        """An order that is alive, to be read only."""
-        return self._orders.get(id_)
-
     def list_owned(self, owner: Owner) -> list[RestingOrder]:
         """The orders of an owner, oldest first, to be read only."""
         return self._list(self._matcher.owned.get(owner, ()))
@@ -235,10 +229,14 @@ class Book:
         """What rests on a side, best first, to be read only."""
         return (self._matcher.bids if side is Side.BID else self._matcher.offers).list_orders()
 
+    def describe(self) -> BookSnapshot:
+        """All but the orders, whoever digests those one by one."""
+        return BookSnapshot(self._now_ms, self._seq, self._matcher.trades, ())
+
     def snapshot(self) -> BookSnapshot:
         """The whole state, as a value that later messages do not change."""
         orders = tuple(msgspec.structs.replace(each) for each in self._list(self._orders))
-        return BookSnapshot(self._now_ms, self._seq, self._matcher.trades, orders)
+        return msgspec.structs.replace(self.describe(), orders=orders)
 
     @classmethod
     def restore(cls, instrument: Instrument, snapshot: BookSnapshot) -> Book:
@@ -290,8 +288,13 @@ class Book:
         return order
 
     def _list(self, ids: Iterable[OrderId]) -> list[RestingOrder]:
-        return sorted((self._orders[id_] for id_ in ids), key=_get_seq)
+        return sorted((self._orders[id_] for id_ in ids), key=get_seq)
 
 
-def _get_seq(order: RestingOrder) -> int:
-    return order.seq
+_ROUTES: Final[dict[type, Callable[[Book, Any], list[Event]]]] = {
+    NewOrder: Book.submit,
+    Cancel: Book.cancel,
+    CancelAll: Book.cancel_all,
+    Reduce: Book.reduce,
+    Replace: Book.replace,
+}

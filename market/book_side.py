@@ -35,7 +35,8 @@ class Ladder:
         """What is added to a taker's term: all spare bits are left standing if the two fit."""
 
 
-Head: TypeAlias = tuple[int, int, Ladder]
+Head: TypeAlias = tuple[int, int, int, Ladder]
+"""Rank and negated seq of the best order of a ladder, the ladder's term, and the ladder."""
 
 _get_time: Final = itemgetter(0, 1)
 
@@ -64,13 +65,13 @@ class BookSide:
         entries = ladder.entries
         if not entries:
             entries.append(entry)
-            insort(self.heads, (rank, -order.seq, ladder))
+            insort(self.heads, (rank, -order.seq, ladder.term, ladder))
         elif entry < entries[-1]:
             insort(entries, entry)
         else:
             del self.heads[bisect_left(self.heads, entries[-1][:2])]
             entries.append(entry)
-            insort(self.heads, (rank, -order.seq, ladder))
+            insort(self.heads, (rank, -order.seq, ladder.term, ladder))
 
     def remove(self, order: RestingOrder) -> None:
         """Take an order out, wherever it stands."""
@@ -88,14 +89,14 @@ class BookSide:
         Answers where to look for the next best order: what stands behind does not fit the taker.
         """
         heads = self.heads
-        ladder = heads[position][2]
+        _, _, term, ladder = heads[position]
         entries = ladder.entries
         entries.pop()
         if not entries:
             del heads[position]
             return position - 1
         rank, time, _ = entries[-1]
-        head = (rank, time, ladder)
+        head = (rank, time, term, ladder)
         if position and head < heads[position - 1]:
             del heads[position]
             insort(heads, head)
@@ -107,8 +108,8 @@ class BookSide:
         """Whether a taker would trade."""
         guard = self._guard
         return any(
-            rank >= floor and (ladder.term + term) & guard == guard
-            for rank, _, ladder in self.heads
+            rank >= floor and (offered + term) & guard == guard
+            for rank, _, offered, _ in self.heads
         )
 
     def walk(self, term: int, floor: int) -> Iterator[RestingOrder]:
@@ -116,8 +117,8 @@ class BookSide:
         guard = self._guard
         fitting = [
             reversed(ladder.entries)
-            for rank, _, ladder in self.heads
-            if rank >= floor and (ladder.term + term) & guard == guard
+            for rank, _, offered, ladder in self.heads
+            if rank >= floor and (offered + term) & guard == guard
         ]
         entries = merge(*fitting, key=_get_time, reverse=True)
         return (entry[2] for entry in takewhile(lambda entry: entry[0] >= floor, entries))

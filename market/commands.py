@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from dag.canonical import CanonicalDecoder, compute_digest
+from dag.canonical import CanonicalDecoder, compute_digest, compute_digests
 from dag.types import BODY_BYTES_MAX
 from market.orders import Side, TimeInForce
 from market.receipts import HalfSignedReceipt, SignedReceipt
@@ -19,6 +19,7 @@ COMMANDS_MAX: Final = 128
 """Commands of one vertex."""
 TEXT_CHARACTERS_MAX: Final = 256
 COMMAND_DOMAIN: Final = b"meshnode/market-command/1"
+PLACES: Final = tuple(position.to_bytes(4, "big") for position in range(COMMANDS_MAX))
 
 Policy = Literal["open", "contribution_only", "forbidden"]
 """What a model's terms allow: any backend; single tasks by who has an account; nothing."""
@@ -272,3 +273,8 @@ BATCH_DECODER: Final = CanonicalDecoder(Batch, what="market batch", bytes_max=BO
 def compute_command_id(vertex_id: bytes, position: int) -> bytes:
     """Name a command by its vertex and its place in it."""
     return compute_digest(COMMAND_DOMAIN, vertex_id + position.to_bytes(4, "big"))
+
+
+def compute_command_ids(vertex_id: bytes, count: int) -> list[bytes]:
+    """Name all commands of a vertex."""
+    return compute_digests(COMMAND_DOMAIN, [vertex_id + place for place in PLACES[:count]])

@@ -118,15 +118,25 @@ class Contracts:
         rows: Table[Contract] | None = None,
     ) -> None:
         self.rows: Final[Table[Contract]] = Table() if rows is None else rows
+        self.opened: list[Contract] = []
+        """Those of the commit that is being folded."""
+        self.ended: list[Ended] = []
         self._ledger = ledger
         self._deadlines = deadlines
         self._trail = trail
         self._on_end = on_end
 
-    def open(self, contract: Contract, time_ms: int) -> None:
+    def begin(self) -> None:
+        """A commit begins."""
+        self.opened, self.ended = [], []
+
+    def open(self, contract: Contract) -> None:
         """A trade: its money is held already."""
-        self.rows.put(contract.id, contract)
-        self._deadlines.set(CONTRACT + contract.id, time_ms + ACCEPT_MS)
+        contract_id = contract.id
+        self.rows.note_change(contract_id)
+        self.rows.by_key[contract_id] = contract
+        self.opened.append(contract)
+        self._deadlines.set(CONTRACT + contract_id, contract.opened_ms + ACCEPT_MS)
         self._note("contract_locked", contract, contract.escrow)
 
     def get(self, contract_id: bytes) -> Contract:
@@ -223,7 +233,8 @@ class Contracts:
 
     def expire(self, contract_id: bytes, time_ms: int) -> None:
         """The deadline of a contract has come."""
-        row = self.rows.edit(contract_id)
+        self.rows.note_change(contract_id)
+        row = self.rows.by_key[contract_id]
         if row.phase == "locked":
             penalty = take_share(row.collateral, TIMEOUT_PENALTY_BP)
             self._refund(row, time_ms, "not accepted in time", penalty=penalty, missed=True)
@@ -286,11 +297,12 @@ class Contracts:
     def _refund(
         self, row: Contract, time_ms: int, why: str, *, penalty: int, missed: bool = False
     ) -> None:
-        self._ledger.pay(row.buyer, row.escrow + penalty)
-        self._ledger.return_stake(row.provider, row.collateral - penalty)
+        self._ledger.end_contract(
+            row.buyer, row.provider, row.escrow + penalty, 0, row.collateral - penalty
+        )
         self._forget(row)
         self._note("contract_refunded", row, row.escrow + penalty, why)
-        self._on_end(Ended(row, "refunded", 0, 0, clean=False, missed=missed), time_ms)
+        self._tell(Ended(row, "refunded", 0, 0, clean=False, missed=missed), time_ms)
 
     def _end(
         self,
@@ -304,31 +316,40 @@ class Contracts:
     ) -> None:
         """Pay what is owed less the fee, give back the rest, and forget the contract."""
         fee = compute_fee(paid)
-        self._ledger.pay(row.provider, paid - fee.total_uruv)
         self._ledger.burn_held(fee.burned_uruv)
         self._ledger.pool_held(fee.pooled_uruv)
-        self._ledger.pay(row.buyer, row.escrow - paid)
-        self._ledger.return_stake(row.provider, row.collateral)
+        self._ledger.end_contract(
+            row.buyer,
+            row.provider,
+            row.escrow - paid,
+            paid - fee.total_uruv,
+            row.collateral,
+        )
         if bond_burned:
             self._ledger.burn_held(row.bond)
         elif row.bond:
             self._ledger.pay(row.disputer, row.bond)
         self._forget(row)
         self._note(f"contract_{outcome}", row, paid, "reward" if row.reward else "price")
-        self._on_end(Ended(row, outcome, paid, fee.burned_uruv, clean=clean), time_ms)
+        self._tell(Ended(row, outcome, paid, fee.burned_uruv, clean=clean), time_ms)
+
+    def _tell(self, ended: Ended, time_ms: int) -> None:
+        self.ended.append(ended)
+        self._on_end(ended, time_ms)
 
     def _forget(self, row: Contract) -> None:
         self.rows.drop(row.id)
         self._deadlines.clear(CONTRACT + row.id)
 
     def _note(self, kind: str, row: Contract, amount: int = 0, detail: str = "") -> None:
-        for account in (row.buyer, row.provider):
-            self._trail.note(Event(kind, account, row.id, amount, detail))
+        note = self._trail.note
+        note(Event(kind, row.buyer, row.id, amount, detail))
+        note(Event(kind, row.provider, row.id, amount, detail))
 
 
 def compute_contract_id(
     network: bytes, model: bytes, trade: int, bid: bytes, offer: bytes
 ) -> bytes:
     """Name a contract by the trade it comes from."""
-    number = trade.to_bytes(8, "big")
-    return compute_digest(CONTRACT_DOMAIN, network + model + number + bid + offer)
+    content = b"".join((network, model, trade.to_bytes(8, "big"), bid, offer))
+    return compute_digest(CONTRACT_DOMAIN, content)

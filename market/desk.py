@@ -1,7 +1,6 @@
-"""Orders with money behind them: what accounts reserve, and what trades make of it.
+"""Orders as accounts give them: checked, covered with money, and handed to the book of their model.
 
-An order reserves what it may cost before the book sees it: a bid its price, from free money; an
-offer its collateral, from the stake. So every trade is covered, and no book needs to know of money.
+`market.open_orders` says what an order reserves, `market.settling` what a trade makes of it.
 """
 
 from __future__ import annotations
@@ -10,24 +9,21 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
-import msgspec
-
 from market.accounts import Ledger
-from market.amounts import NOTIONAL_MIN_URUV, ORDER_BOND_URUV, compute_collateral
+from market.amounts import NOTIONAL_MIN_URUV
 from market.attestation import Compliance, Model
 from market.book import Book, InvalidBook
 from market.commands import PlaceOrder
-from market.contracts import Contract, compute_contract_id
+from market.contracts import Contract
 from market.errors import Code, Refused
 from market.events import Event, Trail
 from market.instruments import BUDGET_MAX_URUV, LOTS_MAX, PRICE_MAX_URUV, Instrument
+from market.matching import get_seq
+from market.open_orders import OpenOrder, OpenOrders, bytes_of, make_row
 from market.orders import (
     Cancel,
     CancelAll,
-    Cancelled,
-    Filled,
     NewOrder,
-    Reason,
     Reduce,
     Rejected,
     Replace,
@@ -37,40 +33,14 @@ from market.orders import (
 from market.orders import Code as OrderCode
 from market.orders import Event as BookEvent
 from market.reputation import TIERS_BP
-from market.sla import COLLATERAL_BP
+from market.settling import Settler
 from market.tables import Table
 from market.tiers import CODES_MAX, STANDARD_TIERS
 
+OFFER: Final = Side.OFFER
 ORDERS_PER_ACCOUNT_MAX: Final = 200
 MODELS_PER_ACCOUNT_MAX: Final = 20
-BOND_COMMITS: Final = 2
-"""Whoever takes an order back within so many commits loses its bond."""
-EARLY_REASONS: Final = (Reason.OWNER, Reason.REDUCED)
-SLA_DIMENSION: Final = 1
 REPUTATION_DIMENSION: Final = 3
-
-
-class OpenOrder(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
-    """The money behind an order."""
-
-    id: bytes
-    account: bytes
-    model: bytes
-    side: Side
-    price: int
-    """0 for market orders."""
-    lots: int
-    sla_tier: int
-    margin: int
-    bond: int
-    entered: int
-    """Index of the commit."""
-
-    def compute_need(self) -> int:
-        """What the lots that are left may cost."""
-        if self.side is Side.BID:
-            return self.price * self.lots
-        return compute_collateral(self.price, self.lots, COLLATERAL_BP[self.sla_tier])
 
 
 class Desk:
@@ -84,22 +54,20 @@ class Desk:
         compliance: Compliance,
         open_contract: Callable[[Contract], None],
     ) -> None:
-        self.orders: Final[Table[OpenOrder]] = Table(self._describe)
         self.books: Final[dict[bytes, Book]] = {}
-        self._network = network
-        self._ledger = ledger
-        self._trail = trail
-        self._compliance = compliance
-        self._open_contract = open_contract
-        self._counts: dict[bytes, dict[bytes, int]] = {}
-        """Orders by account and model."""
+        self._open: Final = OpenOrders(ledger, trail, self._describe)
+        self.orders: Final[Table[OpenOrder]] = self._open.rows
+        self._settler: Final = Settler(network, self._open, ledger, compliance, open_contract)
+        self._trail: Final = trail
+        self._compliance: Final = compliance
         self._index = self._time_ms = 0
 
     def begin(self, index: int, time_ms: int) -> None:
         """A commit begins: orders that expire by then are gone."""
         self._index, self._time_ms = index, time_ms
+        self._settler.begin(index, time_ms)
         for book in self.list_books():
-            self._follow(book, book.advance(time_ms))
+            self._settler.follow_withdrawals(book, book.advance(time_ms))
 
     def list_books(self) -> list[Book]:
         """The books, by model."""
@@ -110,10 +78,9 @@ class Desk:
         self.books.update(books)
         for key, row in orders:
             book = books.get(row.model)
-            if book is None or book.get(key) is None:
+            if key != row.id or book is None or book.get(key) is None:
                 raise InvalidBook("money stands behind an order that no book has")
-            self.orders.put(key, row)
-            self._count(row.account, row.model, 1)
+            self._open.add(row)
         if sum(len(book) for book in books.values()) != len(self.orders):
             raise InvalidBook("a book has an order without money behind it")
 
@@ -131,15 +98,17 @@ class Desk:
         find_tier: Callable[[bytes], int],
     ) -> None:
         """Take an order in; `find_tier` knows the reputation of an account."""
+        model, tiers = command.model, command.tiers
         self._check(account, command)
-        book = self.books.get(command.model) or self._make_book(command.model)
-        self._compliance.check_trade(command.model)
-        tiers = command.tiers
-        if command.side is Side.OFFER:
-            self._compliance.check_offer(account, command.model, standing=command.epochs > 0)
+        book = self.books.get(model)
+        if book is None:
+            book = self._make_book(model)
+        self._compliance.check_trade(model)
+        if command.side is OFFER:
+            self._compliance.check_offer(account, model, standing=command.epochs > 0)
             tiers = _set_reputation(tiers, find_tier(account))
-        row = _make_row(order_id, account, command, self._index)
-        self._reserve(row, row.margin, row.bond)
+        row = make_row(order_id, account, command, self._index)
+        self._open.reserve(row, row.margin, row.bond)
         events = book.submit(
             NewOrder(
                 order_id,
@@ -154,30 +123,30 @@ class Desk:
                 command.epochs,
             )
         )
-        if isinstance(events[0], Rejected):
-            self._release(row, row.margin, row.bond)
+        if type(events[0]) is Rejected:
+            self._open.release(row, row.margin, row.bond)
             _refuse(events[0])
-        self.books[command.model] = book
-        self.orders.put(order_id, row)
-        self._count(account, command.model, 1)
-        self._note("order_placed", row, row.margin)
-        self._follow(book, events, order_id)
+        self.books[model] = book
+        self._open.add(row)
+        self._trail.note(Event("order_placed", account, order_id, row.margin))
+        self._settler.follow_order(book, row, events)
 
     def cancel(self, order_id: bytes, account: bytes) -> None:
         """Take an order back."""
         book = self._find_book(order_id)
-        self._take(book, book.cancel(Cancel(order_id, account)))
+        self._take_out(book, book.cancel(Cancel(order_id, account)))
 
     def cancel_all(self, account: bytes, model: bytes) -> None:
         """Take all orders back, of one model or of all; none is not an error."""
         for name in sorted(self.books):
             if model in (b"", name):
-                self._follow(self.books[name], self.books[name].cancel_all(CancelAll(account)))
+                book = self.books[name]
+                self._settler.follow_withdrawals(book, book.cancel_all(CancelAll(account)))
 
     def reduce(self, order_id: bytes, account: bytes, lots: int) -> None:
         """Make an order smaller."""
         book = self._find_book(order_id)
-        self._take(book, book.reduce(Reduce(order_id, account, lots)))
+        self._take_out(book, book.reduce(Reduce(order_id, account, lots)))
 
     def replace(self, order_id: bytes, account: bytes, price: int, lots: int) -> None:
         """Give an order another price or more lots."""
@@ -193,18 +162,18 @@ class Desk:
         row.price, row.lots = price, lots
         need = row.compute_need()
         try:
-            self._reserve(row, max(0, need - row.margin), 0)
+            self._open.reserve(row, max(0, need - row.margin))
         except Refused:
             row.price, row.lots, row.margin = before
             raise
         events = book.replace(Replace(order_id, account, price, lots))
-        if isinstance(events[0], Rejected):
-            self._release(row, max(0, need - row.margin), 0)
+        if type(events[0]) is Rejected:
+            self._open.release(row, max(0, need - row.margin))
             row.price, row.lots, row.margin = before
             _refuse(events[0])
-        self._release(row, max(0, row.margin - need), 0)
+        self._open.release(row, max(0, row.margin - need))
         row.margin = need
-        self._follow(book, events[1:], order_id)
+        self._settler.follow_order(book, row, events[1:])
 
     # --- what comes by itself -------------------------------------------------------------------
 
@@ -213,11 +182,11 @@ class Desk:
         book = self.books.get(model)
         if book is None:
             return
-        offers = (*book.list_resting(Side.OFFER), *book.list_rated())
+        offers = (*book.list_resting(OFFER), *book.list_rated())
         for order_id in dict.fromkeys(each.id for each in offers if account in (b"", each.owner)):
             order = book.get(order_id)
             assert order is not None
-            self._follow(book, book.cancel(Cancel(order_id, order.owner)))
+            self._settler.follow_withdrawals(book, book.cancel(Cancel(order_id, order.owner)))
 
     def withdraw_all_offers(self, account: bytes) -> None:
         """What an account offers is gone, so that its margins are stake again."""
@@ -227,10 +196,11 @@ class Desk:
     def begin_epoch(self, find_tier: Callable[[bytes], int]) -> None:
         """Reputations are looked at, and rate offers show their lots anew."""
         for book in self.list_books():
-            for order in sorted(book.list_resting(Side.OFFER), key=_get_seq):
+            for order in sorted(book.list_resting(OFFER), key=get_seq):
                 tiers = _set_reputation(order.tiers, find_tier(bytes_of(order.owner)))
                 if tiers != order.tiers:
-                    self._follow(book, book.retier(order.id, tiers), bytes_of(order.id))
+                    row = self.orders.edit(bytes_of(order.id))
+                    self._settler.follow_order(book, row, book.retier(row.id, tiers))
             for order in book.list_rated():
                 self._renew(book, order)
 
@@ -241,102 +211,37 @@ class Desk:
             row.lots = order.rate_lots
             need = row.compute_need()
             try:
-                self._reserve(row, need - row.margin, 0)
+                self._open.reserve(row, need - row.margin)
             except Refused:
                 row.lots = order.lots
-                self._follow(book, book.cancel(Cancel(order_id, order.owner)))
+                events = book.cancel(Cancel(order_id, order.owner))
+                self._settler.follow_withdrawals(book, events)
                 return
             row.margin = need
-        self._follow(book, book.renew(order_id), order_id)
+        self._settler.follow_order(book, row, book.renew(order_id))
 
-    # --- following the book ---------------------------------------------------------------------
+    # --- checks ---------------------------------------------------------------------------------
 
-    def _take(self, book: Book, events: list[BookEvent]) -> None:
-        if isinstance(events[0], Rejected):
+    def _take_out(self, book: Book, events: list[BookEvent]) -> None:
+        if type(events[0]) is Rejected:
             _refuse(events[0])
-        self._follow(book, events)
-
-    def _follow(self, book: Book, events: Sequence[BookEvent], order_id: bytes = b"") -> None:
-        """Move the money that the events of a book speak of."""
-        touched: dict[bytes, Reason | None] = {order_id: None} if order_id else {}
-        for event in events:
-            if isinstance(event, Filled):
-                self._trade(book, event)
-                touched.setdefault(bytes_of(event.maker))
-                touched.setdefault(bytes_of(event.taker))
-            elif isinstance(event, Cancelled):
-                touched[bytes_of(event.id)] = event.reason
-        for each, reason in touched.items():
-            self._adjust(book, each, reason)
-
-    def _adjust(self, book: Book, order_id: bytes, reason: Reason | None) -> None:
-        """Let go of the margin that an order no longer needs, and of one that is gone."""
-        row = self.orders.edit(order_id)
-        alive = book.get(order_id)
-        if alive is not None:
-            row.lots = alive.lots
-            spare = row.margin - row.compute_need()
-            if spare:
-                self._release(row, spare, 0)
-                row.margin -= spare
-            return
-        early = reason in EARLY_REASONS and self._index - row.entered < BOND_COMMITS
-        if row.margin or row.bond:
-            self._release(row, row.margin, row.bond, burn=early)
-        self.orders.drop(order_id)
-        self._count(row.account, row.model, -1)
-        self._note("order_closed", row, row.margin, "filled" if reason is None else str(reason))
-
-    def _trade(self, book: Book, event: Filled) -> None:
-        """A fill: the buyer's money and the provider's collateral go into a contract."""
-        taker = self.orders.edit(bytes_of(event.taker))
-        maker = self.orders.edit(bytes_of(event.maker))
-        bid, offer = (taker, maker) if event.taker_side is Side.BID else (maker, taker)
-        for row in (bid, offer):
-            row.lots -= event.lots
-            if row.bond:
-                self._release(row, 0, row.bond)
-                row.bond = 0
-        escrow = event.price_uruv * event.lots
-        self._ledger.hold(bid.account, escrow)
-        bid.margin -= escrow
-        collateral = _take_collateral(offer, event)
-        self._ledger.hold(offer.account, collateral)
-        offer.margin -= collateral
-        self._open_contract(
-            Contract(
-                id=compute_contract_id(self._network, bid.model, event.number, bid.id, offer.id),
-                buyer=bid.account,
-                provider=offer.account,
-                model=bid.model,
-                price=event.price_uruv,
-                lots=event.lots,
-                sla_tier=offer.sla_tier,
-                in_weight_bp=book.instrument.in_weight_bp,
-                escrow=escrow,
-                collateral=collateral,
-                opened_ms=self._time_ms,
-                reward=self._compliance.is_reward(bid.model),
-                bid=bid.id,
-                offer=offer.id,
-            )
-        )
-
-    # --- checks and money -----------------------------------------------------------------------
+        self._settler.follow_withdrawals(book, events)
 
     def _check(self, account: bytes, command: PlaceOrder) -> None:
         if command.price is not None:
             _check_limit(command.price, command.lots)
-        elif not (NOTIONAL_MIN_URUV <= command.budget <= BUDGET_MAX_URUV):
+        elif not NOTIONAL_MIN_URUV <= command.budget <= BUDGET_MAX_URUV:
             raise Refused(OrderCode.BAD_BUDGET, "a market order has a budget")
-        if not 1 <= command.lots <= LOTS_MAX:
+        elif not 1 <= command.lots <= LOTS_MAX:
             raise Refused(OrderCode.BAD_LOTS, f"an order is for 1 to {LOTS_MAX} lots")
-        if not STANDARD_TIERS.is_code(command.tiers):
+        if command.tiers not in STANDARD_TIERS.known:
             raise Refused(OrderCode.BAD_TIERS, "no such combination of tiers")
-        models = self._counts.get(account, {})
-        if sum(models.values()) >= ORDERS_PER_ACCOUNT_MAX:
+        counts = self._open.counts.get(account)
+        if counts is None:
+            return
+        if sum(counts.values()) >= ORDERS_PER_ACCOUNT_MAX:
             raise Refused(Code.TOO_MANY, f"an account has {ORDERS_PER_ACCOUNT_MAX} open orders")
-        if command.model not in models and len(models) >= MODELS_PER_ACCOUNT_MAX:
+        if len(counts) >= MODELS_PER_ACCOUNT_MAX and command.model not in counts:
             raise Refused(Code.TOO_MANY, f"an account trades {MODELS_PER_ACCOUNT_MAX} models")
 
     def _make_book(self, model: bytes) -> Book:
@@ -351,30 +256,6 @@ class Desk:
             raise Refused(OrderCode.UNKNOWN_ORDER, "no such order is open")
         return self.books[row.model]
 
-    def _reserve(self, row: OpenOrder, margin: int, bond: int) -> None:
-        if row.side is Side.BID:
-            self._ledger.reserve(row.account, free=margin + bond)
-        else:
-            self._ledger.reserve(row.account, free=bond, staked=margin)
-
-    def _release(self, row: OpenOrder, margin: int, bond: int, *, burn: bool = False) -> None:
-        free, burned = (0, bond) if burn else (bond, 0)
-        if row.side is Side.BID:
-            self._ledger.release(row.account, free=free + margin, burned=burned)
-        else:
-            self._ledger.release(row.account, free=free, staked=margin, burned=burned)
-
-    def _count(self, account: bytes, model: bytes, step: int) -> None:
-        models = self._counts.setdefault(account, {})
-        models[model] = models.get(model, 0) + step
-        if not models[model]:
-            del models[model]
-        if not models:
-            del self._counts[account]
-
-    def _note(self, kind: str, row: OpenOrder, amount: int, detail: str = "") -> None:
-        self._trail.note(Event(kind, row.account, row.id, amount, detail))
-
 
 def make_instrument(model: Model) -> Instrument:
     """A listed model as its book knows it."""
@@ -383,43 +264,6 @@ def make_instrument(model: Model) -> Instrument:
         backend_class=model.backend_class,
         in_weight_bp=model.in_weight_bp,
     )
-
-
-def bytes_of(name: int | bytes) -> bytes:
-    """Ids and owners in these books are bytes."""
-    assert isinstance(name, bytes)
-    return name
-
-
-def _make_row(order_id: bytes, account: bytes, command: PlaceOrder, index: int) -> OpenOrder:
-    sla_tier = _get_sla_tier(command.tiers)
-    row = OpenOrder(
-        id=order_id,
-        account=account,
-        model=command.model,
-        side=command.side,
-        price=command.price or 0,
-        lots=command.lots,
-        sla_tier=sla_tier,
-        margin=0,
-        bond=ORDER_BOND_URUV,
-        entered=index,
-    )
-    if command.price is not None:
-        row.margin = row.compute_need()
-    elif command.side is Side.BID:
-        row.margin = command.budget
-    else:
-        row.margin = compute_collateral(command.budget, 1, COLLATERAL_BP[sla_tier])
-    return row
-
-
-def _take_collateral(offer: OpenOrder, event: Filled) -> int:
-    """The part of an offer's margin that belongs to a fill."""
-    if offer.price:
-        return offer.margin - offer.compute_need()
-    share = compute_collateral(event.price_uruv, event.lots, COLLATERAL_BP[offer.sla_tier])
-    return min(share, offer.margin)
 
 
 def _check_limit(price: int, lots: int) -> None:
@@ -437,17 +281,8 @@ def _refuse(event: BookEvent) -> None:
     raise Refused(event.code, "the book refuses it")
 
 
-@lru_cache(CODES_MAX)
-def _get_sla_tier(tiers: int) -> int:
-    return STANDARD_TIERS.unpack(tiers)[SLA_DIMENSION]
-
-
 @lru_cache(len(TIERS_BP) * CODES_MAX)
 def _set_reputation(tiers: int, reputation: int) -> int:
     parts = list(STANDARD_TIERS.unpack(tiers))
     parts[REPUTATION_DIMENSION] = reputation
     return STANDARD_TIERS.pack(parts)
-
-
-def _get_seq(order: RestingOrder) -> int:
-    return order.seq

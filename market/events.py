@@ -7,7 +7,8 @@ account's events can show that none is missing and none was changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -52,6 +53,8 @@ class Trail:
     def __init__(self, audits: Table[Audit] | None = None) -> None:
         self.audits: Final[Table[Audit]] = Table() if audits is None else audits
         self._events: list[Event] = []
+        self.note: Final[Callable[[Event], None]] = self._events.append
+        """Something happened. It is the list's own method: what a market does most is to note."""
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -60,18 +63,14 @@ class Trail:
 
     def begin(self) -> None:
         """A commit begins."""
-        self._events = []
-
-    def note(self, event: Event) -> None:
-        """Something happened."""
-        self._events.append(event)
+        self._events.clear()
 
     def end(self, time_ms: int) -> None:
         """A commit ends: what happened to each account is chained to what happened before."""
-        grouped: dict[bytes, list[Event]] = {}
-        for event in self._events:
-            if event.kind != REFUSED:
-                grouped.setdefault(event.account, []).append(event)
+        grouped: defaultdict[bytes, list[Event]] = defaultdict(list)
+        marking = [event for event in self._events if event.kind != REFUSED]
+        for event in marking:
+            grouped[event.account].append(event)
         for account, events in grouped.items():
             known = account in self.audits
             audit = self.audits.edit(account) if known else self.audits.put(account, Audit())

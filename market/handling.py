@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, Final, assert_never
 
 from dag.types import ID_BYTES
 from market.amounts import BASIS_POINTS, check_amount
@@ -39,7 +39,7 @@ from market.deadlines import CONTRACT, EPOCH, MOTION, UNBONDING, WINDOW
 from market.errors import Code, Refused
 from market.events import Event
 from market.parts import Parts
-from market.receipts import ReceiptVerifier, SignedReceipt
+from market.receipts import ReceiptVerifier
 from market.reputation import EPOCH_MS, find_tier
 from market.sequencing import Issued
 
@@ -54,6 +54,18 @@ class Handler:
         self._verifier: Final = verifier
         self._weights: Final = weights
         self._index = self._time_ms = 0
+        self._routes: Final[dict[type, Callable[[Issued, Any], None]]] = {
+            PlaceOrder: self._place,
+            **dict.fromkeys((CancelOrder, CancelAll, ReduceOrder, ReplaceOrder), self._change),
+            **dict.fromkeys((Transfer, Stake, Unstake), self._move),
+            **dict.fromkeys((Attest, Revoke), self._open_backend),
+            **dict.fromkeys((Accept, Decline, Close, Finalise, Dispute, Settle), self._perform),
+            **dict.fromkeys((MintMotion, PoolMotion, ListMotion, VerdictMotion), self._move_motion),
+            PostReceipt: self._take_receipt,
+            ProveEquivocation: self._convict,
+            ReportProbes: self._report,
+        }
+        """By the type of a command: to try one type after the other costs more than most do."""
 
     def begin(self, index: int, time_ms: int, commit_digest: bytes) -> None:
         """A commit begins."""
@@ -92,40 +104,26 @@ class Handler:
             parts.judge.judge_window(window, parts.contracts, self._time_ms)
 
     def _find_tier(self, account: bytes) -> int:
-        bonded = self._parts.ledger.get(account).bonded
-        return find_tier(self._parts.reputation.compute(account, bonded, self._time_ms))
+        parts = self._parts
+        if parts.reputation.standings.get(account) is None:
+            return 0
+        bonded = parts.ledger.get(account).bonded
+        return find_tier(parts.reputation.compute(account, bonded, self._time_ms))
 
     # --- commands -------------------------------------------------------------------------------
 
     def handle(self, issued: Issued) -> None:
         """Follow a command. Raises `Refused`."""
         command = issued.command
-        match command:
-            case PlaceOrder():
-                self._parts.desk.place(issued.id, issued.account, command, self._find_tier)
-            case CancelOrder() | CancelAll() | ReduceOrder() | ReplaceOrder():
-                self._change_order(issued.account, command)
-            case Transfer() | Stake() | Unstake():
-                self._move(issued, command)
-            case Attest() | Revoke():
-                self._open_backend(issued.account, command)
-            case MintMotion() | PoolMotion() | ListMotion() | VerdictMotion():
-                self._move_motion(issued.account, command)
-            case ReportProbes():
-                self._parts.windows.report(
-                    issued.account, command.provider, command.window, command.outcomes
-                )
-            case PostReceipt():
-                self._take_receipt(command.receipt)
-            case ProveEquivocation():
-                self._convict(command)
-            case _:
-                self._perform(issued.account, command)
+        self._routes[type(command)](issued, command)
 
-    def _change_order(
-        self, account: bytes, command: CancelOrder | CancelAll | ReduceOrder | ReplaceOrder
+    def _place(self, issued: Issued, command: PlaceOrder) -> None:
+        self._parts.desk.place(issued.id, issued.account, command, self._find_tier)
+
+    def _change(
+        self, issued: Issued, command: CancelOrder | CancelAll | ReduceOrder | ReplaceOrder
     ) -> None:
-        desk = self._parts.desk
+        desk, account = self._parts.desk, issued.account
         match command:
             case CancelOrder():
                 desk.cancel(command.order, account)
@@ -160,8 +158,8 @@ class Handler:
             case _:
                 assert_never(command)
 
-    def _open_backend(self, account: bytes, command: Attest | Revoke) -> None:
-        compliance = self._parts.compliance
+    def _open_backend(self, issued: Issued, command: Attest | Revoke) -> None:
+        compliance, account = self._parts.compliance, issued.account
         if isinstance(command, Attest):
             key = compliance.attest(account, command, self._index)
             self._note("attested", account, key, detail=command.backend)
@@ -171,9 +169,9 @@ class Handler:
             self._parts.desk.withdraw_offers(command.model, account)
 
     def _perform(
-        self, account: bytes, command: Accept | Decline | Close | Finalise | Dispute | Settle
+        self, issued: Issued, command: Accept | Decline | Close | Finalise | Dispute | Settle
     ) -> None:
-        contracts, time_ms = self._parts.contracts, self._time_ms
+        contracts, time_ms, account = self._parts.contracts, self._time_ms, issued.account
         match command:
             case Accept():
                 self._accept(contracts.get(command.contract), account)
@@ -200,7 +198,8 @@ class Handler:
 
     # --- receipts -------------------------------------------------------------------------------
 
-    def _take_receipt(self, signed: SignedReceipt) -> None:
+    def _take_receipt(self, _: Issued, command: PostReceipt) -> None:
+        signed = command.receipt
         receipt = self._verifier.open(signed.receipt)
         contract = self._parts.contracts.check_receipt(receipt)
         for account, signature in (
@@ -210,7 +209,7 @@ class Handler:
             self._verifier.check_signature(signed.receipt, account, signature)
         self._parts.contracts.take_receipt(receipt, self._time_ms)
 
-    def _convict(self, proof: ProveEquivocation) -> None:
+    def _convict(self, _: Issued, proof: ProveEquivocation) -> None:
         """Two receipts of one number and one signer: it loses the contract and part of its stake."""
         first, second = (self._verifier.open(half.receipt) for half in (proof.first, proof.second))
         if (first.contract, first.seq) != (second.contract, second.seq) or first == second:
@@ -228,8 +227,13 @@ class Handler:
 
     # --- the committee --------------------------------------------------------------------------
 
-    def _move_motion(self, member: bytes, motion: Motion) -> None:
-        motions = self._parts.motions
+    def _report(self, issued: Issued, command: ReportProbes) -> None:
+        self._parts.windows.report(
+            issued.account, command.provider, command.window, command.outcomes
+        )
+
+    def _move_motion(self, issued: Issued, motion: Motion) -> None:
+        motions, member = self._parts.motions, issued.account
         self._check_motion(motion)
         key = motions.check(motion, member, self._weights)
         carried = motions.would_carry(key, member, self._weights)

@@ -66,11 +66,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_price(self, price_uruv: int) -> bool:
         """Whether a price is within bounds and on the grid."""
-        if not 1 <= price_uruv <= PRICE_MAX_URUV:
-            return False
-        tick = 1
+        tick = 0
         for start, step in self.ticks:
             if price_uruv < start:
                 break
             tick = step
-        return price_uruv % tick == 0
+        return tick != 0 and price_uruv <= PRICE_MAX_URUV and not price_uruv % tick

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from market.agenda import Agenda
 from market.book_side import BookSide
-from market.expiry import ExpiryQueue
 from market.instruments import PRICE_MAX_URUV, Instrument
 from market.orders import (
     Cancelled,
@@ -44,7 +45,7 @@ class Matcher:
         """All that are alive: those that rest, and rate offers that are sold out for an epoch."""
         self.owned: Final[dict[Owner, dict[OrderId, None]]] = {}
         self.rated: Final[dict[OrderId, None]] = {}
-        self.expiries: Final = ExpiryQueue(self.orders)
+        self.expiries: Final = Agenda(self.is_alive, self._list_expiries, get_seq)
         self.trades = 0
 
     def opposite(self, side: Side) -> BookSide:
@@ -86,25 +87,30 @@ class Matcher:
         """
         opposite = self.offers if taker.side is BID else self.bids
         heads, guard = opposite.heads, self._guard
-        position = len(heads) - 1
+        last = len(heads) - 1
+        if last < 0 or heads[last][0] < floor:
+            return None
         term, lots, touches = opposite.find_term(taker.tiers), taker.lots, self._touches_max
         owner, group, forbids = taker.owner, taker.group, self._forbids_self_trades
         reason, spendable = None, budget_uruv
-        while lots and position >= 0:
-            rank, _, ladder = heads[position]
+        while lots and reason is None:
+            for position in range(last, -1, -1):
+                rank, _, offered, ladder = heads[position]
+                if rank < floor or (offered + term) & guard == guard:
+                    break
+            else:
+                break
             if rank < floor:
                 break
-            if (ladder.term + term) & guard != guard:
-                position -= 1
-                continue
             maker = ladder.entries[-1][2]
             if not touches:
                 reason = Reason.MAX_FILLS
                 break
+            last = position
             touches -= 1
             kin = maker.owner == owner or (group is not None and maker.group == group)
             if kin and forbids:
-                position = opposite.pop_head(position)
+                last = opposite.pop_head(position)
                 self.forget(maker)
                 events.append(Cancelled(maker.id, maker.owner, maker.lots, Reason.SELF_TRADE))
                 continue
@@ -116,42 +122,35 @@ class Matcher:
                     reason = Reason.BUDGET
                     break
                 spendable -= traded * price
-            events.append(self._make_fill(taker, maker, traded))
+            self.trades += 1
+            events.append(
+                Filled(
+                    self.trades, taker.id, maker.id, owner, maker.owner, taker.side, price, traded
+                )
+            )
             lots -= traded
             maker.lots = resting - traded
             if traded == resting:
-                position = opposite.pop_head(position)
+                last = opposite.pop_head(position)
                 if not maker.epochs_left:
                     self.forget(maker)
             elif lots:
                 reason = Reason.BUDGET
-                break
         taker.lots = lots
         return reason
 
-    def _make_fill(self, taker: RestingOrder, maker: RestingOrder, lots: int) -> Filled:
-        self.trades += 1
-        return Filled(
-            self.trades,
-            taker.id,
-            maker.id,
-            taker.owner,
-            maker.owner,
-            taker.side,
-            maker.price_uruv,
-            lots,
-        )
-
     def settle(self, order: RestingOrder, reason: Reason | None, events: list[Event]) -> None:
         """What is left after matching rests, or is cancelled at the bound that stopped it."""
-        if order.lots and reason is not None:
+        if reason is not None and order.lots:
             events.append(Cancelled(order.id, order.owner, order.lots, reason))
             order.lots = 0
-        if order.lots or order.epochs_left:
+        lots = order.lots
+        if lots:
             self.know(order)
-        if order.lots:
             (self.bids if order.side is BID else self.offers).add(order)
-            events.append(Rested(order.id, order.owner, order.lots, order.seq))
+            events.append(Rested(order.id, order.owner, lots, order.seq))
+        elif order.epochs_left:
+            self.know(order)
 
     def take_up(self, order: RestingOrder, events: list[Event]) -> None:
         """An order comes, or comes anew: it trades up to its limit, and what is left rests."""
@@ -181,7 +180,14 @@ class Matcher:
             owned[order.id] = None
         if order.rate_lots:
             self.rated[order.id] = None
-        self.expiries.push(order)
+        self.expiries.put(order.expires_ms, order)
+
+    def is_alive(self, order: RestingOrder, _: int = 0) -> bool:
+        """Whether an order is still in the book."""
+        return self.orders.get(order.id) is order
+
+    def _list_expiries(self) -> Iterable[tuple[int, RestingOrder]]:
+        return ((order.expires_ms, order) for order in self.orders.values())
 
     def forget(self, order: RestingOrder) -> None:
         """Take an order out of every index but its side."""
@@ -192,3 +198,8 @@ class Matcher:
             del self.owned[order.owner]
         if order.rate_lots:
             del self.rated[order.id]
+
+
+def get_seq(order: RestingOrder) -> int:
+    """The place of an order in time."""
+    return order.seq

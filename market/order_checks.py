@@ -7,29 +7,32 @@ from typing import Final
 from market.instruments import BUDGET_MAX_URUV, EPOCHS_MAX, LOTS_MAX, PRICE_MAX_URUV, Instrument
 from market.orders import Code, NewOrder, Side, TimeInForce
 
-GTC: Final = TimeInForce.GTC
 GTD: Final = TimeInForce.GTD
 IOC: Final = TimeInForce.IOC
 FOK: Final = TimeInForce.FOK
+MAY_EXPIRE: Final = (GTD, TimeInForce.POST_ONLY)
+"""What may have an expiry of its own."""
 
 
 def find_fault(new: NewOrder, instrument: Instrument, now_ms: int) -> Code | None:
     """Why an order cannot be taken at this time; None if it can."""
-    if new.price_uruv is None:
+    price_uruv = new.price_uruv
+    if price_uruv is None:
         code = _find_market_fault(new)
+        if code is not None:
+            return code
     elif new.budget_uruv:
-        code = Code.BAD_BUDGET
-    else:
-        code = find_price_fault(new.price_uruv, new.lots, instrument)
-    if code is not None:
-        return code
+        return Code.BAD_BUDGET
+    elif not 1 <= new.lots <= LOTS_MAX or not instrument.has_price(price_uruv):
+        return find_price_fault(price_uruv, new.lots, instrument)
     lifetime, expires_ms = new.time_in_force, new.expires_ms
-    if expires_ms:
-        if not now_ms < expires_ms <= now_ms + instrument.order_life_max_ms:
+    if not expires_ms:
+        if lifetime is GTD:
             return Code.BAD_EXPIRY
-        if lifetime is GTC or lifetime is IOC or lifetime is FOK:
-            return Code.BAD_EXPIRY
-    elif lifetime is GTD:
+    elif (
+        not now_ms < expires_ms <= now_ms + instrument.order_life_max_ms
+        or lifetime not in MAY_EXPIRE
+    ):
         return Code.BAD_EXPIRY
     if new.epochs and not _may_have_rate(new):
         return Code.BAD_TERMS

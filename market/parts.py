@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from dag.canonical import encode
 from market.accounts import Ledger
 from market.allowances import Allowances
 from market.attestation import Compliance
 from market.book import Book, BookSnapshot
-from market.contracts import Contract, Contracts, Ended
+from market.contracts import Contract, Contracts
 from market.deadlines import Deadlines
 from market.desk import Desk, make_instrument
 from market.events import Trail
@@ -38,9 +36,6 @@ class Parts:
     ) -> None:
         """Begin with nothing, or with stored records."""
         self._weights: Final = weights
-        self._time_ms = 0
-        self.opened: list[Contract] = []
-        self.ended: list[Ended] = []
         stored = make_empty_snapshot() if stored is None else stored
         self.ledger: Final = Ledger(load_table(stored.accounts), stored.totals)
         self.trail: Final = Trail(load_table(stored.audits))
@@ -63,7 +58,7 @@ class Parts:
             self.ledger,
             self.deadlines,
             self.trail,
-            self._end_contract,
+            self.judge.end,
             load_table(stored.contracts),
         )
         self.desk: Final = Desk(
@@ -79,26 +74,17 @@ class Parts:
 
     def begin(self, index: int, time_ms: int, commit_digest: bytes) -> None:
         """A commit begins."""
-        self._time_ms = time_ms
-        self.opened, self.ended = [], []
+        self.contracts.begin()
         self.windows.begin(time_ms, commit_digest)
         self.desk.begin(index, time_ms)
 
     def _open_contract(self, contract: Contract) -> None:
-        self.contracts.open(contract, self._time_ms)
-        self.opened.append(contract)
-        self.windows.add(contract, self._time_ms, self._weights)
-
-    def _end_contract(self, ended: Ended, time_ms: int) -> None:
-        self.judge.end(ended, time_ms)
-        self.ended.append(ended)
+        self.contracts.open(contract)
+        self.windows.add(contract, self._weights)
 
     def list_digests(self) -> tuple[bytes, ...]:
         """A digest of each part, or the part itself where it is small."""
-        books = [
-            (model, msgspec.structs.replace(book.snapshot(), orders=()))
-            for model, book in sorted(self.desk.books.items())
-        ]
+        books = [(model, book.describe()) for model, book in sorted(self.desk.books.items())]
         return (
             encode((self.ledger.totals, self.windows.beacon, books)),
             *(table.digest() for table in self._list_tables()),
@@ -147,4 +133,4 @@ class Parts:
 
     def count_imbalance(self) -> int:
         """How much more money there is than was minted."""
-        return self.ledger.count_all() - self.ledger.totals.minted
+        return self.ledger.count_changed() - self.ledger.totals.minted

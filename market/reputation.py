@@ -7,6 +7,7 @@ one. The sum over counterparties is all that counts: ten fake buyers earn what o
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Final
 
 import msgspec
@@ -57,7 +58,7 @@ def compute_effective_score(score_bp: int, bonded_uruv: int) -> int:
 
 def find_tier(score_bp: int) -> int:
     """The highest tier that a score reaches."""
-    return sum(score_bp >= least for least in TIERS_BP[1:])
+    return bisect_right(TIERS_BP, score_bp) - 1
 
 
 def compute_fault(notional_uruv: int, severity: int) -> int:

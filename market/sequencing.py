@@ -7,12 +7,14 @@ commit and their id, which nobody can choose, so their order in a block means no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import Final
 
 import msgspec
 
-from dag.canonical import compute_digest
+from dag.canonical import compute_digests
 from dag.errors import InvalidMessage
 from dag.order import Commit
 from dag.types import LANE_SPEECH, Kind
@@ -34,7 +36,7 @@ from market.commands import (
     Stake,
     Transfer,
     Unstake,
-    compute_command_id,
+    compute_command_ids,
 )
 
 SEQUENCE_DOMAIN: Final = b"meshnode/market-sequence/1"
@@ -64,7 +66,10 @@ _CLASSES: Final[dict[type, int]] = {
 }
 
 
-class Issued(msgspec.Struct, frozen=True):
+_get_place: Final = itemgetter(0, 1)
+
+
+class Issued(msgspec.Struct, frozen=True, gc=False):
     """A command, who says it, and its id."""
 
     id: bytes
@@ -94,28 +99,19 @@ def read_commands(vertices: Sequence[SignedVertex]) -> tuple[list[Issued], list[
         if not 1 <= len(commands) <= COMMANDS_MAX:
             unreadable.append(Unreadable(signed.id, vertex.author))
             continue
-        issued += [
-            Issued(compute_command_id(signed.id, position), vertex.author, command)
-            for position, command in enumerate(commands)
-        ]
+        author = vertex.author
+        names = compute_command_ids(signed.id, len(commands))
+        issued += [Issued(*row) for row in zip(names, repeat(author), commands, strict=False)]
     return issued, sorted(unreadable, key=_get_vertex)
 
 
-def arrange(commit: Commit, issued: Sequence[Issued]) -> Iterator[Issued]:
+def arrange(commit: Commit, issued: Sequence[Issued]) -> list[Issued]:
     """The commands of a commit in the order in which they have effect."""
-    keyed = [
-        (
-            _CLASSES.get(type(each.command), PERFORMANCE),
-            compute_digest(SEQUENCE_DOMAIN, commit.digest + each.id),
-            each,
-        )
-        for each in issued
-    ]
-    return (each for _, _, each in sorted(keyed, key=_get_place))
-
-
-def _get_place(row: tuple[int, bytes, Issued]) -> tuple[int, bytes]:
-    return row[:2]
+    digest, get_class = commit.digest, _CLASSES.get
+    places = compute_digests(SEQUENCE_DOMAIN, [digest + each.id for each in issued])
+    classes = [get_class(type(each.command), PERFORMANCE) for each in issued]
+    keyed = sorted(zip(classes, places, issued, strict=True), key=_get_place)
+    return [each for _, _, each in keyed]
 
 
 def _get_vertex(row: Unreadable) -> bytes:

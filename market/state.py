@@ -18,7 +18,7 @@ from dag.vertex import SignedVertex
 from market.accounts import Ledger
 from market.allowances import Allowances
 from market.attestation import Compliance
-from market.commands import CancelOrder, PlaceOrder, ReduceOrder, ReplaceOrder
+from market.commands import CancelOrder, Command, PlaceOrder, ReduceOrder, ReplaceOrder
 from market.contracts import Contract, Contracts, Ended
 from market.deadlines import DRAINED_MAX, Deadlines
 from market.desk import Desk
@@ -73,12 +73,12 @@ class MarketState:
     @property
     def opened(self) -> tuple[Contract, ...]:
         """The contracts of the last commit's trades, as they began; later commits change them."""
-        return tuple(self._parts.opened)
+        return tuple(self._parts.contracts.opened)
 
     @property
     def ended(self) -> tuple[Ended, ...]:
         """The contracts that came to their end in the last commit."""
-        return tuple(self._parts.ended)
+        return tuple(self._parts.contracts.ended)
 
     @property
     def index(self) -> int:
@@ -179,11 +179,10 @@ class MarketState:
 
     def _fold(self, commit: Commit, issued: Sequence[Issued]) -> None:
         """Follow the commands; changes of an order that enters now come after it."""
-        entering = {each.id for each in issued if isinstance(each.command, PlaceOrder)}
+        entering = {each.id for each in issued if type(each.command) is PlaceOrder}
         early: list[Issued] = []
         for each in arrange(commit, issued):
-            command = each.command
-            if isinstance(command, TARGETED) and command.order in entering:
+            if type(each.command) in TARGETED and _get_target(each.command) in entering:
                 early.append(each)
             else:
                 self._follow(each)
@@ -234,3 +233,8 @@ class MarketState:
         found = [self._parts.deadlines.find_next()]
         found += [book.find_expiry() for book in self._parts.desk.list_books()]
         return min((due_ms for due_ms in found if due_ms is not None), default=None)
+
+
+def _get_target(command: Command) -> bytes:
+    assert isinstance(command, TARGETED)
+    return command.order

@@ -12,9 +12,9 @@ from market.allowances import Allowance
 from market.attestation import Attestation, Model
 from market.book import BookSnapshot
 from market.contracts import Contract
-from market.desk import OpenOrder
 from market.events import Audit
 from market.motions import OpenMotion
+from market.open_orders import OpenOrder
 from market.reputation import Standing
 from market.unbonding import Unbonding
 from market.welcomes import Welcome

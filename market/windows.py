@@ -8,6 +8,7 @@ answer counts as a miss beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -88,26 +89,31 @@ class Windows:
         if self._beacon[:8] != number:
             self._beacon = number + commit_digest
 
-    def add(self, contract: Contract, time_ms: int, weights: Mapping[bytes, int]) -> None:
+    def add(self, contract: Contract, weights: Mapping[bytes, int]) -> None:
         """A provider has one more contract in this window."""
-        number = time_ms // WINDOW_MS
+        number = contract.opened_ms // WINDOW_MS
         key = contract.provider + _encode_number(number)
-        if key not in self.rows:
+        self.rows.note_change(key)
+        row = self.rows.get(key)
+        if row is None:
             probers = pick_probers(self._beacon[8:], contract.provider, number, weights)
-            self.rows.put(key, Window(contract.provider, number, probers, {}, []))
+            row = self.rows.put(key, Window(contract.provider, number, probers, {}, []))
             self._deadlines.set(WINDOW + key, (number + 1) * WINDOW_MS + REPORT_GRACE_MS)
-        self.rows.edit(key).served[contract.id] = Served(
+        row.served[contract.id] = Served(
             contract.buyer, contract.sla_tier, contract.escrow, contract.collateral
         )
 
     def end(self, contract: Contract, paid: int, *, missed: bool) -> None:
         """A contract has ended; what was paid limits what its buyer gets back by a slash."""
         key = contract.provider + _encode_number(contract.opened_ms // WINDOW_MS)
-        if key not in self.rows:
+        row = self.rows.get(key)
+        if row is None:
             return
-        row = self.rows.edit(key)
-        row.misses += missed
-        row.served[contract.id].paid = paid
+        self.rows.note_change(key)
+        if missed:
+            row.misses += 1
+        if paid:
+            row.served[contract.id].paid = paid
 
     def report(
         self, prober: bytes, provider: bytes, number: int, outcomes: tuple[bool, ...]
@@ -126,5 +132,6 @@ class Windows:
         self.rows.edit(key).reports.append(Report(prober, outcomes))
 
 
+@lru_cache(16)
 def _encode_number(number: int) -> bytes:
     return number.to_bytes(8, "big")

@@ -20,7 +20,7 @@ from dag.bodies import (
     SIGNED_INVITATION_DECODER,
     Note,
 )
-from dag.canonical import CanonicalDecoder, compute_digest, encode
+from dag.canonical import CanonicalDecoder, compute_digest, compute_digests, encode
 from dag.errors import MalformedMessage, MessageTooLarge
 from tests.support.dag_builder import DagBuilder
 
@@ -107,3 +107,8 @@ def test_second_library_agrees_on_vertices():
 def test_digest_separates_domains():
     assert compute_digest(b"a", b"b") == hashlib.sha256(b"a\x00b").digest()
     assert compute_digest(b"a", b"b") != compute_digest(b"b", b"b")
+
+
+def test_many_digests_are_those_of_each():
+    contents = [b"", b"b", bytes(100)]
+    assert compute_digests(b"a", contents) == [compute_digest(b"a", each) for each in contents]

@@ -72,7 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert left == min(amount, self.model[name, "unbonding"])
             assert self.move((name, "unbonding"), (name, "free"), left)
 
-    @rule(name=names, free=amounts, staked=amounts)
+    @rule(name=names, free=st.integers(0, 50), staked=st.integers(0, 50))
     def reserve(self, name: bytes, free: int, staked: int):
         done = self.attempt(self.ledger.reserve, name, free=free, staked=staked)
         can = self.model[name, "free"] >= free and self.model[name, "staked"] >= staked
@@ -81,32 +81,51 @@ class LedgerMachine(RuleBasedStateMachine):
             self.move((name, "free"), (name, "reserved"), free)
             self.move((name, "staked"), (name, "reserved"), staked)
 
-    @rule(name=names, free=amounts, staked=amounts, burned=amounts)
+    @rule(
+        name=names,
+        free=st.integers(0, 50),
+        staked=st.integers(0, 50),
+        burned=st.integers(0, 50),
+    )
     def release(self, name: bytes, free: int, staked: int, burned: int):
-        if self.model[name, "reserved"] >= free + staked + burned:
+        if name in self.ledger.accounts and (
+            self.model[name, "reserved"] >= free + staked + burned
+        ):
             self.ledger.release(name, free=free, staked=staked, burned=burned)
             self.move((name, "reserved"), (name, "free"), free)
             self.move((name, "reserved"), (name, "staked"), staked)
             self.move((name, "reserved"), "burned", burned)
 
-    @rule(name=names, amount=amounts)
-    def hold(self, name: bytes, amount: int):
-        if self.move((name, "reserved"), "held", amount):
-            self.ledger.hold(name, amount)
+    @rule(escrow=amounts, collateral=amounts, bonds=st.tuples(st.integers(0, 5), st.integers(0, 5)))
+    def begin_contract(self, escrow: int, collateral: int, bonds: tuple[int, int]):
+        needs = {A: escrow + bonds[0], B: collateral + bonds[1]}
+        if any(self.model[name, "reserved"] < need for name, need in needs.items()):
+            return
+        self.ledger.begin_contract((A, escrow, bonds[0]), (B, collateral, bonds[1]))
+        for name, amount, bond in ((A, escrow, bonds[0]), (B, collateral, bonds[1])):
+            self.move((name, "reserved"), "held", amount)
+            self.move((name, "reserved"), (name, "free"), bond)
+
+    @rule(back=amounts, paid=st.integers(0, 50), collateral=amounts)
+    def end_contract(self, back: int, paid: int, collateral: int):
+        if self.model["held"] < back + paid + collateral or len(self.ledger.accounts) < 2:
+            return
+        self.ledger.end_contract(A, B, back, paid, collateral)
+        self.move("held", (A, "free"), back)
+        self.move("held", (B, "free"), paid)
+        self.move("held", (B, "staked"), collateral)
 
     @rule(name=names, amount=amounts)
     def post_bond(self, name: bytes, amount: int):
         done = self.attempt(self.ledger.post_bond, name, amount)
         assert done == self.move((name, "free"), "held", amount)
 
-    @rule(name=names, amount=amounts, place=st.sampled_from(["free", "staked", "burned", "pool"]))
+    @rule(name=names, amount=amounts, place=st.sampled_from(["free", "burned", "pool"]))
     def let_go(self, name: bytes, amount: int, place: str):
         if self.model["held"] < amount:
             return
         if place == "free":
             self.ledger.pay(name, amount)
-        elif place == "staked":
-            self.ledger.return_stake(name, amount)
         elif place == "burned":
             self.ledger.burn_held(amount)
         else:
@@ -138,10 +157,23 @@ class LedgerMachine(RuleBasedStateMachine):
         for place in ("minted", "burned", "pool", "held"):
             assert getattr(totals, place) == self.model[place]
         assert self.ledger.count_all() == totals.minted
+        assert self.ledger.count_changed() == totals.minted
 
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_counting_what_changed_finds_money_that_came_from_nowhere():
+    ledger = Ledger()
+    ledger.mint(A, 5)
+    ledger.mint(B, 7)
+    assert ledger.count_changed() == 12
+    ledger.accounts.edit(A).staked += 3
+    assert ledger.count_changed() == ledger.count_all() == 15
+    assert ledger.count_changed() == 15
+    ledger.accounts.drop(B)
+    assert ledger.count_changed() == ledger.count_all() == 8
 
 
 def test_supply_has_an_end():

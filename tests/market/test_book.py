@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from market.book import Book, InvalidBook
+from market.book import _ROUTES, Book, InvalidBook
 from market.instruments import ORDER_LIFE_MAX_MS, Instrument
 from market.orders import (
     Cancel,
@@ -16,6 +16,7 @@ from market.orders import (
     Code,
     Event,
     Filled,
+    Message,
     NewOrder,
     Reason,
     Reduce,
@@ -435,3 +436,7 @@ def test_snapshot_is_refused_when_no_book_is_like_that(changes: list[dict[str, A
     orders = tuple(msgspec.structs.replace(stored.orders[0], **each) for each in changes)
     with pytest.raises(InvalidBook, match=match):
         Book.restore(INSTRUMENT, msgspec.structs.replace(stored, seq=9, orders=orders))
+
+
+def test_every_message_there_is_has_a_route():
+    assert set(_ROUTES) == set(get_args(Message))

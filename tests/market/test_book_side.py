@@ -16,7 +16,7 @@ def order(seq: int, price: int, tiers: int = 0, side: Side = Side.OFFER) -> Rest
 
 
 def heads_of(side: BookSide) -> list[tuple[int, int]]:
-    return [(rank, time) for rank, time, _ in side.heads]
+    return [(rank, time) for rank, time, _, _ in side.heads]
 
 
 def best_of_ladders(orders: list[RestingOrder], sign: int) -> list[tuple[int, int]]:

@@ -47,5 +47,5 @@ def test_entries_that_are_skipped_do_not_pile_up():
     deadlines = Deadlines()
     for due_ms in range(1_000):
         deadlines.set(b"a", due_ms)
-    assert len(deadlines._heap) < 100
+    assert len(deadlines._agenda) < 100
     assert deadlines.find_next() == 999

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from dag.canonical import encode
+from dag.errors import MalformedMessage
 from market import desk as module
 from market.amounts import ORDER_BOND_URUV
 from market.commands import CancelAll, CancelOrder, ReduceOrder, ReplaceOrder, Revoke
 from market.instruments import LOTS_MAX, ORDER_LIFE_MAX_MS, PRICE_MAX_URUV
 from market.orders import Side, TimeInForce
 from market.reputation import EPOCH_MS, PRIOR_URUV
+from market.stores import SNAPSHOT_DECODER
 from tests.support.market_scene import LISTING, RUV, MarketScene, get_account, make_tiers
 
 BUYER, PROVIDER, OTHER = 4, 5, 6
@@ -340,3 +344,23 @@ def test_forbidding_a_model_ends_all_offers(scene: MarketScene):
     assert len(scene.state.desk.orders) == 0
     scene.bid(BUYER, 1_000, 10)
     assert scene.codes() == ["model_forbidden"]
+
+
+def test_book_that_was_emptied_goes_on_counting(scene: MarketScene):
+    for number in (1, 2):
+        scene.offer(PROVIDER, 1_000, 4)
+        scene.bid(BUYER, 1_000, 4)
+        book = scene.state.desk.books[scene.model]
+        assert len(book) == 0
+        assert book.describe().trades == number
+        assert book.describe().seq == 2 * number
+
+
+def test_stored_orders_and_books_must_name_each_other(scene: MarketScene):
+    scene.bid(BUYER, 1_000, 10)
+    stored = SNAPSHOT_DECODER.decode(scene.state.snapshot())
+    (row,) = stored.orders
+    for orders in ((), ((bytes(32), row[1]),), (row, (bytes(32), row[1]))):
+        broken = encode(msgspec.structs.replace(stored, orders=orders))
+        with pytest.raises(MalformedMessage, match="no market"):
+            scene.state.restore(broken)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from market.accounts import UNBONDING_MS
@@ -154,3 +156,8 @@ def test_listing_again_changes_the_policy_only(scene: MarketScene):
     assert len(scene.state.compliance.models) == 1
     scene.say(PROVIDER, scene.make_attest())
     assert scene.codes() == ["model_forbidden"]
+
+
+def test_every_command_there_is_has_a_route(scene: MarketScene):
+    handler = scene.state._handler
+    assert set(handler._routes) == set(get_args(Command))

@@ -28,7 +28,9 @@ def run(changes: list, table: Table[Row]) -> dict[bytes, int]:
                 table.drop(key)
             model.pop(key, None)
         elif key in table:
-            table.edit(key).value = value
+            row = table.edit(key) if look else table.by_key[key]
+            table.note_change(key)
+            row.value = value
             model[key] = value
         else:
             table.put(key, Row(value))
@@ -77,3 +79,27 @@ def test_record_that_is_not_there_is_none_or_an_error():
     assert table.get(b"aa") is None
     with pytest.raises(KeyError):
         table.edit(b"aa")
+
+
+@given(steps)
+def test_watcher_is_told_of_every_change_once_whoever_takes_digests(changes: list):
+    table: Table[Row] = Table()
+    table.put(b"old!", Row(1))
+    table.watch()
+    assert list(table.take_changes()) == [b"old!"]
+    run(changes, table)
+    assert list(table.take_changes()) == list(dict.fromkeys(list_touched(changes)))
+    assert list(table.take_changes()) == []
+
+
+def list_touched(changes: list) -> list[bytes]:
+    present: dict[bytes, None] = {}
+    touched = []
+    for key, value, _ in changes:
+        if value >= 0 or key in present:
+            touched.append(key)
+        if value < 0:
+            present.pop(key, None)
+        else:
+            present[key] = None
+    return touched

@@ -23,7 +23,7 @@ def make_contract(number: int = 1, opened_ms: int = 0) -> Contract:
 def make_windows() -> Windows:
     windows = Windows(Deadlines())
     windows.begin(0, bytes(32))
-    windows.add(make_contract(), 0, PROBERS)
+    windows.add(make_contract(), PROBERS)
     return windows
 
 
@@ -51,8 +51,8 @@ def test_window_is_due_after_the_grace_for_reports():
     deadlines = Deadlines()
     windows = Windows(deadlines)
     windows.begin(5, bytes(32))
-    windows.add(make_contract(1), 5, PROBERS)
-    windows.add(make_contract(2), 6, PROBERS)
+    windows.add(make_contract(1), PROBERS)
+    windows.add(make_contract(2), PROBERS)
     assert deadlines.take_due(WINDOW_MS + REPORT_GRACE_MS) == WINDOW + PROVIDER + bytes(8)
     (row,) = windows.rows.rows()
     assert list(row.served) == [bytes([1]) * 32, bytes([2]) * 32]
