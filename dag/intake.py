@@ -216,6 +216,22 @@ class Intake:
             raise InvalidVertex("first-profile", "an author's first vertex is its profile")
         self._store(signed, self._check(vertex), _Batch())
 
+    def take_old(self, signed: VerifiedVertex) -> Admitted:
+        """Take a vertex at or below the horizon for its own sake: its parents count as present.
+
+        Raises `InvalidVertex` or `WrongNetwork`.
+        """
+        vertex = signed.vertex
+        assert vertex.lamport <= self._index.horizon, "what is above it is offered"
+        self._check_alone(vertex)
+        if signed.id in self._index:
+            return Admitted(())
+        if self._authors.get(vertex.author) is None:
+            raise InvalidVertex("first-profile", "an author's first vertex is its profile")
+        batch = _Batch()
+        self._store(signed, self._check(vertex), batch)
+        return batch.close()
+
     def advance_horizon(self, lamport: int) -> Admitted:
         """Let references at or below `lamport` count as present; answers what this let in."""
         self._index.advance_horizon(lamport)
@@ -237,6 +253,14 @@ class Intake:
 
         First profiles stay, and what was pinned: they tell who may speak.
         """
+        return self._index.prune(lamport)
+
+    def close(self, lamport: int) -> tuple[bytes, ...]:
+        """Raise the horizon, let nothing in by that, and forget what lies below: it is the end.
+
+        What waits comes again, to whoever goes on from what is left.
+        """
+        self._index.advance_horizon(lamport)
         return self._index.prune(lamport)
 
     def pin(self, vertex_id: bytes) -> None:

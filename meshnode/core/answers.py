@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from dag.errors import Offence
 from dag.ranges import CUT_REF_BYTES
 from dag.types import LANE_BLOCKS, LANES
-from meshnode.core.messages import Get, GetLast, GetProfiles
+from meshnode.core.messages import Get, GetLast, GetProfiles, GetSnapshot
 
 if TYPE_CHECKING:
     from dag.intake import Intake
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WINDOW_MS: Final = 1_000
 QUESTIONS_MAX: Final = 1_000
 """Questions a peer may ask per window: four at a time, each answered within a few ms."""
+PIECES_MAX: Final = 64
+"""Pieces of snapshots a peer may ask for per window: one at a time, of up to 1 MiB."""
 
 
 class Answers:
@@ -40,20 +42,25 @@ class Answers:
         self._offend = offend
         self._history = history
         self._window_ms = 0
-        self._asked: dict[str, int] = {}
+        self._asked: dict[tuple[str, bool], int] = {}
+        """By peer, for vertices and for pieces of snapshots."""
 
-    def on_question(self, now_ms: int, peer: str, message: Get | GetProfiles | GetLast) -> None:
+    def on_question(
+        self, now_ms: int, peer: str, message: Get | GetProfiles | GetLast | GetSnapshot
+    ) -> None:
         """Answer, or charge who asks too often."""
         if now_ms - self._window_ms >= WINDOW_MS:
             self._window_ms = now_ms
             self._asked = {}
-        asked = self._asked[peer] = self._asked.get(peer, 0) + 1
-        if asked > QUESTIONS_MAX:
-            self._offend(
-                now_ms, peer, Offence.FLOOD, f"more than {QUESTIONS_MAX} questions a second"
-            )
+        is_piece = isinstance(message, GetSnapshot)
+        count_max, what = (PIECES_MAX, "pieces") if is_piece else (QUESTIONS_MAX, "questions")
+        asked = self._asked[peer, is_piece] = self._asked.get((peer, is_piece), 0) + 1
+        if asked > count_max:
+            self._offend(now_ms, peer, Offence.FLOOD, f"more than {count_max} {what} a second")
             return
         match message:
+            case GetSnapshot():
+                self._history.on_question(peer, message)
             case Get():
                 self._on_get(now_ms, peer, message)
             case GetProfiles():

@@ -89,6 +89,9 @@ class Chain:
         assert previous is not None, "a first profile comes first"
         parents = self._select_parents(previous, publication)
         if self.is_late(compute_lamport(parents)):
+            # Who forked may have raised the horizon by words on which nobody stands.
+            parents = self._select_parents(previous, publication, on_forked=True)
+        if self.is_late(compute_lamport(parents)):
             return False
         self._draft(now_ms, publication, parents, seq)
         return True
@@ -126,12 +129,14 @@ class Chain:
         entry = self._intake.index.get_last(self._author, LANE_SPEECH)
         return (None, 0) if entry is None else (entry.ref, entry.seq + 1)
 
-    def _select_parents(self, previous: Ref, publication: Publication) -> tuple[Ref, ...]:
+    def _select_parents(
+        self, previous: Ref, publication: Publication, *, on_forked: bool = False
+    ) -> tuple[Ref, ...]:
         """Own previous, knowledge, and heads that no draft below stands on already."""
         heads = self._intake.heads
         authors, index = self._intake.authors, self._intake.index
         exclude = dict(self._covered)
-        if authors.forks:
+        if authors.forks and not on_forked:
             for ref in heads.speech_refs:
                 entry = index.get(ref.id)
                 if entry is not None and authors.is_forked(entry.author):

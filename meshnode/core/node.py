@@ -185,7 +185,7 @@ class Node:
             intake=intake,
             outbox=outbox,
             requests=self._requests,
-            admit=store.admit_own,
+            store=store,
             get_horizon=lambda: self._replica.ordering.payload.horizon,
             on_credentials=self._peers.set_credentials,
         )
@@ -196,7 +196,7 @@ class Node:
             requests=self._requests,
             replica=self._replica,
             list_ready=lambda: self._peers.ready,
-            admit=store.admit_own,
+            store=store,
             on_seated=self._membership.set_colleagues,
         )
         self._reception = Reception(
@@ -209,7 +209,6 @@ class Node:
             reconciliation=self._reconciliation,
             answers=self._answers,
             adverts=self._adverts,
-            history=self._history,
             transfer=self._transfer,
         )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
@@ -299,6 +298,7 @@ class Node:
         self._overlay.start(self._values.get(ANCHORS_KEY, b""))
         self._publishing.start(now_ms, self._values.get(FIRST_PROFILE_KEY, b""))
         self._forks.start(now_ms)
+        self._proposing.start(now_ms)
         self._replica.start()
         self._history.follow()
         self._values = {}

@@ -16,6 +16,7 @@ from meshnode.core.messages import GetLast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dag.vertex import SignedVertex
     from meshnode.core.inputs import Vertices
     from meshnode.core.outbox import Outbox
     from meshnode.core.requests import Request, Requests
@@ -31,13 +32,18 @@ class OwnPast:
         requests: Requests,
         *,
         is_stored: Callable[[bytes], bool],
+        is_to_come: Callable[[int, SignedVertex], bool],
         on_answered: Callable[[int, int], None],
     ) -> None:
-        """`on_answered` is called with the time and the position of a validator."""
+        """`on_answered` is called with the time and the position of a validator.
+
+        `is_to_come` tells whether an own vertex that somebody names has to be waited for.
+        """
         self._author = author
         self._outbox = outbox
         self._requests = requests
         self._is_stored = is_stored
+        self._is_to_come = is_to_come
         self._on_answered = on_answered
         self._peers: dict[str, int] = {}
         self._lacking: dict[int, dict[bytes, None]] = {}
@@ -66,7 +72,8 @@ class OwnPast:
         for candidate in message.candidates:
             vertex = candidate.signed.vertex
             own = vertex.author == self._author and vertex.lane == LANE_BLOCKS
-            if own and candidate.standing is Standing.VERIFIED:
+            is_true = own and candidate.standing is Standing.VERIFIED
+            if is_true and self._is_to_come(now_ms, candidate.signed):
                 lacking[candidate.signed.id] = None
         if message.last:
             self._done[validator] = None

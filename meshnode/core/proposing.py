@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from meshnode.core.replica import Replica, Step
     from meshnode.core.requests import Requests
     from meshnode.core.settings import Settings
+    from meshnode.core.store import Store
 
 
 class Proposing:
@@ -49,7 +50,7 @@ class Proposing:
         requests: Requests,
         replica: Replica,
         list_ready: Callable[[], Sequence[Link]],
-        admit: Callable[[int, VerifiedVertex], None],
+        store: Store,
         on_seated: Callable[[int, Sequence[bytes]], None],
     ) -> None:
         """`on_seated` is told the other validators of every committee; of none without a seat."""
@@ -61,7 +62,7 @@ class Proposing:
         self._requests = requests
         self._replica = replica
         self._list_ready = list_ready
-        self._admit = admit
+        self._store = store
         self._on_seated = on_seated
         self._voted = 0
         """Index of the last commit voted for in this life."""
@@ -79,6 +80,7 @@ class Proposing:
             self._outbox,
             self._requests,
             is_stored=self._intake.index.__contains__,
+            is_to_come=self._store.take_own_past,
             on_answered=self._on_answered,
         )
 
@@ -123,6 +125,11 @@ class Proposing:
         return halted or self._intake.authors.is_forked(author) or replica.is_early(author)
 
     # --- what happens ---------------------------------------------------------------------------
+
+    def start(self, now_ms: int) -> None:
+        """Every stored vertex is back."""
+        if self._pacemaker is not None:
+            self._pacemaker.on_started(now_ms)
 
     def follow(self, now_ms: int, step: Step, *, made_here: bool) -> None:
         """A vertex was admitted, or restored: perhaps a valid block, perhaps with commits."""
@@ -308,8 +315,9 @@ class Proposing:
         assert isinstance(outcome, Signed)
         if pacemaker is not self._pacemaker:
             return  # Its epoch has ended meanwhile, and nothing of it has left this node.
-        if self._is_barred() or pacemaker.is_stopped:
+        is_late = vertex.lamport <= self._intake.index.horizon
+        if is_late or self._is_barred() or pacemaker.is_stopped:
             pacemaker.on_abandoned()
             return
         wire = encode(Envelope(encode_vertex(vertex), outcome.signature))
-        self._admit(now_ms, VerifiedVertex(vertex_id, vertex, wire, outcome.signature))
+        self._store.admit_own(now_ms, VerifiedVertex(vertex_id, vertex, wire, outcome.signature))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from meshnode.core.outbox import Outbox
     from meshnode.core.requests import Request, Requests
     from meshnode.core.settings import Settings
+    from meshnode.core.store import Store
 
 FIRST_PROFILE_KEY: Final = "first-profile"
 WITNESSES_MIN: Final = 3
@@ -67,7 +68,7 @@ class Publishing:
         intake: Intake,
         outbox: Outbox,
         requests: Requests,
-        admit: Callable[[int, VerifiedVertex], None],
+        store: Store,
         get_horizon: Callable[[], int],
         on_credentials: Callable[[tuple[bytes, ...]], None],
     ) -> None:
@@ -76,7 +77,7 @@ class Publishing:
         self._intake = intake
         self._outbox = outbox
         self._requests = requests
-        self._admit = admit
+        self._store = store
         self._on_credentials = on_credentials
         self._chain = Chain(
             network,
@@ -240,7 +241,7 @@ class Publishing:
             self._waiting.extendleft(reversed((publication, *self._chain.withdraw())))
             self._build(now_ms)
             return
-        self._admit(now_ms, signed)
+        self._store.admit_own(now_ms, signed)
         if publication.token is not None:
             self._outbox.emit(Published(publication.token, signed))
 
@@ -264,7 +265,7 @@ class Publishing:
             if (
                 own
                 and candidate.standing is Standing.VERIFIED
-                and signed.id not in self._intake.index
+                and self._store.take_own_past(now_ms, signed)
             ):
                 self._lacking[signed.id] = None
         if message.last:
@@ -303,7 +304,7 @@ class Publishing:
         if held is None:
             if self._first is None:
                 return
-            self._admit(now_ms, self._first)
+            self._store.admit_own(now_ms, self._first)
         if self._profile != self._settings.profile:
             self._waiting.appendleft(Publication(None, Kind.PROFILE, self._settings.profile))
         self._build(now_ms)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from meshnode.core.adverts import Adverts
     from meshnode.core.answers import Answers
     from meshnode.core.dissemination import Dissemination
-    from meshnode.core.history import History
     from meshnode.core.overlay import Overlay
     from meshnode.core.reconciliation import Reconciliation
     from meshnode.core.requests import Requests
@@ -58,7 +57,6 @@ class Reception:
         reconciliation: Reconciliation,
         answers: Answers,
         adverts: Adverts,
-        history: History,
         transfer: StateTransfer,
     ) -> None:
         self._store = store
@@ -70,7 +68,6 @@ class Reception:
         self._reconciliation = reconciliation
         self._answers = answers
         self._adverts = adverts
-        self._history = history
         self._transfer = transfer
 
     def take(self, now_ms: int, link: Link, message: Checked) -> None:
@@ -92,15 +89,13 @@ class Reception:
                 self._overlay.on_message(now_ms, link, message)
             case Graft() | Prune():
                 self._dissemination.on_branch(now_ms, link.peer, message)
-            case Get() | GetProfiles() | GetLast():
+            case Get() | GetProfiles() | GetLast() | GetSnapshot():
                 self._answers.on_question(now_ms, link.peer, message)
             case Checkpoint():
                 floor_lamport = message.floor_lamport
                 link.suspicion.floor_lamport = max(link.suspicion.floor_lamport, floor_lamport)
                 self._reconciliation.note_floor(link.peer, floor_lamport)
                 self._transfer.on_checkpoint(now_ms, link.peer, message)
-            case GetSnapshot():
-                self._history.on_question(link.peer, message)
             case Snapshot():
                 self._transfer.on_piece(now_ms, link.peer, message)
             case _:

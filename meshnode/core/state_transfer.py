@@ -453,11 +453,9 @@ class StateTransfer:
         """Put all of it into the journal at once; this core takes no more input."""
         assert run.proof is not None
         floor_lamport = run.proof.header.floor_lamport
-        # What the horizon lets in is not stored: it comes again, to the core that is begun anew.
-        self._intake.advance_horizon(floor_lamport)
         for each in (*run.pinned, *self._list_unordered(run.last_seq)):
             self._store.pin(each)
-        self._store.prune(floor_lamport)
+        self._store.close(floor_lamport)
         pins = [candidate.signed for _, candidate in run.pins.values()]
         for signed in sorted(pins, key=lambda signed: signed.ref):
             if not self._store.is_stored(signed.id):

@@ -92,6 +92,23 @@ class Store:
         assert isinstance(outcome, Admitted), "an own vertex stands on what is stored"
         self._admit(now_ms, "", outcome, made_here=signed.id)
 
+    def take_own_past(self, now_ms: int, signed: SignedVertex) -> bool:
+        """A peer names an own vertex as the last it knows; answers whether it is still to come.
+
+        The own next vertex stands on it, so below the horizon, where nothing is fetched any more, it
+        is taken for its own sake.
+        """
+        index, vertex = self._intake.index, signed.vertex
+        if signed.id in index or vertex.lamport > index.horizon:
+            return signed.id not in index
+        last = index.get_last(vertex.author, vertex.lane)
+        if last is None or vertex.seq > last.seq:
+            try:
+                self._admit(now_ms, "", self._intake.take_old(trust_stored(signed)))
+            except InvalidMessage:
+                return False  # whoever else has these keys made it; nobody took it
+        return False
+
     def expire(self, now_ms: int) -> None:
         """Let go what waited too long, and take in what was held until now."""
         for outcome in self._intake.expire(now_ms):
@@ -110,10 +127,16 @@ class Store:
 
     def prune(self, lamport: int) -> int:
         """Delete history at or below a lamport and the horizon; answers how many vertices."""
-        forgotten = self._intake.prune(lamport)
-        if forgotten:
-            self._outbox.persist(ForgetVertices(forgotten))
-        return len(forgotten)
+        return self._forget(self._intake.prune(lamport))
+
+    def close(self, lamport: int) -> None:
+        """Delete history at or below a lamport, before another core goes on from the journal."""
+        self._forget(self._intake.close(lamport))
+
+    def _forget(self, ids: tuple[bytes, ...]) -> int:
+        if ids:
+            self._outbox.persist(ForgetVertices(ids))
+        return len(ids)
 
     def next_deadline(self) -> int | None:
         """When `expire` has something to do."""

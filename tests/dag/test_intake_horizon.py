@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dag.errors import InvalidVertex
+from dag.intake import BelowHorizon, Quarantined
 from dag.types import Ref
 from tests.support.dag_builder import DagBuilder
 from tests.support.intake_steps import admitted, build_child, change, fill, offer
@@ -79,3 +80,28 @@ def test_a_broken_rule_says_whose_horizon_hides_it(builder):
     with pytest.raises(InvalidVertex, match="first-profile") as caught:
         offer(intake, stranger)
     assert caught.value.parent_lamport is None
+
+
+def test_what_lies_below_the_horizon_is_taken_for_its_own_sake_only(builder):
+    old = builder.vertex(1)
+    intake = fill(DagBuilder(3).profiles())
+    intake.advance_horizon(old.vertex.lamport)
+    assert offer(intake, old) == [BelowHorizon()]
+    assert intake.take_old(old) == admitted(old)
+    assert intake.take_old(old) == admitted()
+    stranger = builder.vertex(builder.join(0))
+    intake.advance_horizon(stranger.vertex.lamport)
+    with pytest.raises(InvalidVertex, match="first-profile"):
+        intake.take_old(stranger)
+
+
+def test_a_store_that_is_closed_lets_nothing_in_and_forgets(builder):
+    intake = fill(builder.layer())
+    missing = builder.vertex(1)
+    child = builder.vertex(2, parents=[missing.ref])
+    assert isinstance(offer(intake, child)[0], Quarantined)
+    held = len(intake.index)
+    forgotten = intake.close(missing.vertex.lamport)
+    assert forgotten
+    assert len(intake.index) == held - len(forgotten)
+    assert child.id not in intake.index

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dag.ranges import cut_ref
-from meshnode.core.effects import SendStored
-from meshnode.core.messages import Get, GetLast, GetProfiles
+from meshnode.core.answers import PIECES_MAX
+from meshnode.core.effects import SendSnapshot, SendStored
+from meshnode.core.messages import Get, GetLast, GetProfiles, GetSnapshot
 from tests.support.dag_builder import DagBuilder
 from tests.support.lone_core import LoneCore
 
@@ -63,3 +64,17 @@ def test_questions_without_end_are_a_flood():
     assert lone.node.view().offences == {"flood": 1}
     lone.now_ms += 1_000
     assert answers(lone.receive(peer, GetLast(1, bytes(32))))
+
+
+def test_pieces_of_snapshots_without_end_are_a_flood():
+    _, lone, peer = make()
+    for number in range(PIECES_MAX):
+        (effect,) = lone.receive(peer, GetSnapshot(number, 1, 0, 0))
+        assert isinstance(effect, SendSnapshot)
+    assert lone.node.view().offences == {}
+    effects = lone.receive(peer, GetSnapshot(99, 1, 0, 0))
+    assert not [effect for effect in effects if isinstance(effect, SendSnapshot)]
+    assert lone.node.view().offences == {"flood": 1}
+    assert answers(lone.receive(peer, GetLast(1, bytes(32))))
+    lone.now_ms += 1_000
+    assert lone.receive(peer, GetSnapshot(100, 1, 0, 0))

@@ -58,3 +58,33 @@ def test_nothing_is_drafted_that_comes_too_late_for_the_order():
     assert not chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))
     assert len(chain) == 0
     assert not outbox.take()
+
+
+def test_where_the_forked_have_raised_the_horizon_their_words_are_stood_on():
+    builder = DagBuilder(authors=2).profiles()
+    intake = Intake(builder.genesis)
+    last = [builder.vertex(1) for _ in range(5)][-1]
+    twin = builder.twin(last)
+    for signed in (*builder.vertices, twin):
+        intake.offer(START_MS, "", signed)
+    assert intake.forks
+    horizon = 0
+    chain = Chain(
+        builder.network,
+        builder.people[0].author,
+        intake,
+        Outbox(),
+        get_horizon=lambda: horizon,
+        on_sealed=lambda *_: None,
+    )
+    assert chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))
+    (draft,) = chain._drafts
+    assert draft.vertex.parents == (builder.vertices[0].ref,)
+    chain.withdraw()
+    horizon = last.vertex.lamport
+    assert chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))
+    (draft,) = chain._drafts
+    assert {last.ref, twin.ref} & set(draft.vertex.parents)
+    chain.withdraw()
+    horizon += 1
+    assert not chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))

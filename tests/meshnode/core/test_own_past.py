@@ -23,6 +23,7 @@ class Scene:
     def __init__(self) -> None:
         self.dag = BlockDag()
         self.stored: dict[bytes, None] = {}
+        self.sunk: dict[bytes, None] = {}
         self.answered: list[int] = []
         self.outbox = Outbox()
         self.requests = Requests(self.outbox, GET_MS, lambda *_: None)
@@ -31,6 +32,7 @@ class Scene:
             self.outbox,
             self.requests,
             is_stored=self.stored.__contains__,
+            is_to_come=lambda _, signed: signed.id not in self.sunk,
             on_answered=lambda _, validator: self.answered.append(validator),
         )
 
@@ -105,3 +107,12 @@ def test_who_is_gone_is_not_asked(scene):
     scene.past.drop_peer("b")
     scene.requests.drop_peer(0, "b")
     assert scene.asked() == []
+
+
+def test_a_block_that_sank_below_the_horizon_holds_nothing_up(scene):
+    block = scene.dag.row(1)[0]
+    scene.sunk[block.id] = None
+    scene.past.ask(0, "b", 1)
+    ((_, number),) = scene.asked()
+    scene.answer(number, block)
+    assert scene.answered == [1]

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from consensus import floor
 from consensus.block import BlockBody, read_body
+from dag.genesis import Validator
 from dag.types import LANE_BLOCKS, LANE_SPEECH
 from dag.vertex import SignedVertex
 from meshnode.core.effects import Persist, Send, SignVertex
@@ -14,7 +15,7 @@ from meshnode.core.events import Committed
 from meshnode.core.messages import Push
 from tests.support.block_dag import BlockDag
 from tests.support.core_net import CoreNet, Host
-from tests.support.dag_builder import make_person
+from tests.support.dag_builder import make_genesis, make_person
 from tests.support.lone_core import LoneCore
 
 SETTLE_MS = 3_000
@@ -292,7 +293,9 @@ def test_an_order_that_has_halted_gets_no_blocks():
     assert lone.node.view().consensus.halted == "two ways"
 
 
-def make_left_behind(monkeypatch: pytest.MonkeyPatch) -> tuple[LoneCore, str, BlockDag]:
+def make_left_behind(
+    monkeypatch: pytest.MonkeyPatch, *, finish: bool = True
+) -> tuple[LoneCore, str, BlockDag]:
     """A validator whose first block is still being signed when the floor has passed its round."""
     monkeypatch.setattr(floor, "RETAINED_ROUNDS", 2)
     dag = BlockDag(4)
@@ -309,7 +312,8 @@ def make_left_behind(monkeypatch: pytest.MonkeyPatch) -> tuple[LoneCore, str, Bl
             for asked in (peer, other):
                 lone.receive(asked, lone.vertices(request=question), finish=False)
     assert [isinstance(job.work, SignVertex) for job in lone.jobs].count(True) == 1
-    lone.finish_jobs()
+    if finish:
+        lone.finish_jobs()
     return lone, peer, dag
 
 
@@ -344,3 +348,25 @@ def test_a_restart_stands_on_the_last_own_block_also_where_it_came_too_late(monk
         lone.receive(peer, lone.vertices(request=lone.questions[-1]))
     assert standing(lone) == "active"
     assert own_chain(lone)[1].vertex.parents[0] == late.ref
+
+
+def test_the_largest_validator_waits_for_word_of_its_past_from_its_start_on():
+    """It may not make a block before others had the time to say what its last one was."""
+    people = [make_person(0), make_person(1)]
+    stakes = tuple(Validator(person.author, 4 - 3 * n) for n, person in enumerate(people))
+    lone = LoneCore(genesis=replace(make_genesis(people), committee=stakes))
+    lone.restart(validates=True)
+    assert standing(lone) == "recovering"
+    lone.tick(lone.settings.pace.recovery_ms - 1)
+    assert standing(lone) == "recovering"
+    lone.tick(1)
+    assert standing(lone) != "recovering"
+
+
+def test_a_block_that_sank_while_it_was_signed_was_never_made(monkeypatch):
+    lone, _, _ = make_left_behind(monkeypatch, finish=False)
+    lone.node._store.advance_horizon(lone.now_ms, 20)
+    lone.finish_jobs()
+    lone.tick(1_000)
+    assert own_chain(lone)
+    assert all(read_round(block) > 70 for block in own_chain(lone))
