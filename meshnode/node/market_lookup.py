@@ -11,7 +11,7 @@ from meshnode.errors import CommandRejected, MarketRefused
 from meshnode.market_views import LISTED_MAX
 
 if TYPE_CHECKING:
-    from market.desk import OpenOrder
+    from market.open_orders import OpenOrder
     from meshnode.node.lookup import Lookup
     from meshnode.shell.runtime import Runtime
 

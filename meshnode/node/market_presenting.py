@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from market.attestation import Attestation
     from market.contracts import Contract
-    from market.desk import OpenOrder
+    from market.open_orders import OpenOrder
     from market.receipts import Receipt
     from market.state import MarketState
     from meshnode.shell.market_table import AuditSum, StoredContract, StoredStep

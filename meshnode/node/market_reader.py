@@ -15,7 +15,7 @@ from meshnode.views import MoneyInfo
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from market.desk import OpenOrder
+    from market.open_orders import OpenOrder
     from meshnode.market_views import (
         AttestationInfo,
         AuditInfo,
