@@ -103,6 +103,10 @@ paid: ## Ask for pay while a provider is killed: make paid ARGS='--questions 200
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.paid_questions $(ARGS)
 
+snapjoin: ## Join a mesh that has pruned its history: make snapjoin ARGS='--vertices 2000'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.snapshot_join $(ARGS)
+
 connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.connect $(ARGS)
