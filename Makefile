@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 orderkill orderstop ordercut paid connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 orderkill orderstop ordercut snapjoin paid connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
