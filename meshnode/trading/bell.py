@@ -16,9 +16,16 @@ class Bell:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._rings = 0
+
+    @property
+    def rings(self) -> int:
+        """How often it has rung."""
+        return self._rings
 
     def ring(self) -> None:
         """Wake everybody who waits."""
+        self._rings += 1
         self._rung.set()
         self._rung = asyncio.Event()
 

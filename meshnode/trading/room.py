@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_MS: Final = 1_000
 """A look without a commit, for what depends on this node's own time."""
+IDLE_LOOK_MS: Final = 60_000
+"""The same while the account has no contracts."""
+LOOK_PAUSE_MS: Final = 10
 SAID_AGAIN_MS: Final = 5_000
 """What has had no effect for so long is said again."""
 AT_ONCE_MAX: Final = 30
@@ -45,6 +48,7 @@ class TradingRoom:
         self.sessions: Final = Sessions(self.bell, port.now_ms)
         self.is_wanted: Callable[[Contract], bool] = _decline
         self._said_ms: dict[Command, int] = {}
+        self._has_own = False
         self._proofs: list[ProveEquivocation] = []
 
     def accuse(self, proof: ProveEquivocation) -> None:
@@ -63,12 +67,12 @@ class TradingRoom:
     async def _look_again_and_again(self) -> None:
         forgotten_ms = self.port.now_ms()
         while True:
-            waiting = asyncio.ensure_future(self.bell.wait(timeout_ms=LOOK_EVERY_MS))
-            try:
-                await self.look()
-                await waiting
-            finally:
-                waiting.cancel()
+            rings = self.bell.rings
+            await self.look()
+            if self.bell.rings == rings:
+                await self.bell.wait(timeout_ms=LOOK_EVERY_MS if self._has_own else IDLE_LOOK_MS)
+            # Commits may come faster than it is worth looking.
+            await asyncio.sleep(LOOK_PAUSE_MS / 1_000)
             if self.port.now_ms() - forgotten_ms > KEPT_MS:
                 forgotten_ms = self.port.now_ms()
                 await self.records.forget_before(forgotten_ms - KEPT_MS)
@@ -89,6 +93,7 @@ class TradingRoom:
     def _choose_commands(self) -> list[Command]:
         now_ms = self.port.now_ms()
         own = self._list_own()
+        self._has_own = bool(own)
         self.sessions.keep({contract.id: None for contract in own})
         self._said_ms = {
             command: said_ms

@@ -13,6 +13,7 @@ async def test_bell_wakes_who_waits():
     await asyncio.sleep(0)
     bell.ring()
     assert await asyncio.gather(*waiting) == [True, True]
+    assert bell.rings == 1
 
 
 async def test_wait_ends_with_its_time():

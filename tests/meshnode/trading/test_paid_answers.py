@@ -656,6 +656,7 @@ async def test_provider_that_was_restarted_posts_what_was_signed(net, tmp_path, 
     buyer.port.mutes = (PostReceipt, Close, Finalise)
     asking = asyncio.create_task(buyer.ask(answer_tokens=3_000))
     await until(lambda: any(record.signed for record in provider.room.records._rows.values()))
+    await provider.room.records._worker.run(lambda: None)  # until it is written
     await net.stop(provider)
     with pytest.raises(AnswerInterrupted):
         await asking
@@ -671,7 +672,8 @@ async def test_buyer_that_was_restarted_closes_and_posts_what_it_signed(net, tmp
     provider.port.mutes = (PostReceipt,)
     buyer = await net.add(BUYER)
     asking = asyncio.create_task(buyer.ask(answer_tokens=3_000))
-    await until(lambda: any(record.signed for record in buyer.room.records._rows.values()))
+    # What the provider has of the buyer's is durable at the buyer.
+    await until(lambda: any(record.signed for record in provider.room.records._rows.values()))
     buyer.port.refuses = True
     asking.cancel()
     await asyncio.wait({asking})

@@ -69,7 +69,7 @@ async def test_old_records_are_forgotten_while_the_node_runs(net, monkeypatch):
 
     monkeypatch.setattr(DeliveryRecords, "forget_before", forget)
     monkeypatch.setattr(room_module, "KEPT_MS", -1)
-    monkeypatch.setattr(room_module, "LOOK_EVERY_MS", 5)
+    monkeypatch.setattr(room_module, "IDLE_LOOK_MS", 5)
     await net.add(FIRST)
     await until(lambda: forgotten)
 
@@ -95,7 +95,7 @@ async def test_what_made_a_room_end_is_told(net, tmp_path, monkeypatch):
     trader = await net.add(FIRST)
     monkeypatch.setattr(DeliveryRecords, "forget_before", fail)
     monkeypatch.setattr(room_module, "KEPT_MS", -1)
-    monkeypatch.setattr(room_module, "LOOK_EVERY_MS", 5)
+    monkeypatch.setattr(room_module, "IDLE_LOOK_MS", 5)
     with pytest.raises(ExceptionGroup) as caught:
         async with open_room(trader.port, tmp_path):
             await asyncio.wait_for(failed.wait(), 5)
