@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from meshnode.client import connect as connect_remote
 from meshnode.errors import NodeClosed
 from meshnode.node import open_node
+from meshnode.sync_market import SyncMarket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from meshnode.decision_views import DecisionInfo
     from meshnode.event_views import NodeEvent
+    from meshnode.market_views import MarketUpdate
     from meshnode.views import (
         Answer,
         Finality,
@@ -45,7 +47,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-class Node:
+class Node(SyncMarket):
     """The blocking form of `NodeHandle`: the same methods with the same arguments."""
 
     def __init__(self, *args: Any, _opener: Opener | None = None, **options: Any) -> None:
@@ -157,6 +159,13 @@ class Node:
         With `after` the commits behind that index come first.
         """
         return self._iterate(lambda: self._handle.events(after=after))
+
+    def market_watch(self, *, after: int | None = None) -> Generator[MarketUpdate, None, None]:
+        """What each commit does to the market from now on; blocks while nothing does."""
+        return self._iterate(lambda: self._handle.market_watch(after=after))
+
+    def _call(self, name: str, *args: Any, **options: Any) -> Any:
+        return self._worker.run(getattr(self._handle, name)(*args, **options))
 
     def _iterate(self, start: Callable[[], AsyncIterator[T]]) -> Generator[T, None, None]:
         items: Any = start()

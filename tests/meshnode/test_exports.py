@@ -21,7 +21,15 @@ PUBLIC = {
         "HeadsInfo",
         "InvalidMessage",
     ),
-    *("MeshError", "ModelInfo", "NoDaemon", "NoPeerServes", "NodeClosed", "NodeConfig"),
+    *(
+        "MarketRefused",
+        "MeshError",
+        "ModelInfo",
+        "NoDaemon",
+        "NoPeerServes",
+        "NodeClosed",
+        "NodeConfig",
+    ),
     *("NodeEvent", "NodeHandle", "NodeStatus", "PeerInfo", "RemoteNode", "Started"),
     *(
         "StorageError",

@@ -12,7 +12,8 @@ import weakref
 
 import pytest
 
-from meshnode.errors import ConfigError, NoDaemon, NodeClosed
+from market.commands import Stake
+from meshnode.errors import CommandRejected, ConfigError, MarketRefused, NoDaemon, NodeClosed
 from meshnode.sync import Node
 from meshnode.transport.memory import MemoryNetwork
 from meshnode.views import Delta, Finished, Started
@@ -47,6 +48,47 @@ def test_node_decides():
         change = node.propose_committee({}, profile="cft")
         assert node.decision(change.id, wait_ms=1_000).status == "open"
         assert [one.id for one in node.decisions(status="open")] == [change.id]
+
+
+def test_node_trades():
+    with open_solo(engine="none", name="solo") as node:
+        assert node.wallet().free_uruv == 1_000_000_000
+        node.market_list("kimi/fp8")
+        assert [one.variant for one in node.market_instruments()] == ["kimi/fp8"]
+        watching = node.market_watch(after=0)
+        assert next(watching).entries[0].kind == "carried"
+        watching.close()
+        node.wallet_send("11" * 32, 5, memo="hello")
+        node.wallet_stake(700)
+        node.wallet_unstake(100)
+        node.wallet_mint("solo", 9)
+        bid = node.market_bid("kimi/fp8", price_uruv=1_000, lots=2)
+        assert [one.id for one in node.market_orders()] == [bid.id]
+        assert node.market_book("kimi/fp8").bids[0].lots == 2
+        digest = "00" * 32
+        node.market_attest(
+            "kimi/fp8",
+            backend="own_weights",
+            terms_digest=digest,
+            terms_version="1",
+            hardware_digest=digest,
+            daily_cap_lots=5,
+        )
+        assert len(node.market_attestations()) == 1
+        with pytest.raises(MarketRefused, match="too little staked"):
+            node.market_offer("kimi/fp8", price_uruv=10_000, lots=9)
+        node.market_revoke("kimi/fp8")
+        node.market_cancel(bid.id)
+        said = node.market_submit([Stake(1)])
+        assert node.market_submission(said.vertex) == said
+        assert node.market().minted_uruv == 1_000_000_009
+        assert node.market_trades() == []
+        assert node.market_contracts() == []
+        with pytest.raises(CommandRejected, match="no contracts begin with"):
+            node.market_contract("ab")
+        assert node.market_reputation().score_bp == 0
+        assert node.market_audit().verified
+        assert node.wallet_history(limit=1)[0].kind == "staked"
 
 
 def test_node_streams_to_a_plain_loop():
