@@ -20,6 +20,7 @@ from meshnode.errors import (
 )
 from meshnode.gateway.port import NotReady
 from meshnode.gateway.problems import get_http_status, make_problem, read_problem
+from meshnode.trading.errors import NoOffer, NotEnoughRuv
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,9 @@ from meshnode.gateway.problems import get_http_status, make_problem, read_proble
         (MalformedMessage, 400),
         (NoDaemon, 400),
         (NodeClosed, 503),
+        (NoOffer, 409),
         (NoPeerServes, 503),
+        (NotEnoughRuv, 402),
         (NotReady, 503),
     ],
 )
