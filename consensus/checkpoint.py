@@ -161,11 +161,6 @@ def check_part(part: Part, data: bytes) -> None:
         raise InvalidCheckpoint(f"the bytes of part {part.name!r} are not those of the snapshot")
 
 
-def list_parts(header: SnapshotHeader, name: str) -> tuple[Part, ...]:
-    """The parts of one piece of the state, in order: their bytes joined are the piece."""
-    return tuple(part for part in header.parts if part.name.rpartition("/")[0] == name)
-
-
 # --- trust ----------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,8 @@ class ConsensusInfo(View):
     """Own part: follower, recovering, no_quorum, active, stopped."""
     halted: str = ""
     """Why nothing is put in order any more."""
+    conflicts: int = 0
+    """Votes of validators that contradict their earlier ones."""
     validators: tuple[ValidatorInfo, ...] = ()
     profile: str = ""
     """Of the committee: bft3, bft5 or cft."""
@@ -241,6 +243,8 @@ class Finality(View):
     """Of that commit, on which the validators agree."""
     leader: bool = False
     """Whether it is the block that led the commit."""
+    repeated_by: str | None = None
+    """The vertex that says the same, where this one came too late: the place is that one's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,10 @@ def describe_consensus(found: ConsensusInfo) -> list[str]:
     ]
     if found.halted:
         lines.append(f"halted: {clean_line(found.halted)}")
+    if found.conflicts:
+        lines.append(
+            f"{found.conflicts} votes contradict earlier ones: somebody lies, or is broken"
+        )
     return lines
 
 

@@ -68,4 +68,6 @@ def describe_finality(found: Finality) -> str:
     if not found.final:
         return "not yet; `meshnode consensus status` shows how far the order is"
     role = ", as its leader" if found.leader else ""
+    if found.repeated_by is not None:
+        role = f", as {format_id(found.repeated_by, 12)}, which says it again"
     return f"commit {found.commit_index}{role}, {format_time(found.time_ms)} as agreed"

@@ -61,6 +61,12 @@ def make_checkpoint(
     return Checkpoint(header, tuple(data for _, data in cut), vote)
 
 
+def join_piece(checkpoint: Checkpoint, name: str) -> bytes:
+    """One piece of a state, from its parts; empty where there is none of this name."""
+    parts = zip(checkpoint.header.parts, checkpoint.parts, strict=True)
+    return b"".join([data for part, data in parts if part.name.rpartition("/")[0] == name])
+
+
 def join_pieces(checkpoint: Checkpoint) -> dict[str, bytes]:
     """The pieces of a state by name, from its parts."""
     pieces: dict[str, bytes] = {}

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from consensus.checkpoint import compute_root, decode_header, encode_header
-from meshnode.core.checkpointing import join_pieces
+from meshnode.core.checkpointing import join_piece
 from meshnode.core.effects import (
     LoadStored,
     SendSnapshot,
@@ -120,7 +120,7 @@ class History:
         self._note(snapshot, header)
         assert self._newest is not None
         self._outbox.send(self._peers.ready_names, self._newest)
-        self._pin(join_pieces(certified.checkpoint)[PINNED_PIECE])
+        self._pin(join_piece(certified.checkpoint, PINNED_PIECE))
         self._store.advance_horizon(now_ms, header.floor_lamport)
         if self._prunes:
             self._prune(floor_before)

@@ -152,6 +152,7 @@ class Membership:
     def set_colleagues(self, now_ms: int, authors: Iterable[bytes]) -> None:
         """Name the members to be connected to in any network: the committee, for its validators."""
         before, self._colleagues = self._colleagues, dict.fromkeys(authors)
+        self._peers.reserve(len(self._colleagues))
         for author in self._colleagues:
             contact = self._contacts.get(self.find(author))
             if contact is not None and author not in before:

@@ -108,6 +108,7 @@ class Peers:
         self._links: dict[str, Link] = {}
         self._offences: dict[Offence, int] = {}
         self._ready: dict[str, Link] = {}
+        self._reserved = 0
         self._due_ms: int | None = None
         self._is_due_known = True
 
@@ -139,6 +140,10 @@ class Peers:
         """A connection that is listened to."""
         link = self._links.get(peer)
         return None if link is None or link.phase is Phase.CLOSED else link
+
+    def reserve(self, count: int) -> None:
+        """Have room for so many besides: validators are connected to each other, however many."""
+        self._reserved = count
 
     def set_credentials(self, credentials: tuple[bytes, ...]) -> None:
         """The own profiles can be shown from now on; waiting handshakes go on."""
@@ -174,7 +179,7 @@ class Peers:
         Otherwise a stranger who opens connections and says nothing would keep everybody out.
         """
         standing = [link for link in self._links.values() if link.phase is not Phase.CLOSED]
-        if len(standing) < self._settings.limits.peers_max:
+        if len(standing) < self._settings.limits.peers_max + self._reserved:
             return True
         for link in standing:
             if link.inbound and link.phase is Phase.HANDSHAKE:

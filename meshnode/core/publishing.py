@@ -106,6 +106,11 @@ class Publishing:
         return self._speech
 
     @property
+    def repeats(self) -> dict[bytes, bytes]:
+        """By which vertex each of the last that were lost was said again."""
+        return self._repeating.repeats
+
+    @property
     def queued(self) -> int:
         """Publications that were accepted and are not out yet."""
         return len(self._waiting) + len(self._chain)

@@ -7,7 +7,7 @@ old one as a parent. So a restart can tell what was said again already.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dag.types import Kind
 from meshnode.core.chain import Publication
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from meshnode.core.outbox import Outbox
 
 
+REPEATS_MAX: Final = 4_096
+"""Vertices remembered as said again."""
+
+
 class Repeating:
     """Own vertices that fell below the horizon, until a later one says the same."""
 
@@ -30,6 +34,13 @@ class Repeating:
         self._lost: dict[bytes, SignedVertex] = {}
         self._said: dict[bytes, None] = {}
         """Those of them that are on their way to being said again."""
+        self._repeats: dict[bytes, bytes] = {}
+        """Of the last ones, by which vertex each was said again."""
+
+    @property
+    def repeats(self) -> dict[bytes, bytes]:
+        """By which vertex each of the last that were lost was said again."""
+        return dict(self._repeats)
 
     def note_own(self, signed: VerifiedVertex) -> None:
         """An own vertex is stored, or restored: perhaps it repeats one that was lost."""
@@ -41,6 +52,9 @@ class Repeating:
                 vertex.body,
             ):
                 del self._lost[ref.id]
+                self._repeats[ref.id] = signed.id
+                if len(self._repeats) > REPEATS_MAX:
+                    del self._repeats[next(iter(self._repeats))]
                 if self._said.pop(ref.id, False) is None:
                     self._outbox.emit(Repeated(ref.id, signed))
 

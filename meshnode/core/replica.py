@@ -202,12 +202,6 @@ class Replica:
         return tuple(fresh)
 
     @property
-    def certified_commit(self) -> int:
-        """Index of the highest commit that a quorum of this epoch's votes names, 0 for none."""
-        certificate = self._epoch.votes.commit
-        return 0 if certificate is None else certificate.index
-
-    @property
     def has_errand(self) -> bool:
         """Whether blocks are needed although nothing is said: an epoch ends, or has to."""
         return self._epoch.successor is not None or self.decisions.has_change

@@ -93,6 +93,7 @@ class Showing:
             offences={offence.value: count for offence, count in self._peers.offences.items()},
             alone=self._membership.alone,
             consensus=self._show_consensus(),
+            repeats=self._publishing.repeats,
         )
 
     def _show_consensus(self) -> ConsensusView:
@@ -111,6 +112,7 @@ class Showing:
             quorum=replica.committee.thresholds.quorum,
             waiting=len(replica.backlog),
             inert=replica.inert_count,
+            conflicts=replica.conflict_count,
             halted=replica.halted,
             standing=self._proposing.standing,
             own_round=self._proposing.own_round,

@@ -64,6 +64,8 @@ class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
     """Lane-0 vertices that no commit has put out yet."""
     inert: int
     """Lane-1 vertices that break a rule."""
+    conflicts: int = 0
+    """Votes that contradict an earlier one of their author: it lies, or its state is broken."""
     halted: str
     """Why nothing is ordered any more; empty while all is well."""
     standing: str
@@ -112,6 +114,8 @@ class NodeView(NodeSummary, frozen=True, kw_only=True):
     alone: tuple[tuple[str, str], ...] | None
     """The last attempts (address, result) while members are known and none has answered for long."""
     consensus: ConsensusView
+    repeats: dict[bytes, bytes]
+    """By which vertex each own one that came too late for the order was said again; the last."""
 
 
 def show_peer(link: Link) -> PeerView:

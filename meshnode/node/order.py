@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dag.types import ID_BYTES
-from meshnode.core.events import Committed
+from meshnode.core.events import Committed, Repeated
 from meshnode.errors import CommandRejected, NodeClosed
 from meshnode.event_views import EventsLost, OrderJoined, VerticesOrdered
 from meshnode.node.order_presenting import show_finality, show_stored
@@ -19,10 +19,11 @@ from meshnode.node.presenting import show_event
 from meshnode.shell.subscriptions import SubscriberLagged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from meshnode.event_views import NodeEvent
     from meshnode.node.lookup import Lookup
+    from meshnode.shell.commit_table import StoredCommit
     from meshnode.shell.runtime import Runtime
     from meshnode.shell.subscriptions import Subscription
     from meshnode.views import Finality
@@ -87,18 +88,28 @@ class OrderReader:
                 while True:
                     try:
                         async with self._runtime.events() as events:
-                            if not await self._is_final(vertex):
-                                await _wait_for(vertex, events)
+                            while not await self._find_commits(vertex):
+                                await _wait_for(self._list_repeats(vertex), events)
                         break
                     except SubscriberLagged:
                         continue
         except TimeoutError:
             pass  # it is looked up once more: that is the answer, whatever it is
-        commits = await self._runtime.find_commits([vertex])
-        return show_finality(vertex, commits.get(vertex))
+        commits = await self._find_commits(vertex)
+        last = next(iter(commits), self._list_repeats(vertex)[-1])
+        repeated_by = None if last == vertex else last
+        return show_finality(vertex, commits.get(last), repeated_by=repeated_by)
 
-    async def _is_final(self, vertex: bytes) -> bool:
-        return bool(await self._runtime.find_commits([vertex]))
+    async def _find_commits(self, vertex: bytes) -> dict[bytes, StoredCommit]:
+        return await self._runtime.find_commits(self._list_repeats(vertex))
+
+    def _list_repeats(self, vertex: bytes) -> list[bytes]:
+        """A vertex, and those that say it again; one of them gets a place in the order."""
+        repeats = self._runtime.view().repeats
+        said = [vertex]
+        while (again := repeats.get(said[-1])) is not None:
+            said.append(again)
+        return said
 
     async def _find(self, vertex_id: str) -> bytes:
         """A whole id may name what has not arrived; the beginning of one only what is stored."""
@@ -122,8 +133,11 @@ def _place(shown: NodeEvent, position: int | None) -> tuple[NodeEvent, ...]:
     return (shown,)
 
 
-async def _wait_for(vertex: bytes, events: Subscription) -> None:
+async def _wait_for(said: Sequence[bytes], events: Subscription) -> None:
+    """Until one of these is put out, or is said again."""
     async for event in events:
-        if isinstance(event, Committed) and any(ref.id == vertex for ref in event.commit.vertices):
+        if isinstance(event, Committed) and any(ref.id in said for ref in event.commit.vertices):
+            return
+        if isinstance(event, Repeated) and event.first in said:
             return
     raise NodeClosed("the node ended while it was waited for", hint="open it again and ask again")

@@ -41,6 +41,7 @@ def show_consensus(
         quorum=view.quorum,
         standing=view.standing,
         halted=view.halted,
+        conflicts=view.conflicts,
         profile=view.profile,
         certified_commit=view.certified_commit,
         pruned_lamport=view.pruned_lamport,
@@ -98,10 +99,13 @@ def show_stored(commit: StoredCommit) -> VerticesOrdered:
     )
 
 
-def show_finality(vertex: bytes, commit: StoredCommit | None) -> Finality:
-    """Whether a vertex has its place in the order, and since which commit."""
+def show_finality(
+    vertex: bytes, commit: StoredCommit | None, *, repeated_by: bytes | None = None
+) -> Finality:
+    """Whether a vertex, or what repeats it, has its place in the order, and since which commit."""
+    again = None if repeated_by is None else repeated_by.hex()
     if commit is None:
-        return Finality(vertex=vertex.hex(), final=False)
+        return Finality(vertex=vertex.hex(), final=False, repeated_by=again)
     return Finality(
         vertex=vertex.hex(),
         final=True,
@@ -109,6 +113,7 @@ def show_finality(vertex: bytes, commit: StoredCommit | None) -> Finality:
         commit_digest=commit.digest.hex(),
         time_ms=commit.time_ms,
         leader=commit.leader == vertex,
+        repeated_by=again,
     )
 
 

@@ -22,7 +22,6 @@ from consensus.checkpoint import (
     describe_committee,
     encode_header,
     is_checkpoint,
-    list_parts,
     make_committee,
     split_state,
     verify_certificate,
@@ -148,9 +147,6 @@ def test_state_is_cut_into_parts_that_name_their_bytes():
             check_part(part, b"x" + piece[1:])
     other = split_state("orders", b"")
     assert [part.size_bytes for part, _ in other] == [0]
-    header = make_header(parts=tuple(part for part, _ in (*pieces, *other)))
-    assert list_parts(header, "order") == tuple(part for part, _ in pieces)
-    assert list_parts(header, "none") == ()
 
 
 @pytest.mark.parametrize("profile", ["bft3", "bft5", "cft"])

@@ -164,6 +164,11 @@ def test_consensus_status_says_when_the_order_has_halted(capsys, remote):
     assert "halted: two ways" in outcome.out
 
 
+def test_consensus_status_says_when_validators_contradict_themselves(capsys, remote):
+    remote.state = make_status(consensus=make_consensus(conflicts=2))
+    assert "2 votes contradict" in run_command(capsys, "consensus", "status").out
+
+
 def test_consensus_status_of_a_node_without_an_order(capsys, remote):
     remote.state = make_status()
     outcome = run_command(capsys, "consensus", "status")

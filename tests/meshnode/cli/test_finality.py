@@ -66,4 +66,6 @@ def test_a_wait_is_told_in_the_units_of_its_length():
 def test_a_vertex_has_its_commit_or_none():
     assert describe_finality(make_finality()).startswith("commit 42, 20")
     assert "as its leader" in describe_finality(make_finality(leader=True))
+    again = describe_finality(make_finality(repeated_by=make_id("b2")))
+    assert again.startswith(f"commit 42, as {make_id('b2')[:12]}, which says it again")
     assert "not yet" in describe_finality(make_finality(final=False))

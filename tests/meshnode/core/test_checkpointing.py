@@ -8,7 +8,7 @@ from consensus.checkpoint import SnapshotHeader, check_part
 from dag.errors import MalformedMessage
 from dag.identity import trust_stored
 from dag.intake import Intake
-from meshnode.core.checkpointing import Checkpoint, join_pieces
+from meshnode.core.checkpointing import Checkpoint, join_piece, join_pieces
 from meshnode.core.outbox import Outbox
 from meshnode.core.replica import Replica
 from tests.meshnode.core.test_epochs import change, list_order, make_net
@@ -48,7 +48,10 @@ def test_parts_are_those_of_the_header_and_join_to_the_pieces():
     checkpoint = certified(make_long_net().hosts[1])
     for part, data in zip(checkpoint.header.parts, checkpoint.parts, strict=True):
         check_part(part, data)
-    assert sorted(join_pieces(checkpoint)) == ["decisions", "epoch", "market", "order", "pinned"]
+    pieces = join_pieces(checkpoint)
+    assert sorted(pieces) == ["decisions", "epoch", "market", "order", "pinned"]
+    assert {name: join_piece(checkpoint, name) for name in pieces} == pieces
+    assert join_piece(checkpoint, "none") == b""
     assert isinstance(checkpoint.header, SnapshotHeader)
 
 

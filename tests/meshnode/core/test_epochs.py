@@ -274,5 +274,5 @@ def test_checkpoints_are_certified_alike_everywhere():
     assert certified[0].certificate.index % 5 == 0
     assert certified[0].checkpoint.header.index == certified[0].certificate.index
     assert len(certified[0].certificate.blocks) >= 3
-    assert all(host.core._replica.certified_commit for host in net.hosts)
+    assert all(host.core._replica._epoch.votes.commit for host in net.hosts)
     assert_one_order(net)

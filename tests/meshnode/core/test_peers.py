@@ -404,3 +404,16 @@ def test_hanging_up_on_all_passes_over_what_has_ended_already():
     lone.node._outbox.take()
     lone.node._peers.hang_up_all("again")
     assert lone.node._outbox.take() == []
+
+
+def test_validators_have_room_besides_however_many_they_are():
+    lone = LoneCore(peers_max=1)
+    lone.greet()
+    lone.node._membership.set_colleagues(lone.now_ms, [bytes([n]) * 32 for n in range(2)])
+    refused = [
+        [effect for effect in lone.connect_raw(f"p{number}") if isinstance(effect, Hangup)]
+        for number in range(2)
+    ]
+    assert refused == [[], []]
+    lone.node._membership.set_colleagues(lone.now_ms, [])
+    assert [effect for effect in lone.connect_raw("p2") if isinstance(effect, Hangup)]

@@ -129,3 +129,17 @@ def test_a_first_profile_is_never_said_again():
     assert outbox.take() == [Emit(Repeated(note.id, again))]
     repeating.repeat(4)
     assert len(spoken) == 1
+
+
+def test_what_was_said_again_is_remembered_and_bounded(monkeypatch):
+    monkeypatch.setattr("meshnode.core.repeating.REPEATS_MAX", 2)
+    builder = DagBuilder(1).profiles()
+    repeating = Repeating(Outbox(), lambda *_: None)
+    pairs = []
+    for number in range(3):
+        first = builder.vertex(0, body=b"%d" % number)
+        again = builder.vertex(0, body=b"%d" % number, parents=[first.ref])
+        repeating.note_lost([first])
+        repeating.note_own(again)
+        pairs.append((first.id, again.id))
+    assert list(repeating.repeats.items()) == pairs[1:]

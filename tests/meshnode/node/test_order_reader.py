@@ -7,8 +7,9 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from dag.vertex import decode_signed
 from meshnode import open_node
-from meshnode.core.events import OrderResumed
+from meshnode.core.events import OrderResumed, Repeated
 from meshnode.errors import CommandRejected, NodeClosed
 from meshnode.event_views import EventsLost, NodeEvent, OrderJoined, VerticesOrdered
 from meshnode.testing import mesh
@@ -165,3 +166,26 @@ async def test_commits_that_are_not_held_here_are_said_not_to_be():
         assert told[0] == OrderJoined(commit_index=1)
         assert told.count(OrderJoined(commit_index=1)) == 1
         assert told[1].commit_index == 2
+
+
+async def test_finality_of_what_came_too_late_is_that_of_what_says_it_again():
+    async with open_lone() as node:
+        runtime = node._runtime
+        repeats = runtime._node._publishing._repeating._repeats
+        lost = bytes(32)
+        note = await node.publish("news")
+        place = await node.finality(note.id, wait_ms=LIMIT_MS)
+        again = runtime._node._intake.index.get(bytes.fromhex(note.id))
+        waiting = asyncio.create_task(node.finality(lost.hex(), wait_ms=LIMIT_MS))
+        while not runtime._hub._subscriptions:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        repeats[lost] = again.ref.id
+        signed = await runtime.read([again.ref.id])
+        runtime._hub.publish(Repeated(lost, decode_signed(signed[again.ref.id])))
+        found = await waiting
+        assert (found.vertex, found.final, found.repeated_by) == (lost.hex(), True, note.id)
+        assert found.commit_index == place.commit_index
+        repeats[again.ref.id] = lost_again = bytes([1]) * 32
+        assert (await node.finality(lost.hex())).repeated_by == note.id
+        repeats[lost] = lost_again
+        assert (await node.finality(lost.hex())).repeated_by == lost_again.hex()
