@@ -12,9 +12,9 @@ from market.accounts import Ledger
 from market.book import Book
 from market.contracts import Contracts
 from market.deadlines import Deadlines
-from market.desk import Desk
 from market.matching import Matcher
 from market.parts import Parts
+from market.settling import Settler
 from simulations.fuzzing.mutants.patches import Mutant, Patch, answer
 
 
@@ -71,11 +71,21 @@ def _take_old_receipts(right: Any) -> Any:
 
 
 def _keep_margins(right: Any) -> Any:
-    def adjust(self: Desk, book: Any, order_id: bytes, reason: Any) -> None:
-        if reason is not None or book.get(order_id) is None:
-            right(self, book, order_id, reason)
+    def adjust(self: Settler, book: Any, row: Any, reason: Any) -> None:
+        alive = book.get(row.id)
+        if alive is None:
+            right(self, book, row, reason)
+        else:
+            row.lots = alive.lots
 
     return adjust
+
+
+def _keep_collateral(right: Any) -> Any:
+    def end(self: Ledger, buyer: bytes, provider: bytes, back: int, paid: int, _kept: int) -> None:
+        right(self, buyer, provider, back, paid, 0)
+
+    return end
 
 
 def _seed(name: str, says: str, *patches: Patch) -> Mutant:
@@ -104,11 +114,11 @@ SEEDED: Final = (
     _seed(
         "old-receipts", "an older receipt counts", (Contracts, "check_receipt", _take_old_receipts)
     ),
-    _seed("margin-kept", "a smaller order frees nothing", (Desk, "_adjust", _keep_margins)),
+    _seed("margin-kept", "a smaller order frees nothing", (Settler, "_adjust", _keep_margins)),
     _seed("never-due", "no deadline ever comes", (Deadlines, "take_due", answer(None))),
     _seed(
         "collateral-lost",
         "collateral is not given back",
-        (Ledger, "return_stake", answer(None)),
+        (Ledger, "end_contract", _keep_collateral),
     ),
 )
