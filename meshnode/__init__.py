@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from meshnode.event_views import NodeEvent, VerticesOrdered
     from meshnode.node import NodeHandle, open_node
+    from meshnode.trading.errors import NoOffer, NotEnoughRuv
     from meshnode.views import (
         Answer,
         Delta,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Finished,
         HeadsInfo,
         NodeStatus,
+        Payment,
         PeerInfo,
         Started,
         StreamItem,
@@ -73,12 +75,15 @@ __all__ = [
     "MeshError",
     "ModelInfo",
     "NoDaemon",
+    "NoOffer",
     "NoPeerServes",
     "NodeClosed",
     "NodeConfig",
     "NodeEvent",
     "NodeHandle",
     "NodeStatus",
+    "NotEnoughRuv",
+    "Payment",
     "PeerInfo",
     "RemoteNode",
     "Started",
@@ -114,6 +119,7 @@ _MODULES = {
     ),
     "meshnode.event_views": ("NodeEvent", "VerticesOrdered"),
     "meshnode.node": ("NodeHandle", "open_node"),
+    "meshnode.trading.errors": ("NoOffer", "NotEnoughRuv"),
     "meshnode.views": (
         "Answer",
         "Delta",
@@ -121,6 +127,7 @@ _MODULES = {
         "Finished",
         "HeadsInfo",
         "NodeStatus",
+        "Payment",
         "PeerInfo",
         "Started",
         "StreamItem",

@@ -30,7 +30,7 @@ from market.receipts import UNACKNOWLEDGED_LOTS_MAX
 from meshnode.demo.founding import found_network
 from meshnode.demo.processes import Crew, DemoNode, open_crew
 from meshnode.errors import AnswerInterrupted, MeshError
-from meshnode.market_views import LISTED_MAX, ContractInfo, TradeInfo
+from meshnode.market_views import LISTED_MAX, ContractInfo, MarketInfo, TradeInfo
 from meshnode.trading.counting import TOKEN_BYTES
 from meshnode.views import Answer
 from tests.support.daemons import kill, percentile, wait_connected
@@ -89,6 +89,7 @@ class Campaign:
         self._tell = tell
         self._nodes: dict[str, DemoNode] = {}
         self._variant = ""
+        self._markets: list[MarketInfo] = []
         self.report = Report()
 
     async def run(self) -> None:
@@ -214,17 +215,16 @@ class Campaign:
         self.report.settle_s = time.monotonic() - began_s
 
     async def _is_settled(self) -> bool:
-        markets = [await node.remote.market() for node in self._nodes.values()]
-        indices = dict.fromkeys(market.commit_index for market in markets)
-        return len(indices) == 1 and not any(market.live_contracts for market in markets)
+        """Whether all stand at one commit, and no contract is live there."""
+        self._markets = [await node.remote.market() for node in self._nodes.values()]
+        indices = dict.fromkeys(market.commit_index for market in self._markets)
+        return len(indices) == 1 and not any(market.live_contracts for market in self._markets)
 
     async def _check_money(self) -> None:
         """Every micro-ruv is somewhere, and every node says the same."""
-        roots: dict[str, None] = {}
         totals: list[int] = []
         for name, node in self._nodes.items():
             market = await node.remote.market()
-            roots[market.root] = None
             total = market.burned_uruv + market.pool_uruv
             for other in self._nodes:
                 wallet = await node.remote.wallet(other)
@@ -233,8 +233,9 @@ class Campaign:
             totals.append(total)
             if total != market.minted_uruv or market.held_uruv:
                 self._fail(f"{name} finds {total} of {market.minted_uruv} uruv")
+        roots = {market.root: market.commit_index for market in self._markets}
         if len(roots) != 1:
-            self._fail(f"the nodes have {len(roots)} different roots")
+            self._fail(f"the nodes have different roots: {roots}")
         self._say("accounted for", f"{format_ruv(totals[0])} ruv on each of {len(totals)} nodes")
 
     async def _check_contracts(self) -> None:

@@ -30,6 +30,7 @@ PUBLIC = {
         "NodeClosed",
         "NodeConfig",
     ),
+    *("NoOffer", "NotEnoughRuv", "Payment"),
     *("NodeEvent", "NodeHandle", "NodeStatus", "PeerInfo", "RemoteNode", "Started"),
     *(
         "StorageError",
