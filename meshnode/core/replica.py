@@ -27,6 +27,7 @@ from dag.order import GENESIS_COMMIT_DIGEST, Commit
 from dag.types import LANE_BLOCKS
 from meshnode.core.backlog import Backlog
 from meshnode.core.checkpointing import Checkpoint, join_pieces, make_checkpoint
+from meshnode.core.early_blocks import EarlyBlocks
 from meshnode.core.effects import StoreValue
 from meshnode.core.epoch_order import EpochOrder, thaw_epoch
 from meshnode.core.events import Committed, EpochBegan, OrderHalted, OrderResumed
@@ -99,9 +100,7 @@ class Replica:
         """How far what authors said was put out before; nothing of it is lost."""
         self._enter_epoch(self._epoch.committee)
         self._backlog = Backlog(intake.index, intake.authors)
-        self._early: list[SignedVertex] = []
-        """Blocks of epochs that have not begun here. They are stored, so the store bounds them."""
-        self._early_authors: dict[bytes, None] = {}
+        self._early = EarlyBlocks()
         self._checkpoints: dict[int, Checkpoint] = {}
         self._certified: CertifiedCheckpoint | None = None
         self._fresh: list[CertifiedCheckpoint] = []
@@ -208,7 +207,7 @@ class Replica:
 
     def is_early(self, author: bytes) -> bool:
         """Whether blocks of an author are held whose epoch has not begun here."""
-        return author in self._early_authors
+        return author in self._early
 
     def find_vote(self, author: int) -> CommitVote | None:
         """The vote for a checkpoint that a validator's next block has to carry."""
@@ -295,8 +294,7 @@ class Replica:
     def _judge(self, signed: SignedVertex) -> Verdict:
         verdict = self.ordering.add(signed)
         if isinstance(verdict, Later):
-            self._early.append(signed)
-            self._early_authors[signed.vertex.author] = None
+            self._early.add(signed)
         elif isinstance(verdict, Inert):
             self._inert += 1
         elif isinstance(verdict, Accepted):
@@ -387,9 +385,7 @@ class Replica:
         before = self.committee
         self._epoch = self._epoch.begin_next()
         self._enter_epoch(self.committee, before)
-        early, self._early = self._early, []
-        self._early_authors = {}
-        for signed in early:
+        for signed in self._early.take():
             self._judge(signed)
 
     def _tell(self, commits: Sequence[Commit]) -> None:
