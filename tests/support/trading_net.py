@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from market.amounts import LOT_TOKENS
 from market.commands import PlaceOrder, compute_command_id
 from market.receipts import sign_receipt
 from meshnode.errors import CommandRejected
@@ -13,11 +14,19 @@ from meshnode.market_views import OutcomeInfo, SubmissionInfo, TradeInfo
 from meshnode.serving.client import Question
 from meshnode.serving.server import AnswerServer
 from meshnode.trading.buying import Buyer
+from meshnode.trading.counting import TOKEN_BYTES
 from meshnode.trading.purchase import Wish
 from meshnode.trading.room import TradingRoom, open_room
 from meshnode.trading.selling import Seller
 from tests.support.market_scene import NETWORK, Keys, MarketScene, get_account, get_secrets
-from tests.support.serving_net import REQUEST, FakeNode, ServingNet, serving_net, until
+from tests.support.serving_net import (
+    REQUEST,
+    FakeNode,
+    ScriptedEngine,
+    ServingNet,
+    serving_net,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,6 +39,13 @@ if TYPE_CHECKING:
 
 BUYER, FIRST, SECOND = 4, 5, 6
 PRICE = 1_000
+MODEL = "kimi-k2"
+LOT_BYTES = LOT_TOKENS * TOKEN_BYTES
+
+
+def engine(*script: Any, **options: Any) -> ScriptedEngine:
+    """An engine that serves the model of the market."""
+    return ScriptedEngine(script or ("Hello", " world"), **{"model": MODEL, "slots": 4, **options})
 
 
 class FakeTradePort:

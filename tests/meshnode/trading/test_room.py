@@ -16,13 +16,7 @@ from meshnode.trading import room as room_module
 from meshnode.trading.records import DeliveryRecords
 from meshnode.trading.room import open_room, pack
 from tests.support.serving_net import until
-from tests.support.trading_net import BUYER, FIRST, PRICE, trading_net
-
-
-@pytest.fixture
-async def net(tmp_path):
-    async with trading_net(tmp_path) as trading:
-        yield trading
+from tests.support.trading_net import BUYER, FIRST, PRICE
 
 
 def trade(net) -> None:
