@@ -24,6 +24,9 @@ SYSTEM_PROMPT = "Answer briefly and correctly, in one or two sentences."
 
 TEMPERATURE = 0.1
 
+ALTERNATIVES_MAX = 20
+"""Tokens whose probabilities may be asked for beside each chosen one, as in the dialect."""
+
 CHARS_PER_TOKEN_MAX = 32
 """A prompt with more characters than this per token of context cannot fit: not worth tokenizing."""
 
@@ -69,12 +72,23 @@ def build_request(request: ChatRequest, *, answer_tokens_max: int, context_token
             body[key] = _read_number(key, request[key], low, high)
     if request.get("response_format") == {"type": "json_object"}:
         body["response_format"] = {"type": "json_object"}
+    if request.get("logprobs") is True:
+        body["logprobs"] = True
+        body["top_logprobs"] = _read_alternatives(request.get("top_logprobs"))
     try:
         # Half of a surrogate pair is not text; the native parser would stumble over it.
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise bad_request("the request holds text that is not valid Unicode") from None
     return json.dumps(body)
+
+
+def _read_alternatives(value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= ALTERNATIVES_MAX:
+        raise bad_request(f"'top_logprobs' is not a whole number from 0 to {ALTERNATIVES_MAX}")
+    return value
 
 
 def _refuse_unsupported(request: ChatRequest) -> None:

@@ -118,3 +118,16 @@ def test_any_request_is_built_within_limits_or_refused(fields, sound):
         "assistant",
         "tool",
     }
+
+
+def test_probabilities_of_tokens_are_passed_on_within_bounds():
+    body = build(ask("hi", logprobs=True, top_logprobs=20))
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 20)
+    assert build(ask("hi", logprobs=True))["top_logprobs"] == 0
+    assert "top_logprobs" not in build(ask("hi", top_logprobs=5))
+
+
+@pytest.mark.parametrize("value", [21, -1, True, "5", 1.5])
+def test_too_many_probabilities_are_refused(value):
+    with pytest.raises(EngineError, match="top_logprobs"):
+        build(ask("hi", logprobs=True, top_logprobs=value))
