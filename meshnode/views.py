@@ -245,6 +245,8 @@ class Finality(View):
     """Whether it is the block that led the commit."""
     repeated_by: str | None = None
     """The vertex that says the same, where this one came too late: the place is that one's."""
+    forgotten: bool = False
+    """Whether it is older than what this node holds of the order: nothing is known of its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,8 @@ def describe_wait(wait: Wait) -> str:
 
 def describe_finality(found: Finality) -> str:
     """Where a vertex stands in the order."""
+    if found.forgotten:
+        return "not known here: it is older than the history that this node holds"
     if not found.final:
         return "not yet; `meshnode consensus status` shows how far the order is"
     role = ", as its leader" if found.leader else ""

@@ -106,8 +106,10 @@ class StoreSource:
         found = self._find(vertex_id)
         wire = self._store.read([found])[found]
         commit = self._store.find_commits([found]).get(found)
-        detail = show_detail(decode_signed(wire), self._get_names())
-        return replace(detail, finality=show_finality(found, commit))
+        signed = decode_signed(wire)
+        forgotten = signed.vertex.lamport <= self._store.read_pruned_lamport()
+        finality = show_finality(found, commit, forgotten=forgotten)
+        return replace(show_detail(signed, self._get_names()), finality=finality)
 
     async def describe_network(self) -> str:
         """The network's name and the beginning of its id."""

@@ -97,8 +97,16 @@ class OrderReader:
             pass  # it is looked up once more: that is the answer, whatever it is
         commits = await self._find_commits(vertex)
         last = next(iter(commits), self._list_repeats(vertex)[-1])
+        if last == vertex and not commits:
+            return show_finality(vertex, None, forgotten=await self._is_forgotten(vertex))
         repeated_by = None if last == vertex else last
         return show_finality(vertex, commits.get(last), repeated_by=repeated_by)
+
+    async def _is_forgotten(self, vertex: bytes) -> bool:
+        """Whether a stored vertex is older than the history that is held."""
+        pruned_lamport = self._runtime.view().consensus.pruned_lamport
+        held = await self._lookup.read_vertices([vertex]) if pruned_lamport else ()
+        return any(signed.vertex.lamport <= pruned_lamport for signed in held)
 
     async def _find_commits(self, vertex: bytes) -> dict[bytes, StoredCommit]:
         return await self._runtime.find_commits(self._list_repeats(vertex))

@@ -100,12 +100,16 @@ def show_stored(commit: StoredCommit) -> VerticesOrdered:
 
 
 def show_finality(
-    vertex: bytes, commit: StoredCommit | None, *, repeated_by: bytes | None = None
+    vertex: bytes,
+    commit: StoredCommit | None,
+    *,
+    repeated_by: bytes | None = None,
+    forgotten: bool = False,
 ) -> Finality:
     """Whether a vertex, or what repeats it, has its place in the order, and since which commit."""
     again = None if repeated_by is None else repeated_by.hex()
     if commit is None:
-        return Finality(vertex=vertex.hex(), final=False, repeated_by=again)
+        return Finality(vertex=vertex.hex(), final=False, repeated_by=again, forgotten=forgotten)
     return Finality(
         vertex=vertex.hex(),
         final=True,

@@ -211,6 +211,7 @@ def test_show_says_that_an_unknown_vertex_may_be_pruned(capsys, journal):
         store.execute("INSERT INTO named_values VALUES (?, ?)", (PRUNED_KEY, bytes([0, 104])))
     outcome = run_command(capsys, "dag", "show", "0" * 64)
     assert "history up to lamport 104 is pruned here" in outcome.err
+    assert "older than the history" in run_command(capsys, "dag", "show", NOTE.id.hex()).out
 
 
 # --- export ----------------------------------------------------------------------------------

@@ -69,3 +69,8 @@ def test_a_vertex_has_its_commit_or_none():
     again = describe_finality(make_finality(repeated_by=make_id("b2")))
     assert again.startswith(f"commit 42, as {make_id('b2')[:12]}, which says it again")
     assert "not yet" in describe_finality(make_finality(final=False))
+
+
+def test_what_became_of_something_forgotten_is_not_claimed_to_be_known():
+    found = Finality(vertex=make_id("old"), final=False, forgotten=True)
+    assert "older than the history that this node holds" in describe_finality(found)

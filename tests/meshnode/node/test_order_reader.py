@@ -189,3 +189,17 @@ async def test_finality_of_what_came_too_late_is_that_of_what_says_it_again():
         assert (await node.finality(lost.hex())).repeated_by == note.id
         repeats[lost] = lost_again
         assert (await node.finality(lost.hex())).repeated_by == lost_again.hex()
+
+
+async def test_finality_of_what_is_older_than_the_history_held_is_not_known():
+    async with mesh(1, engine=lambda _: None, suite="ed25519", validates=False) as (node,):
+        note = await node.publish("old")
+        node._runtime._node._history._pruned_lamport = 1_000
+        found = await node.finality(note.id)
+        assert found == Finality(vertex=note.id, final=False, forgotten=True)
+        assert not (await node.finality("ab" * 32)).forgotten
+    async with open_lone() as node:
+        note = await node.publish("final")
+        assert (await node.finality(note.id, wait_ms=LIMIT_MS)).final
+        node._runtime._node._history._pruned_lamport = 1_000
+        assert (await node.finality(note.id)).final
