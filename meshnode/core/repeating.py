@@ -3,13 +3,15 @@
 A node that was cut off for longer than the horizon of the order is deep finds its own vertices
 below it: nobody will ever put them out. What they said is said again, by a new vertex that has the
 old one as a parent. So a restart can tell what was said again already.
+
+A guest's first profile stands on its inviter's alone, so in an old network it lies below the horizon
+when it is said. It is said again as any other, and so the order comes to know its author.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dag.types import Kind
 from meshnode.core.chain import Publication
 from meshnode.core.events import Repeated
 
@@ -61,8 +63,7 @@ class Repeating:
     def note_lost(self, lost: Iterable[SignedVertex]) -> None:
         """Own vertices got no place in the order; on a restart before what was said after that."""
         for signed in lost:
-            if signed.vertex.kind != Kind.PROFILE or signed.vertex.seq > 0:
-                self._lost[signed.id] = signed
+            self._lost[signed.id] = signed
 
     def repeat(self, now_ms: int) -> None:
         """Say again what is lost, in the order in which it was said first."""

@@ -32,6 +32,7 @@ from meshnode.core.effects import (
     Verify,
     VerifyItem,
 )
+from meshnode.core.grounded import list_groundless
 from meshnode.core.inputs import Candidate, Checks, Outcome, Standing
 from meshnode.core.messages import GET_IDS_MAX, Checkpoint, Get, GetProfiles
 from meshnode.core.pinned import PINNED_PIECE, decode_pinned, list_pinned
@@ -388,18 +389,18 @@ class StateTransfer:
 
     def _check_pins(self, run: _Run) -> None:
         """Check the signatures that admission could not check: a guest's profile came only now."""
-        self._learn_keys(run, "", [candidate for _, candidate in run.pins.values()])
+        candidates = [candidate for _, candidate in run.pins.values()]
+        self._learn_keys(run, "", candidates)
+        for each in list_groundless([one.signed for one in candidates], self._authors):
+            del run.pins[each]  # somebody it stands on never got a place in the order
         unchecked: list[bytes] = []
         items: list[VerifyItem] = []
-        for each, (_, candidate) in list(run.pins.items()):
+        for each, (_, candidate) in run.pins.items():
             signed, author = candidate.signed, candidate.signed.vertex.author
-            keys = run.keys.get(author) or self._authors.get_keys(author)
-            if keys is None:
-                del run.pins[each]  # its author never got a place in the order
-            elif candidate.standing is not Standing.VERIFIED:
+            if candidate.standing is not Standing.VERIFIED:
                 unchecked.append(each)
                 message = compute_signed_message(signed.id)
-                items.append(VerifyItem(keys, message, signed.signature))
+                items.append(VerifyItem(self._get_keys(run, author), message, signed.signature))
         self._outbox.run(Verify(tuple(items)), partial(self._on_pins_checked, run, unchecked))
 
     def _on_pins_checked(

@@ -101,15 +101,26 @@ def test_a_crash_before_it_was_said_again_loses_nothing_and_says_nothing_twice()
         assert net.converged
 
 
-def test_a_first_profile_is_never_said_again():
-    builder = DagBuilder(2).profiles().layer()
-    profile, note = builder.vertices[0], builder.vertices[2]
+def test_a_first_profile_that_came_too_late_is_said_again_by_a_later_one():
+    builder = DagBuilder(1).profiles()
+    profile = builder.vertices[0]
     spoken: list[Publication] = []
     outbox = Outbox()
     repeating = Repeating(outbox, lambda _now_ms, publication: spoken.append(publication))
     repeating.note_lost([profile])
     repeating.repeat(1)
-    assert not spoken
+    assert [(item.kind, item.knowledge) for item in spoken] == [(Kind.PROFILE, (profile.ref,))]
+    again = builder.vertex(0, kind=Kind.PROFILE, body=profile.vertex.body)
+    repeating.note_own(again)
+    assert outbox.take() == [Emit(Repeated(profile.id, again))]
+
+
+def test_what_is_lost_is_said_again_once():
+    builder = DagBuilder(2).profiles().layer()
+    note = builder.vertices[2]
+    spoken: list[Publication] = []
+    outbox = Outbox()
+    repeating = Repeating(outbox, lambda _now_ms, publication: spoken.append(publication))
     repeating.note_lost([note])
     repeating.repeat(2)
     repeating.repeat(3)

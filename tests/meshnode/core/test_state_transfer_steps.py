@@ -53,6 +53,8 @@ class Bench:
         )
         self.outbox = Outbox()
         self.intake = Intake(builder.genesis)
+        for signed in builder.vertices[:2]:
+            self.intake.offer(signed.vertex.time_ms, "", signed)
         self.offences: list[tuple[str, Offence]] = []
         self.head = SimpleNamespace(index=0)
         self.requests = Requests(self.outbox, 2_000, self.offend)
