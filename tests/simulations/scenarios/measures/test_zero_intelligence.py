@@ -10,7 +10,7 @@ from simulations.scenarios.measures.zero_intelligence import Parameters, run
 
 PUBLISHED = (0.971, 0.999)
 """Least and most of the mean efficiencies of five markets of ZI-C traders (Gode and Sunder 1993)."""
-SEEDS = 40
+SEEDS = 24
 
 
 @pytest.mark.parametrize("shape", ["even", "crowded"])
@@ -32,7 +32,7 @@ def test_unconstrained_traders_of_an_even_market_trade_all_and_gain_nothing(seed
 
 def test_prices_of_constrained_traders_find_to_the_equilibrium():
     early, late = [], []
-    for seed in range(30):
+    for seed in range(16):
         errors = [error for _, error in run(Parameters(), seed).series["error_by_trades"]]
         early.append(fmean(errors[: len(errors) // 2]))
         late.append(fmean(errors[len(errors) // 2 :]))
