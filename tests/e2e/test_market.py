@@ -37,6 +37,7 @@ async def test_four_nodes_trade_and_agree_also_with_one_that_was_killed(tmp_path
         await open_market(provider, remotes[1:3])
         kill(nodes[3])
         await provider.market_offer(MODEL, price_uruv=2_000, lots=10, sla_bp=9_500, **WAIT)
+        await follow(nodes[:3], 0)
         bid = await buyer.market_bid(MODEL, price_uruv=2_500, lots=4, time_in_force="ioc", **WAIT)
         (trade,) = bid.trades
         assert (trade.price_uruv, trade.lots, trade.provider_name) == (2_000, 4, "ada")

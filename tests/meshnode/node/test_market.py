@@ -57,10 +57,15 @@ async def make_provider(node, *others) -> None:
 
 
 async def catch_up(node, index: int):
-    """Until a node has followed the order so far."""
+    """Until a node has followed the order so far, and has written down what it did."""
     async with asyncio.timeout(LIMIT_S):
-        while (await node.market()).commit_index < index:  # noqa: ASYNC110 - it is the state's own
+        while not await node._runtime.read_commits(after=index - 1, limit=1):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def catch_up_with(node, other):
+    """Until a node has followed the order as far as another."""
+    await catch_up(node, (await other.market()).commit_index)
 
 
 async def test_bid_meets_offer_and_all_nodes_have_the_same_market():
@@ -75,6 +80,7 @@ async def test_bid_meets_offer_and_all_nodes_have_the_same_market():
                 "accepted",
                 (),
             )
+            await catch_up_with(buyer, provider)
             bid = await buyer.market_bid(MODEL, price_uruv=2_500, lots=4, time_in_force="ioc")
             (trade,) = bid.trades
             assert (trade.price_uruv, trade.lots, trade.bid) == (2_000, 4, bid.id)
@@ -146,19 +152,26 @@ async def settle(provider, buyer, watcher, contract: str) -> None:
     await buyer.market_submit([Finalise(contract_id)])
     done = await provider.market_submit([Finalise(contract_id)])
     assert done.commit_index is not None
-    await catch_up(watcher, done.commit_index)
+    for node in (buyer, watcher):
+        await catch_up(node, done.commit_index)
     assert await watcher.market_contracts() == []
     (ended,) = await watcher.market_contracts(ended=True)
     assert (ended.phase, ended.detail, ended.cost_uruv) == ("settled", "clean", 0)
     assert (await watcher.market_contract(contract)) == ended
-    infos = [await node.market() for node in (provider, buyer, watcher)]
-    assert len({(info.commit_index, info.root) for info in infos}) == 1
+    async with asyncio.timeout(LIMIT_S):
+        while len(await list_places(provider, buyer, watcher)) > 1:  # noqa: ASYNC110 - of several
+            await asyncio.sleep(0.01)
     for node in (provider, buyer):
         audit = await watcher.market_audit(node.author)
         assert audit.verified
         assert audit.entries[0].kind == "contract_settled"
     kinds = [entry.kind for entry in await buyer.wallet_history(limit=3)]
     assert kinds[0] == "contract_settled"
+
+
+async def list_places(*nodes):
+    """Where the nodes' markets are: one place once they agree."""
+    return {(shown.commit_index, shown.root) for shown in [await node.market() for node in nodes]}
 
 
 async def test_refusals_say_what_why_and_what_next():
@@ -234,12 +247,14 @@ async def test_money_moves_is_staked_and_comes_free_later():
         assert (wallet.free_uruv, wallet.staked_uruv) == (985 * RUV, 6 * RUV)
         (unbonding,) = wallet.unbondings
         assert unbonding.amount_uruv == wallet.unbonding_uruv == 4 * RUV
-        assert unbonding.due_ms == wallet.time_ms + 14 * 86_400_000
+        (unstaked,) = await one.wallet_history(limit=1)
+        assert unbonding.due_ms == unstaked.time_ms + 14 * 86_400_000
         assert wallet.bonded_uruv == 10 * RUV
         await catch_up(two, wallet.commit_index)
         assert (await two.wallet()).free_uruv == 1_005 * RUV
         assert [entry.kind for entry in await two.wallet_history()] == ["received"]
         await asyncio.gather(*(node.wallet_mint("node-2", RUV) for node in (one, two)))
+        await catch_up_with(two, one)
         assert (await two.wallet()).free_uruv == 1_006 * RUV
         (vertex,) = await two.vertices(kind="market", author="node-2")
         assert (vertex.kind, vertex.summary) == ("market", "mint_motion")
@@ -315,17 +330,28 @@ async def test_what_is_no_longer_remembered_is_unknown_and_a_chain_is_not_verifi
 
 async def test_slow_watcher_misses_no_commit(monkeypatch):
     async with open_mesh(1) as (node,):
-        runtime = node._runtime
-        real = runtime.events
+        runtime, gate = node._runtime, asyncio.Event()
+        history = runtime.market_history
+        real_events, real_read = runtime.events, history.read_steps
+
+        async def read_slowly(**options):
+            found = await real_read(**options)
+            await gate.wait()
+            return found
+
+        monkeypatch.setattr(runtime, "events", lambda: real_events(1))
+        monkeypatch.setattr(history, "read_steps", read_slowly)
         async with aclosing(node.market_watch()) as updates:
             first = asyncio.ensure_future(anext(updates))
-            monkeypatch.setattr(runtime, "events", lambda: real(1))
             await asyncio.sleep(0)
-            monkeypatch.setattr(runtime, "events", real)
-            for amount in (1, 2, 3):
+            monkeypatch.setattr(runtime, "events", real_events)
+            for amount in (1, 2):
                 await node.wallet_stake(amount)
+            gate.set()
             async with asyncio.timeout(LIMIT_S):
-                seen = [await first, await anext(updates), await anext(updates)]
+                seen = [await first, await anext(updates)]
+                await node.wallet_stake(3)
+                seen.append(await anext(updates))
         assert [update.entries[0].amount_uruv for update in seen] == [1, 2, 3]
 
 
