@@ -143,6 +143,9 @@ async def show_everything(nodes, trade) -> None:
 
 async def settle(provider, buyer, watcher, contract: str) -> None:
     """The contract runs to its end, and is remembered."""
+    (offered,) = await provider.vertices(kind="market", author=provider.author, limit=1)
+    # It rested as it came, and traded in a later commit.
+    assert (await provider.market_submission(offered.id)).outcomes[0].trades == ()
     contract_id = bytes.fromhex(contract)
     accepted = await provider.market_submit([Accept(contract_id), Accept(contract_id)])
     assert sorted(each.status for each in accepted.outcomes) == ["accepted", "refused"]
