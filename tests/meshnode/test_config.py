@@ -112,6 +112,7 @@ def test_unusable_files_are_named(write, tmp_path):
         ({"MESHNODE_ENGIN": "echo"}, "did you mean MESHNODE_ENGINE"),
         ({"MESHNODE_PASPHRASE": "x"}, "did you mean MESHNODE_PASSPHRASE"),
         ({"MESHNODE_KIND": "real"}, "kind .from MESHNODE_KIND"),
+        ({"MESHNODE_MINT_RUV": "-1"}, "mint_ruv .from MESHNODE_MINT_RUV"),
         ({"MESHNODE_ENGINE_OPTIONS": "x"}, "NAME=VALUE"),
     ],
 )

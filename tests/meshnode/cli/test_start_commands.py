@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dag.genesis import Grant
 from meshnode.cli import checks, probes, setup, starting
 from meshnode.cli.join import describe_membership
 from meshnode.cli.setup import load_settings, refuse_while_running
@@ -74,6 +75,23 @@ def test_init_says_what_it_makes_and_keeps_it(capsys, home):
     assert again.err == ""
     assert again.document["network_name"] == "ada-net"
     assert again.document["suite"] == "ed25519"
+
+
+@pytest.mark.parametrize(
+    ("words", "uruv"), [((), 1_000_000_000), (("--mint", "25"), 25_000_000), (("--mint", "0"), 0)]
+)
+def test_founder_begins_with_the_ruv_that_are_minted(capsys, home, words, uruv):
+    assert run_command(capsys, "init", "--suite", "ed25519", *words).code == 0
+    network = open_home(home).get_current_network()
+    assert network is not None
+    (validator,) = network.genesis.committee
+    assert network.genesis.grants == ((Grant(validator.author, uruv),) if uruv else ())
+
+
+def test_mint_reaches_a_node_that_is_started(capsys, home, started):
+    assert run_command(capsys, "up", "--mint", "7").code == 0
+    assert started.requests[0].flags["mint_ruv"] == 7
+    assert run_command(capsys, "up", "--mint", "-1").code == 2
 
 
 def test_init_encrypts_with_a_passphrase(capsys, home, tmp_path):

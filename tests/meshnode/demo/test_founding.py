@@ -19,6 +19,9 @@ def test_founders_are_the_validators_of_one_network(tmp_path):
     authors = [home.ensure_identity(None, now_ms=0).compute_author("hybrid") for home in homes]
     assert [validator.author for validator in genesis.committee] == authors
     assert [founder.name for founder in genesis.founders] == [home.get_name() for home in homes]
+    assert [(grant.account, grant.amount) for grant in genesis.grants] == [
+        (author, 1_000_000_000) for author in authors
+    ]
     assert genesis.kind == "demo"
     assert all(network.network == compute_network_id(genesis) for network in networks)
     assert not any(network.membership.inviter for network in networks)
