@@ -66,6 +66,7 @@ def test_a_replica_begun_from_a_checkpoint_goes_on_as_the_others():
     assert len(replica.backlog) == 0
     assert replica.machines.pinned == host.core._replica.machines.pinned
     assert replica.decisions.root() == host.core.machines.decisions.root()
+    assert replica.machines.market.root() == host.core.machines.market.root()
 
 
 def test_the_checkpoint_that_ends_an_epoch_leads_into_the_next():
@@ -82,6 +83,9 @@ def test_the_checkpoint_that_ends_an_epoch_leads_into_the_next():
     assert len(replica.committee) == 4
     assert told == list_order(host)[start.header.index :]
     assert replica.head == host.core._replica.head
+    seats = {seat.author: seat.stake for seat in replica.committee.validators}
+    for machines in (replica.machines, host.core.machines):
+        assert machines.market._weights == seats
 
 
 def test_a_state_of_another_version_is_refused():
