@@ -10,6 +10,7 @@ import pytest
 from market.amounts import compute_fee
 from meshnode.errors import CommandRejected
 from meshnode.node.asking import make_wish
+from meshnode.node.handle import NodeHandle
 from meshnode.testing import mesh
 from meshnode.trading.errors import NoOffer, NotEnoughRuv
 from meshnode.views import Answer
@@ -36,18 +37,20 @@ async def list_echo(nodes) -> None:
     await seller.market_offer("echo", price_uruv=PRICE, lots=50)
 
 
-async def wait_settled(node) -> None:
-    async with asyncio.timeout(30):
-        while await node.market_contracts():  # noqa: ASYNC110 - what settles is the market
+async def wait_settled(node: NodeHandle, contract: str) -> None:
+    """Until it has ended, and that is written down here."""
+    async with asyncio.timeout(60):
+        while contract not in {each.id for each in await node.market_contracts(ended=True)}:
             await asyncio.sleep(0.05)
 
 
-async def ask_until_answered(node, prompt: str) -> Answer:
+async def ask_until_answered(node: NodeHandle, prompt: str) -> Answer:
     """On a machine with much to do a provider may be too late to take a task."""
     for _ in range(5):
         try:
             return await node.ask(prompt, max_price_uruv=PRICE, max_tokens=100)
         except NoOffer:
+            assert node._buyer is not None
             node._buyer._doubted_ms.clear()
     raise AssertionError("no answer in five tries")
 
@@ -63,7 +66,7 @@ async def test_answer_is_paid_for_and_everybody_agrees_on_the_money():
         payment = answer.payment
         assert payment is not None
         assert (payment.provider, payment.provider_name) == (seller.author, "node-1")
-        await asyncio.gather(*map(wait_settled, nodes))
+        await asyncio.gather(*(wait_settled(node, payment.contract) for node in nodes))
         earned = payment.cost_uruv - compute_fee(payment.cost_uruv).total_uruv
         ended = {contract.id: contract for contract in await buyer.market_contracts(ended=True)}
         paid = ended.pop(payment.contract)
