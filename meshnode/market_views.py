@@ -317,6 +317,7 @@ class SubmissionInfo(View):
     schema: ClassVar[str] = "meshnode.market-submission/1"
 
     vertex: str
+    """Where it got no place in time, the one that says the same again."""
     commit_index: int | None
     """Null while they have no place in the order."""
     time_ms: int | None

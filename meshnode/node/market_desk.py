@@ -100,10 +100,13 @@ class MarketDesk:
         self, signed: SignedVertex, commands: Sequence[Command], wait_ms: int
     ) -> SubmissionInfo:
         place = await self._order.finality(signed.id.hex(), wait_ms)
-        ids = [compute_command_id(signed.id, number) for number in range(len(commands))]
+        # What got no place in time was said again: that vertex then names the commands.
+        vertex_id = bytes.fromhex(place.repeated_by or place.vertex)
+        ids = [compute_command_id(vertex_id, number) for number in range(len(commands))]
         if place.commit_index is None:
+            status = "unknown" if place.forgotten else "pending"
             outcomes = [
-                _show(command_id, command, "pending")
+                _show(command_id, command, status)
                 for command_id, command in zip(ids, commands, strict=True)
             ]
         else:
@@ -189,7 +192,7 @@ def _show_submission(
     signed: SignedVertex, place: Finality, outcomes: Sequence[OutcomeInfo]
 ) -> SubmissionInfo:
     return SubmissionInfo(
-        vertex=signed.id.hex(),
+        vertex=place.repeated_by or signed.id.hex(),
         commit_index=place.commit_index,
         time_ms=place.time_ms,
         outcomes=tuple(outcomes),
