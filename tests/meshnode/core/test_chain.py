@@ -5,10 +5,13 @@ from __future__ import annotations
 from dag.intake import Intake
 from dag.types import Kind
 from meshnode.core.chain import Chain, Publication
+from meshnode.core.commands import Publish
 from meshnode.core.effects import RunJob
+from meshnode.core.events import Published
 from meshnode.core.inputs import Signed
 from meshnode.core.outbox import Outbox
 from tests.support.dag_builder import START_MS, DagBuilder
+from tests.support.lone_core import LoneCore
 
 
 def make(horizon=0):
@@ -88,3 +91,23 @@ def test_where_the_forked_have_raised_the_horizon_their_words_are_stood_on():
     chain.withdraw()
     horizon += 1
     assert not chain.build(START_MS, Publication(1, Kind.NOTE, b"x"))
+
+
+def test_what_the_horizon_passes_while_it_is_signed_is_drafted_anew():
+    builder = DagBuilder(authors=2).profiles()
+    notes = [builder.vertex(1, body=b"%d" % n) for n in range(9)]
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(request=1))
+    for number in range(2):
+        lone.handle(lone.command(Publish(3, b"slow %d" % number), number), finish=False)
+    lone.node._store.advance_horizon(lone.now_ms, notes[4].vertex.lamport)
+    lone.finish_jobs()
+    assert lone.node.view().publications_queued == 2  # nothing is held that would lift them
+    lone.receive(peer, lone.vertices(builder.vertices[1], *notes))
+    own = [each for each in lone.journal.values() if each.vertex.author == lone.person.author]
+    first, second = sorted(own, key=lambda signed: signed.vertex.seq)[-2:]
+    assert (first.vertex.body, second.vertex.body) == (b"slow 0", b"slow 1")
+    assert (first.vertex.seq, second.vertex.seq) == (1, 2)
+    assert notes[-1].ref in first.vertex.parents
+    assert [event.token for event in lone.events if isinstance(event, Published)] == [0, 1]

@@ -438,22 +438,3 @@ def test_first_profile_from_before_the_clock_was_corrected_is_still_said():
     assert profile.vertex.time_ms > lone.now_ms
     lone.publish()
     assert len(own_chain(lone)) == 2
-
-
-def test_what_the_horizon_passes_while_it_is_signed_is_drafted_anew():
-    builder = DagBuilder(authors=2).profiles()
-    notes = [builder.vertex(1, body=b"%d" % n) for n in range(9)]
-    lone = LoneCore(genesis=builder.genesis)
-    peer = lone.greet()
-    lone.receive(peer, lone.vertices(request=1))
-    for number in range(2):
-        lone.handle(lone.command(Publish(3, b"slow %d" % number), number), finish=False)
-    lone.node._store.advance_horizon(lone.now_ms, notes[4].vertex.lamport)
-    lone.finish_jobs()
-    assert lone.node.view().publications_queued == 2  # nothing is held that would lift them
-    lone.receive(peer, lone.vertices(builder.vertices[1], *notes))
-    first, second = own_chain(lone)[-2:]
-    assert (first.vertex.body, second.vertex.body) == (b"slow 0", b"slow 1")
-    assert (first.vertex.seq, second.vertex.seq) == (1, 2)
-    assert notes[-1].ref in first.vertex.parents
-    assert [event.token for event in lone.events if isinstance(event, Published)] == [0, 1]
