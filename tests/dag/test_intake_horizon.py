@@ -75,6 +75,10 @@ def test_a_broken_rule_says_whose_horizon_hides_it(builder):
         "invalid-ancestor",
         parents[1].lamport,
     )
+    parents = (Ref(own.vertex.lamport + 5, own.id), Ref(1, other.id))
+    with pytest.raises(InvalidVertex, match="parent-lamport") as caught:
+        offer(intake, builder.sign(1, change(false.vertex, parents=parents, body=b"turned")))
+    assert caught.value.parent_lamport == parents[0].lamport
     fields = {"seq": 0, "parents": (), "lamport": 1}
     stranger = builder.sign(1, change(build_child(builder, 1, other), **fields))
     with pytest.raises(InvalidVertex, match="first-profile") as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dag.genesis import Parameters, compute_network_id
+from dag.types import Kind
 from dag.vertex import Envelope, decode_signed
 from meshnode.core.inputs import Standing
 from meshnode.core.messages import GetProfiles
@@ -131,9 +132,8 @@ def test_nobody_is_asked_for_what_a_gone_peer_sent():
 
 def test_peer_that_ends_itself_in_one_message_is_not_asked():
     builder, lone, peer, notes = make()
-    vertex = msgspec.structs.replace(builder.vertices[1].vertex, seq=1, parents=(), lamport=1)
-    parents = (builder.vertices[0].ref,)
-    bad = builder.sign(1, msgspec.structs.replace(vertex, parents=parents, lamport=2))
+    vertex = builder.vertices[1].vertex
+    bad = builder.sign(1, msgspec.structs.replace(vertex, kind=Kind.NOTE))
     message = lone.vertices(notes[0], standing=UNKNOWN)
     both = (*message.candidates, *lone.vertices(bad).candidates)
     effects = lone.receive(peer, msgspec.structs.replace(message, candidates=both))
