@@ -240,6 +240,7 @@ class Campaign:
 
     async def _check_contracts(self) -> None:
         report, remote = self.report, self._nodes[BUYERS[0]].remote
+        await self._wait(self._is_written_down, "every ended contract is written down")
         report.contracts = await remote.market_contracts(ended=True, limit=LISTED_MAX)
         trades = await remote.market_trades(limit=LISTED_MAX)
         await self._count_bids(trades)
@@ -259,6 +260,12 @@ class Campaign:
         most_uruv = owed_uruv + sum(map(_compute_most, report.broken))
         if paid_uruv > most_uruv:
             self._fail(f"{paid_uruv} uruv were paid where {most_uruv} are the most")
+
+    async def _is_written_down(self) -> bool:
+        ended = await self._nodes[BUYERS[0]].remote.market_contracts(ended=True, limit=LISTED_MAX)
+        known = {contract.id for contract in ended}
+        payments = [answer.payment for answer in self.report.answers]
+        return all(each is None or each.contract in known for each in payments)
 
     def _check_delivery(self, answer: Answer) -> None:
         """What was paid for was delivered, but for two lots at most."""

@@ -40,7 +40,7 @@ async def list_echo(nodes) -> None:
 async def wait_settled(node: NodeHandle, contract: str) -> None:
     """Until it has ended, and that is written down here."""
     async with asyncio.timeout(60):
-        while contract not in {each.id for each in await node.market_contracts(ended=True)}:
+        while contract not in {each.id for each in await node.market_contracts(ended=True)}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
