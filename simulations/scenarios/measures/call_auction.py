@@ -11,9 +11,9 @@ import random
 from collections.abc import Sequence
 
 from market.auction import Clearing, LimitOrder, clear
-from simulations.economy.charts import DIGITS
 from simulations.economy.schedules import Shape, draw_schedule, find_equilibrium
 from simulations.results import Number, Outcome
+from simulations.scenarios.charts import DIGITS
 from simulations.scenarios.economies import Count, EconomyParameters, Percent
 from simulations.streams import Streams
 

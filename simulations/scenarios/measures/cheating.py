@@ -18,12 +18,12 @@ from market.commands import PostReceipt, Transfer
 from market.contracts import Contract
 from market.receipts import SignedReceipt, sign_receipt
 from simulations.economy.accounts import SUITE, Account
-from simulations.economy.charts import DIGITS, Chart
 from simulations.economy.dealing import SPARE_URUV, condemn, find_stake, meet
 from simulations.economy.exchange import Exchange
 from simulations.economy.serving import make_receipt, serve, serve_all
 from simulations.errors import CheckFailed
 from simulations.results import Outcome
+from simulations.scenarios.charts import DIGITS, Chart
 from simulations.scenarios.economies import EconomyParameters, Percent, Ruv, to_ruv
 from simulations.streams import Streams
 

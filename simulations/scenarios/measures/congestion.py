@@ -13,10 +13,10 @@ from typing import Annotated, Final
 from pydantic import Field, model_validator
 
 from market.orders import Side
-from simulations.economy.charts import DIGITS, Chart
 from simulations.economy.congestion import Demand, Supply, Town
 from simulations.economy.exchange import HOUR_MS, START_MS
 from simulations.results import Number, Outcome
+from simulations.scenarios.charts import DIGITS, Chart
 from simulations.scenarios.economies import Count, EconomyParameters, Percent
 from simulations.streams import Streams
 

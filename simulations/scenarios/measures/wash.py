@@ -11,11 +11,11 @@ from typing import Annotated
 from pydantic import Field
 
 from market.amounts import URUV_PER_RUV
-from simulations.economy.charts import Chart
 from simulations.economy.dealing import SPARE_URUV, deal, find_stake, give_back
 from simulations.economy.exchange import Exchange
 from simulations.errors import CheckFailed
 from simulations.results import Outcome
+from simulations.scenarios.charts import Chart
 from simulations.scenarios.economies import EconomyParameters, Ruv, to_ruv
 
 

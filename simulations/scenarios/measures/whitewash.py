@@ -14,11 +14,11 @@ from pydantic import Field
 from market.amounts import URUV_PER_RUV
 from market.commands import Unstake
 from simulations.economy.accounts import Account
-from simulations.economy.charts import Chart
 from simulations.economy.dealing import SPARE_URUV, deal, fail, find_stake
 from simulations.economy.exchange import HOUR_MS, Exchange
 from simulations.errors import CheckFailed
 from simulations.results import Outcome
+from simulations.scenarios.charts import Chart
 from simulations.scenarios.economies import EconomyParameters, Ruv, to_ruv
 
 MINUTE_MS = HOUR_MS // 60

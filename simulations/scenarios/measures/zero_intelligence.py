@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulations.economy.charts import DIGITS, Chart
 from simulations.economy.schedules import Equilibrium, Shape, draw_schedule, find_equilibrium
 from simulations.economy.zero_intelligence import Crowd, Deal, Rule
 from simulations.results import Number, Outcome
+from simulations.scenarios.charts import DIGITS, Chart
 from simulations.scenarios.economies import Count, EconomyParameters
 from simulations.streams import Streams
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulations.economy.charts import Chart
+from simulations.scenarios.charts import Chart
 from simulations.scenarios.summary import SERIES_MAX
 
 
