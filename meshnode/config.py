@@ -21,6 +21,7 @@ MINT_RUV_DEFAULT: Final = 1_000
 """What the founder of a network has at first: enough for a first market among friends, in which its
 invitations can carry some. Validators can make more later, by motion."""
 MINT_RUV_MAX: Final = 1_000_000_000_000
+PROBE_SPEND_URUV_MAX: Final = 1_000_000_000
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -50,6 +51,12 @@ class NodeConfig:
     """Options of that engine. A key is a reference: 'env:NAME' or 'file:PATH'."""
     serve_free: bool = True
     """Whether questions of others are answered without a contract; paid ones go first either way."""
+    probe: bool = False
+    """Whether to watch the providers that the market draws this node for: short questions to each,
+    and a report on them."""
+    probe_spend_uruv: int = 0
+    """What questions to a provider that answers paid ones only may cost in a window of ten minutes;
+    0 asks only what is free."""
     share: Share | None = None
     """Whether own results carry their answers; None for what the network says."""
     suite: Suite = "hybrid"

@@ -16,7 +16,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from meshnode.config import MINT_RUV_MAX, NodeConfig, parse_api_address
+from meshnode.config import (
+    MINT_RUV_MAX,
+    PROBE_SPEND_URUV_MAX,
+    NodeConfig,
+    parse_api_address,
+)
 from meshnode.errors import ConfigError
 from meshnode.home import get_default_home
 from meshnode.passphrase import PASSPHRASE_VARIABLE
@@ -61,6 +66,8 @@ class _Layer(BaseModel):
     engine: Annotated[str, Field(pattern=r"^[a-z0-9_\-]{1,64}$")] | None = None
     engine_options: dict[str, Any] | None = None
     serve_free: bool | None = None
+    probe: bool | None = None
+    probe_spend_uruv: Annotated[int, Field(ge=0, le=PROBE_SPEND_URUV_MAX)] | None = None
     share: Literal["full", "digest"] | None = None
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None

@@ -38,6 +38,7 @@ from meshnode.node.setup import get_version
 from meshnode.node.streams import StreamRouter
 from meshnode.node.trade_port import RuntimeTradePort
 from meshnode.public_text import check_public_text
+from meshnode.quality.prober import Prober, open_prober
 from meshnode.serving.client import Asker
 from meshnode.serving.desk import Desk
 from meshnode.serving.server import AnswerServer
@@ -86,6 +87,7 @@ class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
         self._ended = asyncio.Event()
         self._desk: Desk | None = None
         self._serves_free = config.serve_free
+        self._probe_spend_uruv = config.probe_spend_uruv if config.probe else None
         self._started_ms = runtime.now_ms()
         self._port = RuntimePort(runtime, name=setup.name, share=config.share)
         self._lookup = Lookup(runtime)
@@ -295,11 +297,20 @@ class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
                 self._ended.set()
 
     async def start_trading(self) -> None:
-        """Buy and, with an engine, sell; called once, before the engine is started."""
+        """Buy and, with an engine, sell; probe where told to; called once, before the engine."""
         port = RuntimeTradePort(self._runtime, self._market.desk, self._setup.secrets)
         room = await self._stack.enter_async_context(open_room(port, self._setup.directory))
         self._room = room
-        self._buyer = Buyer(room, self._port, Asker(self._port, None))
+        self._buyer = buyer = Buyer(room, self._port, Asker(self._port, None))
+        if self._probe_spend_uruv is not None:
+            prober = Prober(
+                port,
+                self._port,
+                buyer,
+                find_desk=lambda: self._desk,
+                spend_uruv=self._probe_spend_uruv,
+            )
+            await self._stack.enter_async_context(open_prober(prober))
 
     async def start_engine(self, engine: Engine) -> None:
         """Serve with this engine; called once, when the node is opened."""
