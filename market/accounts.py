@@ -140,7 +140,7 @@ class Ledger:
             row.staked -= staked
         row.reserved += free + staked
 
-    def release(self, account: bytes, *, free: int = 0, staked: int = 0, burned: int = 0) -> None:
+    def release(self, account: bytes, free: int = 0, staked: int = 0, burned: int = 0) -> None:
         """Undo a reservation: back to where each part came from, or burned."""
         self._note_change(account)
         row = self._rows[account]

@@ -26,7 +26,7 @@ Policy = Literal["open", "contribution_only", "forbidden"]
 Backend = Literal["own_weights", "own_account"]
 
 
-class _Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Base of commands; their tags are their codes on the wire."""
 
 

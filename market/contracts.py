@@ -45,6 +45,8 @@ DURATION_MS: Final = 24 * 3_600_000
 """Longest delivery: a contract ends then, whatever the receipts say."""
 TIMEOUT_PENALTY_BP: Final = 100
 """Of the collateral, to the buyer, where the provider does not answer."""
+DECLINED: Final = "declined"
+UNANSWERED: Final = "not accepted in time"
 BUYER_FINAL: Final = 1
 PROVIDER_FINAL: Final = 2
 
@@ -92,7 +94,7 @@ class Contract(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
         return min(compute_cost(self.price, billed), self.escrow)
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """How a contract came to its end, for those who judge by it."""
 
     contract: Contract
@@ -164,7 +166,7 @@ class Contracts:
     def decline(self, contract_id: bytes, account: bytes, time_ms: int) -> None:
         """The provider does not want to: all goes back."""
         row = self._need(contract_id, ("locked",), provider=account)
-        self._refund(row, time_ms, "declined", penalty=0)
+        self._refund(row, time_ms, DECLINED)
 
     def take_receipt(self, receipt: Receipt, time_ms: int) -> None:
         """Both have signed this; signatures are checked by the caller."""
@@ -236,8 +238,7 @@ class Contracts:
         self.rows.note_change(contract_id)
         row = self.rows.by_key[contract_id]
         if row.phase == "locked":
-            penalty = take_share(row.collateral, TIMEOUT_PENALTY_BP)
-            self._refund(row, time_ms, "not accepted in time", penalty=penalty, missed=True)
+            self._refund(row, time_ms, UNANSWERED)
         elif row.phase == "delivering":
             self._make_claimable(row, time_ms, "time")
         elif row.phase == "claimable":
@@ -294,14 +295,14 @@ class Contracts:
     def _settle(self, row: Contract, time_ms: int) -> None:
         self._end(row, time_ms, "settled", row.cost, clean=True)
 
-    def _refund(
-        self, row: Contract, time_ms: int, why: str, *, penalty: int, missed: bool = False
-    ) -> None:
-        self._ledger.end_contract(
-            row.buyer, row.provider, row.escrow + penalty, 0, row.collateral - penalty
-        )
+    def _refund(self, row: Contract, time_ms: int, why: str) -> None:
+        """Give all back; a provider that did not even answer leaves a part of its collateral."""
+        missed = why == UNANSWERED
+        penalty = take_share(row.collateral, TIMEOUT_PENALTY_BP) if missed else 0
+        back = row.escrow + penalty
+        self._ledger.end_contract(row.buyer, row.provider, back, 0, row.collateral - penalty)
         self._forget(row)
-        self._note("contract_refunded", row, row.escrow + penalty, why)
+        self._note("contract_refunded", row, back, why)
         self._tell(Ended(row, "refunded", 0, 0, clean=False, missed=missed), time_ms)
 
     def _end(
@@ -338,8 +339,10 @@ class Contracts:
         self._on_end(ended, time_ms)
 
     def _forget(self, row: Contract) -> None:
-        self.rows.drop(row.id)
-        self._deadlines.clear(CONTRACT + row.id)
+        contract_id = row.id
+        self.rows.note_change(contract_id)
+        del self.rows.by_key[contract_id]
+        self._deadlines.clear(CONTRACT + contract_id)
 
     def _note(self, kind: str, row: Contract, amount: int = 0, detail: str = "") -> None:
         note = self._trail.note

@@ -31,9 +31,9 @@ class Judge:
 
     def end(self, ended: Ended, time_ms: int) -> None:
         """A contract has ended."""
-        contract = ended.contract
-        self._windows.end(contract, ended.paid, missed=ended.missed)
+        self._windows.end(ended)
         if ended.clean:
+            contract = ended.contract
             for account in (contract.buyer, contract.provider):
                 self._reputation.credit(account, ended.burned_fee, time_ms)
 

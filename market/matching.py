@@ -90,7 +90,8 @@ class Matcher:
         last = len(heads) - 1
         if last < 0 or heads[last][0] < floor:
             return None
-        term, lots, touches = opposite.find_term(taker.tiers), taker.lots, self._touches_max
+        term = -taker.tiers if opposite is self.offers else taker.tiers | guard
+        lots, touches = taker.lots, self._touches_max
         owner, group, forbids = taker.owner, taker.group, self._forbids_self_trades
         reason, spendable = None, budget_uruv
         while lots and reason is None:
@@ -123,11 +124,10 @@ class Matcher:
                     break
                 spendable -= traded * price
             self.trades += 1
-            events.append(
-                Filled(
-                    self.trades, taker.id, maker.id, owner, maker.owner, taker.side, price, traded
-                )
+            fill = Filled(
+                self.trades, taker.id, maker.id, owner, maker.owner, taker.side, price, traded
             )
+            events.append(fill)
             lots -= traded
             maker.lots = resting - traded
             if traded == resting:

@@ -100,9 +100,9 @@ class OpenOrders:
         """Let go of money; a bond may be burned instead."""
         free, burned = (0, bond) if burn else (bond, 0)
         if row.side is BID:
-            self._ledger.release(row.account, free=free + margin, burned=burned)
+            self._ledger.release(row.account, free + margin, 0, burned)
         else:
-            self._ledger.release(row.account, free=free, staked=margin, burned=burned)
+            self._ledger.release(row.account, free, margin, burned)
 
 
 def make_row(order_id: bytes, account: bytes, command: PlaceOrder, index: int) -> OpenOrder:

@@ -78,7 +78,7 @@ class Reason(StrEnum):
 # --- messages ------------------------------------------------------------------------------------
 
 
-class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag="new"):
+class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag="new", gc=False):
     """An order for lots. A price of None makes it a market order, which has a budget instead."""
 
     id: OrderId

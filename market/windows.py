@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from market.contracts import Contract
+from market.contracts import Contract, Ended
 from market.deadlines import WINDOW, Deadlines
 from market.errors import Code, Refused
 from market.sla import (
@@ -103,17 +103,18 @@ class Windows:
             contract.buyer, contract.sla_tier, contract.escrow, contract.collateral
         )
 
-    def end(self, contract: Contract, paid: int, *, missed: bool) -> None:
+    def end(self, ended: Ended) -> None:
         """A contract has ended; what was paid limits what its buyer gets back by a slash."""
+        contract = ended.contract
         key = contract.provider + _encode_number(contract.opened_ms // WINDOW_MS)
         row = self.rows.get(key)
         if row is None:
             return
         self.rows.note_change(key)
-        if missed:
+        if ended.missed:
             row.misses += 1
-        if paid:
-            row.served[contract.id].paid = paid
+        if ended.paid:
+            row.served[contract.id].paid = ended.paid
 
     def report(
         self, prober: bytes, provider: bytes, number: int, outcomes: tuple[bool, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from market.contracts import Contract
+from market.contracts import Contract, Ended
 from market.deadlines import WINDOW, Deadlines
 from market.errors import Code, Refused
 from market.sla import REPORT_GRACE_MS, WINDOW_MS
@@ -69,11 +69,12 @@ def test_beacon_is_the_first_commit_of_a_window():
 
 def test_end_of_a_contract_is_noted_in_its_window_only():
     windows = make_windows()
-    windows.end(make_contract(), 7, missed=True)
+    windows.end(Ended(make_contract(), "refunded", 7, 0, clean=False, missed=True))
     (row,) = windows.rows.rows()
     assert row.served[bytes([1]) * 32].paid == 7
     assert row.misses == 1
-    windows.end(make_contract(opened_ms=WINDOW_MS), 7, missed=True)
+    later = make_contract(opened_ms=WINDOW_MS)
+    windows.end(Ended(later, "refunded", 7, 0, clean=False, missed=True))
     assert row.misses == 1
 
 
