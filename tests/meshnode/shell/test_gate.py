@@ -15,7 +15,7 @@ from meshnode.shell.gate import Gate
 from meshnode.shell.inbox import Inbox
 from meshnode.shell.telemetry import Telemetry
 from meshnode.shell.verify_pool import HOP_BYTES_MAX, VerifyPool
-from meshnode.transport.base import Channel
+from meshnode.transport.base import Channel, PeerId
 from tests.support.dag_builder import DagBuilder
 
 BUILDER = DagBuilder(authors=2).profiles().layer(body=bytes(5_000))
@@ -36,10 +36,11 @@ class Bulk(BulkSender):
         self.dropped.append(peer)
 
 
-class SlowPool:
+class SlowPool(VerifyPool):
     """A pool with two threads that are done when the test says so; a frame is a hop."""
 
     def __init__(self):
+        super().__init__(BUILDER.people[0].secrets, "ed25519")
         self.hops = {}
 
     @property
@@ -101,7 +102,7 @@ async def test_gate_lets_frames_wait_until_the_core_runs(gate):
 def slow_gate():
     gate = Gate(inbox=Inbox(16), pool=SlowPool(), bulk=Bulk(), telemetry=Telemetry())
     admit(gate)
-    gate.connected("a", inbound=True, remote_address="x")
+    gate.connected(PeerId("a"), inbound=True, remote_address="x")
     return gate
 
 
