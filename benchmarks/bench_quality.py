@@ -82,6 +82,7 @@ PROVIDERS: Final = (
     Provider(name="other batches", honest=True, batch_tokens=512),
     Provider(name="temperature 0.1", honest=True, temperature=0.1),
     Provider(name="3 bits in a tenth of the blocks", bits=3, every=10),
+    Provider(name="3 bits in a fiftieth of the blocks", bits=3, every=50),
     Provider(name="3 bits", bits=3),
     Provider(name="2 bits", bits=2),
     Provider(name="temperature 1 instead of 0", temperature=1.0),

@@ -18,6 +18,8 @@ TIE_MNAT: Final = 500
 """Measured: see the table of `benchmarks.bench_quality`."""
 RESTARTS_MAX: Final = 64
 """Differences after which a walk ends: by then it is decided."""
+STRANGE_BYTES_MAX: Final = 4
+"""Bytes passed over as one token: as many as make one that is billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Replay:
             default=b"",
         )
         self._matched += bool(fitting) and self._is_near(step, fitting)
-        self._place += len(fitting) or _count_word(rest)
+        self._place += len(fitting) or _count_strange(rest)
         self._restarts += 1
         return False
 
@@ -112,7 +114,10 @@ class Replay:
         return any(gap <= self._tie_mnat for other, gap in step.others if other == text)
 
 
-def _count_word(rest: bytes) -> int:
-    """Bytes up to the next word: what nobody had in mind is passed over."""
-    following = rest.find(b" ", 1)
-    return len(rest) if following < 0 else following
+def _count_strange(rest: bytes) -> int:
+    """How much nobody had in mind: up to the next word, and no more than a token may have.
+
+    Without that bound a long text without blanks would count as one token, and never be judged.
+    """
+    following = rest.find(b" ", 1, STRANGE_BYTES_MAX)
+    return min(len(rest), STRANGE_BYTES_MAX) if following < 0 else following

@@ -36,7 +36,7 @@ def questions_come_at_once(monkeypatch):
 @pytest.fixture
 async def net(tmp_path):
     async with trading_net(tmp_path) as trading, AsyncExitStack() as stack:
-        trading.stack = stack
+        trading.stack = stack  # type: ignore[attr-defined]
         yield trading
 
 
@@ -70,9 +70,9 @@ async def add_prober(net, number: int = 0, *, own: Any = None, spend_uruv: int =
 
 async def wait_for_report(trader) -> tuple[bool, ...]:
     await until(lambda: trader.said(ReportProbes), timeout_s=30)
-    (report,) = trader.said(ReportProbes)
-    assert report.provider == PROVIDER
-    return report.outcomes
+    reports: list[ReportProbes] = trader.said(ReportProbes)
+    assert [report.provider for report in reports] == [PROVIDER]
+    return reports[0].outcomes
 
 
 async def test_provider_that_answers_is_reported_as_good(net):
@@ -297,7 +297,7 @@ async def test_what_ended_a_prober_is_told(net):
 
 @pytest.mark.parametrize("probe", [True, False])
 async def test_node_probes_only_where_it_is_told_to(probe):
-    options = {"engine": "none", "suite": "ed25519", "transport": MemoryNetwork()}
-    async with open_node(**options, probe=probe):
+    hub = MemoryNetwork()
+    async with open_node(engine="none", suite="ed25519", transport=hub, probe=probe):
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert ("probing" in names) is probe

@@ -76,12 +76,19 @@ def test_other_token_counts_only_near_a_tie_and_the_walk_goes_on_behind_it():
     assert (replay.result, replay.bytes_left, replay.is_done) == (Comparison(3, 2, 1), 0, True)
 
 
-def test_what_nobody_had_in_mind_is_passed_over_word_by_word():
-    replay = Replay("xyzzy frobs", ended=False)
+def test_what_nobody_had_in_mind_is_passed_over_piece_by_piece():
+    replay = Replay("xy frobs", ended=False)
     assert not replay.take(Step(b"It"))
-    assert replay.begin() == "xyzzy"
+    assert replay.begin() == "xy"
     assert not replay.take(Step(b""))
+    assert replay.begin() == "xy fro"
+    assert not replay.take(Step(b"g"))
     assert replay.is_done
+    assert replay.result == Comparison(3, 0, 0)
+
+
+def test_long_text_without_blanks_counts_as_many_tokens():
+    assert walk("x" * 400, False, lambda _: Step(b"It")).compared == RESTARTS_MAX + 1
 
 
 def test_run_begins_between_characters():

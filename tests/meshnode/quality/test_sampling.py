@@ -26,7 +26,7 @@ def test_rate_is_that_of_the_worked_example(power_bp, rate_bp):
 def test_cheat_loses_at_the_rate_and_not_just_below_it(saved, stake, price, power):
     def gain(rate_bp: int) -> Fraction:
         found = Fraction(rate_bp * power, 10**8)
-        return (1 - found) * saved - found * (stake + price)
+        return Fraction((1 - found) * saved - found * (stake + price))
 
     rate = compute_check_rate_bp(
         saved_uruv=saved, stake_uruv=stake, price_uruv=price, power_bp=power
