@@ -32,7 +32,7 @@ from meshnode.quality.reference import Reference
 from meshnode.quality.replay import Comparison
 from meshnode.quality.structure import Said, find_flaws
 from meshnode.quality.two_sample import Likeness, compare_piles
-from meshnode.quality.verdict import make_verdict
+from meshnode.quality.verdict import COMPARED_MIN, make_verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -41,8 +41,6 @@ SLOTS: Final = 4
 ANSWER_TOKENS: Final = 24
 SAMPLE_TOKENS: Final = 12
 CANARIES: Final = 12
-GROUP: Final = 4
-"""Answers that are judged together."""
 RARE: Final = 20
 """A pile is suspected if one model would look so different at most once in so many times."""
 _THINGS: Final = ("a river", "the moon", "bread", "a bicycle", "rain", "music", "a bank", "a tree")
@@ -249,10 +247,7 @@ async def judge(
                 make_messages(question), given.text, ended=given.finish_reason == "stop"
             )
         )
-    groups = [
-        sum(comparisons[start : start + GROUP], Comparison())
-        for start in range(0, len(comparisons) - GROUP + 1, GROUP)
-    ]
+    groups = _group(comparisons)
     findings = [make_verdict(group, b"").finding for group in groups]
     right, usual = _count_right(said.canaries), _count_right(true.canaries)
     likeness = (
@@ -277,6 +272,17 @@ async def judge(
         groups_substituted=findings.count("substituted"),
         groups_open=findings.count("open"),
     )
+
+
+def _group(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Answers together, as many as it takes to be judged."""
+    groups, group = [], Comparison()
+    for comparison in comparisons:
+        group += comparison
+        if group.compared >= COMPARED_MIN:
+            groups.append(group)
+            group = Comparison()
+    return groups
 
 
 def _count_right(texts: Sequence[str]) -> int:
