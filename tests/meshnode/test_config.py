@@ -113,12 +113,20 @@ def test_unusable_files_are_named(write, tmp_path):
         ({"MESHNODE_PASPHRASE": "x"}, "did you mean MESHNODE_PASSPHRASE"),
         ({"MESHNODE_KIND": "real"}, "kind .from MESHNODE_KIND"),
         ({"MESHNODE_MINT_RUV": "-1"}, "mint_ruv .from MESHNODE_MINT_RUV"),
+        ({"MESHNODE_PROBE_SPEND_URUV": "-1"}, "probe_spend_uruv .from MESHNODE_PROBE"),
         ({"MESHNODE_ENGINE_OPTIONS": "x"}, "NAME=VALUE"),
     ],
 )
 def test_unusable_variables_are_named(tmp_path, environ, words):
     with pytest.raises(ConfigError, match=words):
         load_config(tmp_path, environ=environ)
+
+
+def test_probing_is_off_until_it_is_asked_for(tmp_path):
+    assert not load_config(tmp_path, environ={}).config.probe
+    environ = {"MESHNODE_PROBE": "true", "MESHNODE_PROBE_SPEND_URUV": "50000"}
+    config = load_config(tmp_path, environ=environ).config
+    assert (config.probe, config.probe_spend_uruv) == (True, 50_000)
 
 
 def test_foreign_variables_are_left_alone(tmp_path):
