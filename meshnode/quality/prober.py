@@ -165,7 +165,10 @@ class Prober:
 
     async def _probe(self, watch: Watch, canary: Canary) -> bool | None:
         """Whether the provider serves as it sells; None where that cannot be told."""
-        peer = await self._mesh.connect(watch.duty.provider, timeout_ms=CONNECT_MS)
+        try:
+            peer = await self._mesh.connect(watch.duty.provider, timeout_ms=CONNECT_MS)
+        except MeshError:
+            return None  # the own node is ending
         if peer is None:
             # Who sees nobody at all is cut off itself.
             return False if self._mesh.list_serving_peers() else None

@@ -167,6 +167,17 @@ async def test_question_that_cannot_be_asked_is_not_held_against_anybody(net, mo
     await run_without_report(net, trader)
 
 
+async def test_node_that_is_ending_holds_that_against_nobody(net, monkeypatch):
+    await sell(net)
+    trader = await net.add(0)
+
+    async def refuse(_: bytes, *, timeout_ms: int) -> None:
+        raise CommandRejected(f"the node ends, whatever is left of {timeout_ms} ms")
+
+    monkeypatch.setattr(trader.node, "connect", refuse)
+    await run_without_report(net, trader)
+
+
 async def test_provider_that_takes_paid_questions_only_is_paid_within_bounds(net):
     provider = await sell(net)
     provider.node.desk._serves_free = False
