@@ -139,13 +139,14 @@ class Prober:
                 return  # judged meanwhile
             async with self._places:
                 watch.outcomes.append(await self._probe(watch, canary))
-            if not duty.count_left_ms(self._port.market.time_ms):
-                break
+            left_ms = duty.count_left_ms(self._port.market.time_ms)
+            if not left_ms and len(watch.outcomes) >= PROBES_MIN:
+                break  # reports are still taken for a moment
         await self._report(watch)
 
     async def _report(self, watch: Watch) -> None:
         outcomes = watch.outcomes
-        if len(outcomes) < PROBES_MIN or all(each is None for each in outcomes):
+        if all(each is None for each in outcomes):
             return
         report = ReportProbes(
             provider=watch.duty.provider,
