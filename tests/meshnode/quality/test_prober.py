@@ -217,12 +217,14 @@ async def test_report_that_cannot_be_said_now_is_said_later(net):
 
 async def test_window_that_was_judged_is_left_alone(net, monkeypatch):
     await sell(net)
-    monkeypatch.setattr(
-        prober_module, "plan_offsets", lambda _l, count, _s: [0, *[50] * count][:count]
-    )
-    trader = await add_prober(net)
-    net.pass_time(WINDOW_MS + REPORT_GRACE_MS)
-    await asyncio.sleep(0.1)
+    later = [0, *[50] * (PROBES_MAX - 1)]
+    monkeypatch.setattr(prober_module, "plan_offsets", lambda *_: later)
+    trader = await net.add(0)
+    prober = Prober(trader.port, trader.node, trader.buyer, find_desk=lambda: None, spend_uruv=0)
+    async with open_prober(prober):
+        await until(lambda: prober._watching)
+        net.pass_time(WINDOW_MS + REPORT_GRACE_MS)
+        await until(lambda: not prober._watching)
     assert trader.said(ReportProbes) == []
 
 
