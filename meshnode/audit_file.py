@@ -10,16 +10,16 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from market.events import REFUSED, Audit, Event, extend_audit
+from market.events import Audit, Event, extend_audit
 from meshnode.errors import CommandRejected, MalformedMessage
-from meshnode.market_views import AuditInfo, HistoryEntry
 from meshnode.views import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+
+    from meshnode.market_views import AuditInfo, HistoryEntry
 
 LINE_CHARACTERS_MAX: Final = 16_384
 
@@ -48,32 +48,48 @@ class AuditLine(View):
     detail: str = ""
 
 
-def write_audit(audit: AuditInfo) -> Iterator[str]:
-    """The lines of a file. Raises `CommandRejected` where the node no longer holds all events."""
-    entries = [entry for entry in reversed(audit.entries) if entry.kind != REFUSED]
-    if len(entries) != audit.count:
+async def write_audit(pages: AsyncIterable[AuditInfo]) -> AsyncIterator[str]:
+    """The lines of a file, page by page, oldest first; what came since the first page is left out.
+
+    Raises `CommandRejected` where the node no longer holds all events.
+    """
+    head, count = None, 0
+    async for page in pages:
+        if head is None:
+            head = page
+            yield _write_line(_make_head(page))
+        for entry in page.entries[: head.count - count]:
+            yield _write_line(_make_line(entry))
+        count += min(len(page.entries), head.count - count)
+        if count == head.count:
+            return
+    if head is not None:
         raise CommandRejected(
-            f"the chain has {audit.count} events and the node gave {len(entries)} of them",
+            f"the chain has {head.count} events and the node holds {count} of them",
             hint="a node that has kept the whole history can export it",
         )
-    head = AuditHead(account=audit.account, name=audit.name, count=audit.count, digest=audit.digest)
-    yield _write_line(head)
-    for entry in entries:
-        yield _write_line(_make_line(entry))
 
 
-def compute_link(audit: AuditInfo, count: int) -> str | None:
+async def compute_link(pages: AsyncIterable[AuditInfo], count: int) -> str | None:
     """The link behind so many events of a node's chain; None where it does not hold so many.
 
     A count that ends inside a commit has no link: it gives one that no file has.
     """
-    if count == audit.count:
-        return audit.digest
-    entries = [entry for entry in reversed(audit.entries) if entry.kind != REFUSED]
-    if len(entries) != audit.count or count > audit.count:
-        return None
-    account = _read_id(audit.account, 1)
-    return _fold(account, enumerate(map(_make_line, entries[:count]))).digest.hex()
+    chain: ChainSum | None = None
+    left = count
+    async for page in pages:
+        if chain is None:
+            if count == page.count:
+                return page.digest
+            if count > page.count or page.verified is None:
+                return None
+            chain = ChainSum(_read_id(page.account, 1))
+        for number, entry in enumerate(page.entries[:left]):
+            chain.add(number, _make_line(entry))
+        left -= min(len(page.entries), left)
+        if not left:
+            return chain.finish().digest.hex()
+    return None
 
 
 def check_audit(lines: Iterable[str]) -> AuditHead:
@@ -84,30 +100,42 @@ def check_audit(lines: Iterable[str]) -> AuditHead:
         raise MalformedMessage("an audit file has a first line, and this is empty")
     head = AuditHead.from_json(_read_line(*first, schema=AuditHead.schema))
     account = _read_id(head.account, 1)
-    read = (
-        (number, AuditLine.from_json(_read_line(number, text)))
-        for number, text in reader
-        if text.strip()
-    )
-    _compare(head, _fold(account, read))
+    chain = ChainSum(account)
+    for number, text in reader:
+        if text.strip():
+            chain.add(number, AuditLine.from_json(_read_line(number, text)))
+    _compare(head, chain.finish())
     return head
 
 
-def _fold(account: bytes, numbered: Iterable[tuple[int, AuditLine]]) -> Audit:
-    """The chain over lines, each with its number. Raises `MalformedMessage`."""
-    chain, last_index = Audit(), -1
-    for (index, time_ms), group in groupby(numbered, key=_get_commit):
-        events = [_make_event(account, line, number) for number, line in group]
-        if index <= last_index:
-            raise MalformedMessage(f"commit {index} stands behind commit {last_index}")
-        last_index = index
-        chain.count += len(events)
-        chain.digest = _extend(chain.digest, time_ms, events)
-    return chain
+class ChainSum:
+    """The chain over lines as they come; holds the events of one commit."""
 
+    def __init__(self, account: bytes) -> None:
+        self._account = account
+        self._chain = Audit()
+        self._place = (-1, 0)
+        self._events: list[Event] = []
 
-def _get_commit(numbered: tuple[int, AuditLine]) -> tuple[int, int]:
-    return numbered[1].commit_index, numbered[1].time_ms
+    def add(self, number: int, line: AuditLine) -> None:
+        """Take the next line; the number is for errors. Raises `MalformedMessage`."""
+        place = (line.commit_index, line.time_ms)
+        if place != self._place:
+            self.finish()
+            if place[0] <= self._place[0]:
+                raise MalformedMessage(
+                    f"commit {line.commit_index} stands behind commit {self._place[0]}"
+                )
+            self._place = place
+        self._events.append(_make_event(self._account, line, number))
+
+    def finish(self) -> Audit:
+        """The chain up to here. Raises `MalformedMessage`."""
+        if self._events:
+            self._chain.count += len(self._events)
+            self._chain.digest = _extend(self._chain.digest, self._place[1], self._events)
+            self._events = []
+        return self._chain
 
 
 def _extend(digest: bytes, time_ms: int, events: list[Event]) -> bytes:
@@ -125,6 +153,10 @@ def _compare(head: AuditHead, chain: Audit) -> None:
             "the events do not give the last link of the chain",
             hint="an event was changed, moved, added or left out",
         )
+
+
+def _make_head(page: AuditInfo) -> AuditHead:
+    return AuditHead(account=page.account, name=page.name, count=page.count, digest=page.digest)
 
 
 def _make_line(entry: HistoryEntry) -> AuditLine:

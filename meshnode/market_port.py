@@ -73,8 +73,14 @@ class MarketPort(Protocol):
     async def market_reputation(self, account: str | None = None) -> ReputationInfo:
         """What an account has done, by default the node's own."""
 
-    async def market_audit(self, account: str | None = None, *, limit: int = LISTED) -> AuditInfo:
-        """An account's chain of events, by default the node's own."""
+    async def market_audit(
+        self, account: str | None = None, *, limit: int = LISTED, after: int | None = None
+    ) -> AuditInfo:
+        """An account's chain of events, by default the node's own; the newest entries first.
+
+        With `after` one page of the chain, the oldest first: 0 begins with what is held here, and
+        `next_after` of a page goes on behind it. A page without entries is behind the last.
+        """
 
     def market_watch(self, *, after: int | None = None) -> AsyncIterator[MarketUpdate]:
         """What each commit does to the market from now on, in order and each once.

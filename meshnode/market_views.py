@@ -285,9 +285,14 @@ class AuditInfo(View):
     digest: str
     """The last link."""
     verified: bool | None
-    """Whether all entries held here give this digest; null where older ones are not held."""
+    """Whether all entries held here give this digest; null where older ones are not held.
+
+    Of pages only the first is told.
+    """
     entries: tuple[HistoryEntry, ...]
-    """The newest first."""
+    """The newest first; of a page the oldest first."""
+    next_after: int | None = None
+    """Of a page: what to ask for to go on behind it. A place in one node's memory, no other's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,9 +121,11 @@ class RemoteMarket(ABC):
         data = await self._get("/api/v1/market/reputation", _make_query(account=account))
         return ReputationInfo.from_json(data)
 
-    async def market_audit(self, account: str | None = None, *, limit: int = LISTED) -> AuditInfo:
-        """An account's chain of events, by default the node's own."""
-        query = _make_query(account=account, limit=limit)
+    async def market_audit(
+        self, account: str | None = None, *, limit: int = LISTED, after: int | None = None
+    ) -> AuditInfo:
+        """An account's chain of events, by default the node's own; with `after` a page of it."""
+        query = _make_query(account=account, limit=limit, after=after)
         return AuditInfo.from_json(await self._get("/api/v1/market/audit", query))
 
     async def market_watch(self, *, after: int | None = None) -> AsyncGenerator[MarketUpdate, None]:

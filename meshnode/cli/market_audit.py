@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,10 @@ from meshnode.errors import CommandRejected, ConfigError, NoDaemon
 from meshnode.market_views import LISTED_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from meshnode.audit_file import AuditHead
+    from meshnode.market_port import MarketPort
     from meshnode.market_views import AuditInfo
 
 SHOWN = 10
@@ -49,9 +53,9 @@ async def audit(
             raise ConfigError("--verify FILE goes alone", hint="the file names its account")
         return await _verify(verify, home, json=json)
     async with connect(home) as node:
-        found = await node.market_audit(account, limit=limit if export is None else LISTED_MAX)
-    if export is not None:
-        return _export(found, export, json=json)
+        if export is not None:
+            return await _export(node, account, export, json=json)
+        found = await node.market_audit(account, limit=limit)
     if json:
         print_json(found.to_json())
         return OK
@@ -75,24 +79,55 @@ def _describe_verified(*, verified: bool | None) -> str:
     return "holds" if verified else "BROKEN: what is stored here is not what was agreed"
 
 
-def _export(found: AuditInfo, path: Path, *, json: bool) -> int:
-    text = "".join(f"{each}\n" for each in write_audit(found))
+async def _export(node: MarketPort, account: str | None, path: Path, *, json: bool) -> int:
     if path == _STANDARD_OUTPUT:
-        write(text)
+        async for text in write_audit(_read_pages(node, account)):
+            write(f"{text}\n")
         return OK
+    count = await _write_file(node, account, path)
+    if json:
+        print_json({"schema": "meshnode.market-audit-export/1", "file": str(path), "count": count})
+    else:
+        say(f"wrote {format_count(count, 'event')} to {path}")
+    return OK
+
+
+async def _write_file(node: MarketPort, account: str | None, path: Path) -> int:
+    """Write the chain beside the file and put it in place once it is whole; how many events."""
+    is_device = _is_device(path)
+    part = path if is_device else path.with_name(f"{path.name}.part")
+    lines = 0
     try:
-        path.write_text(text, encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            async for text in write_audit(_read_pages(node, account)):
+                file.write(f"{text}\n")
+                lines += 1
+        if not is_device:
+            part.replace(path)
     except OSError as error:
         raise CommandRejected(
             f"{path} cannot be written: {error.strerror}", hint="choose another file"
         ) from None
-    if json:
-        print_json(
-            {"schema": "meshnode.market-audit-export/1", "file": str(path), "count": found.count}
-        )
-    else:
-        say(f"wrote {format_count(found.count, 'event')} to {path}")
-    return OK
+    finally:
+        if not is_device:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    return lines - 1
+
+
+def _is_device(path: Path) -> bool:
+    """Whether to write to it as it is: nothing may take the place of a device or a pipe."""
+    return path.exists() and not path.is_file()
+
+
+async def _read_pages(node: MarketPort, account: str | None) -> AsyncIterator[AuditInfo]:
+    """An account's chain from its beginning, until there is no more."""
+    page = await node.market_audit(account, limit=LISTED_MAX, after=0)
+    yield page
+    while page.entries:
+        # The account as it was found: a name may be given to somebody else meanwhile.
+        page = await node.market_audit(page.account, limit=LISTED_MAX, after=page.next_after)
+        yield page
 
 
 async def _verify(path: Path, home: Path | None, *, json: bool) -> int:
@@ -132,8 +167,7 @@ async def _compare(head: AuditHead, home: Path | None) -> bool | None:
     """Whether the node's chain of the account goes through the file's last link; None: unknown."""
     try:
         async with connect(home) as node:
-            found = await node.market_audit(head.account, limit=LISTED_MAX)
+            link = await compute_link(_read_pages(node, head.account), head.count)
     except NoDaemon:
         return None
-    link = compute_link(found, head.count)
     return None if link is None else hmac.compare_digest(link, head.digest)

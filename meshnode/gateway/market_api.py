@@ -4,7 +4,8 @@
     GET  /api/v1/market/instruments | book?model=&depth= | orders?account=&model=&limit=
     GET  /api/v1/market/trades?account=&model=&limit= | contracts?account=&ended=&limit=
     GET  /api/v1/market/contracts/ID | attestations?account=&model=&limit=
-    GET  /api/v1/market/reputation?account= | audit?account=&limit= | submissions/VERTEX?wait_ms=
+    GET  /api/v1/market/reputation?account= | audit?account=&limit=&after=
+    GET  /api/v1/market/submissions/VERTEX?wait_ms=
     GET  /api/v1/market/events?after=   server-sent events, one JSON object per commit
     GET  /api/v1/wallet?account= | wallet/history?account=&limit=
     POST /api/v1/market/bid | offer | cancel | attest | revoke | list | submit
@@ -25,6 +26,7 @@ from meshnode.gateway.market_bodies import (
     AccountQuery,
     AmountBody,
     AttestBody,
+    AuditQuery,
     BidBody,
     BookQuery,
     CancelBody,
@@ -137,8 +139,10 @@ class MarketApi:
         return _answer(await self._node.market_reputation(query.account))
 
     async def _audit(self, request: web.Request) -> web.Response:
-        query = read_query(request, HistoryQuery)
-        return _answer(await self._node.market_audit(query.account, limit=query.limit))
+        query = read_query(request, AuditQuery)
+        return _answer(
+            await self._node.market_audit(query.account, limit=query.limit, after=query.after)
+        )
 
     async def _submission(self, request: web.Request) -> web.Response:
         query = read_query(request, SubmissionQuery)

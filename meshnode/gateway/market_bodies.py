@@ -58,6 +58,12 @@ class HistoryQuery(Body, frozen=True, kw_only=True):
     limit: _Limit = LISTED
 
 
+class AuditQuery(HistoryQuery, frozen=True, kw_only=True):
+    """Whose chain; the newest of it, or a page behind a place."""
+
+    after: _Count | None = None
+
+
 class SubmissionQuery(Body, frozen=True, kw_only=True):
     """How long to wait for a place in the order."""
 

@@ -117,9 +117,11 @@ class MarketMethods(ABC):
         """What an account has done, by default the node's own."""
         return self._get_market().reader.show_reputation(account)
 
-    async def market_audit(self, account: str | None = None, *, limit: int = LISTED) -> AuditInfo:
-        """An account's chain of events, by default the node's own."""
-        return await self._get_market().reader.audit(account, limit)
+    async def market_audit(
+        self, account: str | None = None, *, limit: int = LISTED, after: int | None = None
+    ) -> AuditInfo:
+        """An account's chain of events, by default the node's own; with `after` a page of it."""
+        return await self._get_market().reader.audit(account, limit, after)
 
     async def market_watch(self, *, after: int | None = None) -> AsyncGenerator[MarketUpdate, None]:
         """What each commit does to the market from now on; with `after` first those behind it."""

@@ -254,17 +254,23 @@ class MarketPresenter:
         )
 
     def show_audit(
-        self, account: bytes, held: AuditSum, stored: Iterable[StoredEvent]
+        self,
+        account: bytes,
+        held: AuditSum | None,
+        stored: Iterable[StoredEvent],
+        next_after: int | None = None,
     ) -> AuditInfo:
-        """An account's chain of events beside what is remembered of it."""
+        """An account's chain of events beside what is remembered of it, if that was counted."""
         audit = self._market.trail.audits.get(account) or Audit()
+        is_comparable = held is not None and held.events == audit.count
         return AuditInfo(
             account=account.hex(),
             name=self._names.get(account, ""),
             count=audit.count,
             digest=audit.digest.hex(),
-            verified=audit.digest == held.digest if audit.count == held.events else None,
+            verified=audit.digest == held.digest if held and is_comparable else None,
             entries=tuple(self.show_event(each) for each in stored),
+            next_after=next_after,
         )
 
     def show_step(self, step: StoredStep) -> MarketUpdate:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 STEPS_AT_ONCE: Final = 64
 CONTRACT_DIGITS_MAX: Final = 64
+AFTER_MAX: Final = 2**63 - 1
+"""Places that SQLite can count."""
 
 
 class MarketReader:
@@ -177,15 +179,22 @@ class MarketReader:
         shown = self.present()
         return [shown.show_event(each) for each in stored]
 
-    async def audit(self, account: str | None, limit: int) -> AuditInfo:
+    async def audit(self, account: str | None, limit: int, after: int | None) -> AuditInfo:
         """An account's chain of events, checked as far as it is held. Raises `CommandRejected`."""
         check_limit(limit)
-        name = self._lookup.find_account(account)
-        held = await self._runtime.market_history.sum_audit(name)
-        stored = await self._runtime.market_history.read_events(
-            account=name, limit=limit, refusals=False
-        )
-        return self.present().show_audit(name, held, stored)
+        history, name = self._runtime.market_history, self._lookup.find_account(account)
+        # The check reads all that is held, so of pages only the first comes with it.
+        held = None if after else await history.sum_audit(name)
+        if after is None:
+            stored = await history.read_events(account=name, limit=limit, refusals=False)
+            return self.present().show_audit(name, held, stored)
+        if not 0 <= after <= AFTER_MAX:
+            raise CommandRejected(
+                f"there is no page behind {after}", hint="begin with 0, go on with `next_after`"
+            )
+        page = await history.read_chain(name, after=after, limit=limit)
+        next_after = page[-1][0] if page else after
+        return self.present().show_audit(name, held, (each for _, each in page), next_after)
 
     # --- as it goes on --------------------------------------------------------------------------
 

@@ -28,6 +28,14 @@ class MarketHistory:
             partial(market_table.read_events, account=account, limit=limit, refusals=refusals)
         )
 
+    async def read_chain(
+        self, account: bytes, *, after: int, limit: int
+    ) -> list[tuple[int, StoredEvent]]:
+        """Events of an account's chain behind a place, the oldest first, each with its place."""
+        return await self._journal.read_with(
+            partial(market_table.read_chain, account=account, after=after, limit=limit)
+        )
+
     async def find_floor(self) -> int:
         """The last commit of which events may have been forgotten; 0 where none were."""
         return await self._journal.read_with(market_table.find_floor)

@@ -152,6 +152,15 @@ def read_events(
     return [_read_event(row) for row in connection.execute(query, (*values, limit))]
 
 
+def read_chain(
+    connection: sqlite3.Connection, *, account: bytes, after: int, limit: int
+) -> list[tuple[int, StoredEvent]]:
+    """Events of an account's chain behind a place in this table, the oldest first, with theirs."""
+    query = f"SELECT number, {_EVENT} FROM market_events WHERE account = ? AND number > ? AND kind != ? ORDER BY number LIMIT ?"  # noqa: S608  # constant
+    rows = connection.execute(query, (account, after, REFUSED, limit))
+    return [(row[0], _read_event(row[1:])) for row in rows]
+
+
 def find_floor(connection: sqlite3.Connection) -> int:
     """The last commit of which events may have been forgotten; 0 where none were."""
     row = connection.execute(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,11 +12,22 @@ from hypothesis import strategies as st
 
 from meshnode.audit_file import check_audit, compute_link, write_audit
 from meshnode.errors import CommandRejected, MalformedMessage
-from tests.support.audit_chain import ACCOUNT, ENTRIES, make_audit, make_entry
+from tests.support.audit_chain import ACCOUNT, ENTRIES, make_audit, make_entry, read_pages
+
+
+def write_lines(audit, limit=2):
+    async def collect():
+        return [line async for line in write_audit(read_pages(audit, limit))]
+
+    return asyncio.run(collect())
+
+
+def find_link(audit, count):
+    return asyncio.run(compute_link(read_pages(audit), count))
 
 
 def test_exported_chain_holds():
-    lines = list(write_audit(make_audit(ENTRIES)))
+    lines = write_lines(make_audit(ENTRIES))
     assert len(lines) == 4
     head = check_audit(lines)
     assert (head.account, head.name, head.count) == (ACCOUNT.hex(), "alice", 3)
@@ -22,7 +35,7 @@ def test_exported_chain_holds():
 
 
 def test_empty_chain_holds():
-    assert check_audit(list(write_audit(make_audit([])))).count == 0
+    assert check_audit(write_lines(make_audit([]))).count == 0
 
 
 @given(
@@ -33,7 +46,8 @@ def test_empty_chain_holds():
 def test_every_chain_survives_its_file(events):
     entries = [make_entry(index, kind) for index, kind in sorted(events)]
     audit = make_audit(entries)
-    assert check_audit(write_audit(audit)).digest == audit.digest
+    for limit in (1, 3, 100):
+        assert check_audit(write_lines(audit, limit)).digest == audit.digest
 
 
 @pytest.mark.parametrize(
@@ -49,14 +63,14 @@ def test_every_chain_survives_its_file(events):
     ],
 )
 def test_changed_event_breaks_the_chain(number, field, value):
-    lines = list(write_audit(make_audit(ENTRIES)))
+    lines = write_lines(make_audit(ENTRIES))
     lines[number] = json.dumps({**json.loads(lines[number]), field: value})
     with pytest.raises(MalformedMessage, match="do not give the last link"):
         check_audit(lines)
 
 
 def test_missing_added_and_moved_events_are_found():
-    lines = list(write_audit(make_audit(ENTRIES)))
+    lines = write_lines(make_audit(ENTRIES))
     with pytest.raises(MalformedMessage, match="2 events where 3 are promised"):
         check_audit(lines[:-1])
     with pytest.raises(MalformedMessage, match="4 events where 3"):
@@ -93,7 +107,7 @@ def test_what_is_no_chain_is_refused(lines, words):
     ],
 )
 def test_event_that_no_node_writes_is_refused(field, value, words):
-    lines = list(write_audit(make_audit(ENTRIES)))
+    lines = write_lines(make_audit(ENTRIES))
     lines[1] = json.dumps({**json.loads(lines[1]), field: value})
     with pytest.raises(MalformedMessage, match=words):
         check_audit(lines)
@@ -101,15 +115,47 @@ def test_event_that_no_node_writes_is_refused(field, value, words):
 
 def test_chain_that_is_not_held_whole_is_not_exported():
     audit = make_audit(ENTRIES, count=7, verified=None)
-    with pytest.raises(CommandRejected, match="7 events and the node gave 3"):
-        list(write_audit(audit))
+    with pytest.raises(CommandRejected, match="7 events and the node holds 3"):
+        write_lines(audit)
+
+
+def test_events_behind_the_head_are_left_out():
+    async def grow():
+        yield replace(make_audit(ENTRIES[:2]), entries=tuple(ENTRIES[:1]))
+        yield replace(make_audit(ENTRIES), entries=(ENTRIES[1], ENTRIES[3]))
+        pytest.fail("all that the head promises is there")
+
+    async def collect():
+        return [line async for line in write_audit(grow())]
+
+    lines = asyncio.run(collect())
+    assert (check_audit(lines).count, len(lines)) == (2, 3)
+
+
+def test_no_pages_make_no_file_and_no_link():
+    async def nothing():
+        for page in ():
+            yield page
+
+    async def collect():
+        return [line async for line in write_audit(nothing())]
+
+    assert asyncio.run(collect()) == []
+    assert asyncio.run(compute_link(nothing(), 1)) is None
+
+
+def test_link_that_the_pages_do_not_reach_is_unknown():
+    async def stop_early():
+        yield replace(make_audit(ENTRIES, count=9), entries=tuple(ENTRIES[:1]))
+
+    assert asyncio.run(compute_link(stop_early(), 3)) is None
 
 
 def test_link_of_a_part_of_the_chain_is_found():
     whole, part = make_audit(ENTRIES), make_audit(ENTRIES[:3])
-    assert compute_link(whole, 3) == whole.digest
-    assert compute_link(whole, 2) == part.digest
-    assert compute_link(whole, 0) == "00" * 32
-    assert compute_link(whole, 1) not in (whole.digest, part.digest)
-    assert compute_link(make_audit(ENTRIES, count=7), 3) is None
-    assert compute_link(part, 3) is None
+    assert find_link(whole, 3) == whole.digest
+    assert find_link(whole, 2) == part.digest
+    assert find_link(whole, 0) == "00" * 32
+    assert find_link(whole, 1) not in (whole.digest, part.digest)
+    assert find_link(make_audit(ENTRIES, count=7), 3) is None
+    assert find_link(part, 3) is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
 from market.events import Event, extend_audit
 from meshnode.market_views import AuditInfo, HistoryEntry
 
@@ -42,6 +45,28 @@ def make_audit(entries: list[HistoryEntry], **changes) -> AuditInfo:
         "entries": tuple(reversed(entries)),
     }
     return AuditInfo(**{**fields, **changes})
+
+
+def make_page(audit: AuditInfo, after: int, limit: int) -> AuditInfo:
+    """What a node answers to `after`, places being those in the chain."""
+    oldest_first = [entry for entry in reversed(audit.entries) if entry.kind != "refused"]
+    page = tuple(oldest_first[after : after + limit])
+    is_checked = not after and len(oldest_first) == audit.count
+    return replace(
+        audit,
+        verified=audit.verified if is_checked else None,
+        entries=page,
+        next_after=after + len(page),
+    )
+
+
+async def read_pages(audit: AuditInfo, limit: int = 2) -> AsyncIterator[AuditInfo]:
+    """All pages of a chain, and the empty one behind them."""
+    page = make_page(audit, 0, limit)
+    yield page
+    while page.entries:
+        page = make_page(audit, page.next_after or 0, limit)
+        yield page
 
 
 ENTRIES = [

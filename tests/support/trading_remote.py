@@ -25,6 +25,7 @@ from meshnode.market_views import (
     WalletInfo,
 )
 from meshnode.views import VertexInfo
+from tests.support.audit_chain import make_page
 from tests.support.cli import FakeRemote
 from tests.support.views import make_id, make_vertex
 
@@ -245,6 +246,8 @@ class TradingRemote(FakeRemote):
     entries: list[HistoryEntry] = field(default_factory=lambda: [make_entry()])
     updates: list[Any] = field(default_factory=lambda: [make_update()])
     audit: AuditInfo | None = None
+    page_max: int = 1_000
+    """Entries that a page of the audit has at most."""
     money: WalletInfo = field(default_factory=make_wallet)
     outcome: OutcomeInfo = field(default_factory=make_outcome)
 
@@ -288,10 +291,14 @@ class TradingRemote(FakeRemote):
         self._want("attestations", **arguments)
         return self.attestations
 
-    async def market_audit(self, account: str | None = None, *, limit: int = 50) -> AuditInfo:
-        self._want("audit", account=account, limit=limit)
+    async def market_audit(
+        self, account: str | None = None, *, limit: int = 50, after: int | None = None
+    ) -> AuditInfo:
+        self._want("audit", account=account, limit=limit, after=after)
         assert self.audit is not None
-        return self.audit
+        if after is None:
+            return self.audit
+        return make_page(self.audit, after, min(limit, self.page_max))
 
     async def market_watch(self, *, after: int | None = None) -> AsyncIterator[MarketUpdate]:
         for update in self.updates:

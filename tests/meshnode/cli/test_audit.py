@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_chain_is_shown(capsys, remote):
     assert "chain       holds" in outcome.out
     assert "contract settled" in outcome.out
     assert all(len(line) <= 80 for line in outcome.out.splitlines())
-    assert remote.asked == [{"call": "audit", "account": "alice", "limit": 10}]
+    assert remote.asked == [{"call": "audit", "account": "alice", "limit": 10, "after": None}]
     document = run_command(capsys, "market", "audit", "--json").document
     assert (document["schema"], document["count"]) == ("meshnode.market-audit/1", 3)
 
@@ -55,6 +56,24 @@ def test_exported_file_is_checked_against_the_node(capsys, remote, tmp_path):
     remote.audit = make_audit(ENTRIES, count=9)
     outcome = run_command(capsys, "market", "audit", "--verify", path)
     assert (outcome.code, "was not checked" in outcome.err) == (0, True)
+
+
+def test_long_chain_is_read_page_by_page(capsys, remote, tmp_path):
+    remote.page_max = 2
+    path = tmp_path / "alice.jsonl"
+    assert run_command(capsys, "market", "audit", "alice", "--export", str(path)).code == 0
+    assert [asked["after"] for asked in remote.asked] == [0, 2]
+    # By its id from the second page on: a name can be given away in between.
+    assert [asked["account"] for asked in remote.asked] == ["alice", remote.audit.account]
+    assert list(tmp_path.iterdir()) == [path]
+    remote.asked.clear()
+    outcome = run_command(capsys, "market", "audit", "--verify", str(path))
+    assert "it is the chain that this node knows" in outcome.out
+
+
+def test_device_is_written_to_and_stays_a_device(capsys, remote):
+    assert run_command(capsys, "market", "audit", "--export", "/dev/null").code == 0
+    assert not Path("/dev/null").is_file()
 
 
 def test_file_is_checked_without_a_node(capsys, remote, tmp_path, monkeypatch):

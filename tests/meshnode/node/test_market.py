@@ -321,6 +321,24 @@ async def test_what_became_of_commands_is_known_after_a_restart(tmp_path):
         assert (await node.market_audit()).verified
 
 
+async def test_chain_is_read_in_pages_from_the_oldest_event_to_the_newest():
+    async with open_mesh(1) as (node,):
+        for amount in (1, 2, 3):
+            await node.wallet_stake(amount)
+        whole = await node.market_audit()
+        assert (whole.next_after, whole.count) == (None, len(whole.entries))
+        pages = [await node.market_audit(limit=2, after=0)]
+        while pages[-1].entries:
+            pages.append(await node.market_audit(limit=2, after=pages[-1].next_after))
+        read = [entry for page in pages for entry in page.entries]
+        assert read == list(reversed(whole.entries))
+        assert [page.verified for page in pages] == [True, *[None] * (len(pages) - 1)]
+        assert pages[-1].next_after == pages[-2].next_after
+        for after in (-1, 2**63):
+            with pytest.raises(CommandRejected, match="there is no page"):
+                await node.market_audit(after=after)
+
+
 async def test_what_is_no_longer_remembered_is_unknown_and_a_chain_is_not_verified(monkeypatch):
     monkeypatch.setattr(market_table, "EVENTS_MAX", 1)
     async with open_mesh(1) as (node,):
