@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 REPLAY_METHOD: Final = "replay/1"
 COMPARED_MIN: Final = 64
 """Tokens below which nobody is judged."""
-GENUINE_BP: Final = 9_500
+GENUINE_BP: Final = 9_800
 """Share of matches from which on an answer is the model's own."""
-SUBSTITUTED_BP: Final = 9_000
+SUBSTITUTED_BP: Final = 9_500
 """Share below which it is not. What lies between is left open: more has to be compared."""
 Finding = Literal["genuine", "open", "substituted"]
 

@@ -15,10 +15,10 @@ DIGEST = b"m" * 32
     ("compared", "matched", "finding"),
     [
         (COMPARED_MIN - 1, 0, "open"),
-        (100, 95, "genuine"),
-        (100, 94, "open"),
-        (100, 90, "open"),
-        (100, 89, "substituted"),
+        (100, 98, "genuine"),
+        (100, 97, "open"),
+        (100, 95, "open"),
+        (100, 94, "substituted"),
     ],
 )
 def test_finding_follows_from_the_share(compared, matched, finding):
