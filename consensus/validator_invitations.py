@@ -15,16 +15,9 @@ from consensus.ballots import get_change_threshold
 from consensus.committee import Committee
 from consensus.errors import InvalidDecision
 from consensus.proposal_rules import YES_NO
-from dag.bodies import (
-    SIGNED_INVITATION_DECODER,
-    CommitteeChange,
-    Invitation,
-    ProposalBody,
-    SeatRequest,
-    StakeChange,
-)
+from dag.bodies import CommitteeChange, Invitation, ProposalBody, SeatRequest, StakeChange
 from dag.genesis import Suite
-from dag.identity import verify_bearer, verify_invitation
+from dag.identity import verify_admission
 from dag.keys import PublicKeys
 
 VOTING_PERIOD_MS: Final = 7 * 24 * 3_600_000
@@ -67,10 +60,8 @@ def read_request(request: SeatRequest, network: bytes, suite: Suite, author: byt
 
     Raises `InvalidDecision` for that of a peer, else `InvalidMessage`.
     """
-    signed = SIGNED_INVITATION_DECODER.decode(request.invitation)
     keys = PublicKeys(request.ed25519_key, request.mldsa65_key, b"", b"", b"")
-    invitation = verify_invitation(keys, suite, network, signed)
-    verify_bearer(invitation, author, signed.bearer_proof)
+    invitation = verify_admission(keys, suite, network, author, request.invitation)
     if invitation.role != "validator":
         raise InvalidDecision("it was invited as a peer")
     return invitation

@@ -24,8 +24,7 @@ from dag.identity import (
     compute_author_id,
     get_profile_keys,
     validate_profile,
-    verify_bearer,
-    verify_invitation,
+    verify_admission,
 )
 from dag.keys import PublicKeys
 from dag.types import LANE_SPEECH, Kind, NetworkId, Ref
@@ -169,9 +168,7 @@ class AuthorRegistry:
     def _check_invitation(self, vertex: Vertex, encoded: bytes) -> bytes:
         inviter = self._find_inviter(vertex, encoded)
         try:
-            signed = SIGNED_INVITATION_DECODER.decode(encoded)
-            invitation = verify_invitation(inviter.keys, self._suite, self._network, signed)
-            verify_bearer(invitation, vertex.author, signed.bearer_proof)
+            verify_admission(inviter.keys, self._suite, self._network, vertex.author, encoded)
         except InvalidMessage as error:
             raise InvalidVertex("invitation", error.message) from error
         return inviter.id

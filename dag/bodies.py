@@ -44,6 +44,18 @@ class SignedInvitation(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     """Ed25519 signature of the bearer key over the joiner's author id; empty in a ticket."""
 
 
+class ProvenInvitation(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1
+):
+    """An invitation that anybody can verify: a later profile carries it instead of a signed one."""
+
+    invitation: bytes
+    """Canonical `SignedInvitation`, the bearer's proof included."""
+    ed25519_key: bytes
+    """The inviter's signing keys, which its author id binds: so the invitation proves itself."""
+    mldsa65_key: bytes
+
+
 class Profile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """An author's keys and addresses: the body of its first vertex, and of later updates."""
 
@@ -57,7 +69,10 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     name: str
     addresses: tuple[str, ...]
     invitation: bytes
-    """Canonical `SignedInvitation`; empty for founders and in open networks."""
+    """Canonical `SignedInvitation`; empty for founders and in open networks.
+
+    In a profile that is said again, `ProvenInvitation`: intake reads that of first profiles only.
+    """
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -175,6 +190,9 @@ DECISION_DECODER: Final[CanonicalDecoder[DecisionBody]] = CanonicalDecoder(
 INVITATION_DECODER: Final = CanonicalDecoder(Invitation, what="invitation", bytes_max=512)
 SIGNED_INVITATION_DECODER: Final = CanonicalDecoder(
     SignedInvitation, what="signed invitation", bytes_max=8_192
+)
+PROVEN_INVITATION_DECODER: Final = CanonicalDecoder(
+    ProvenInvitation, what="proven invitation", bytes_max=12_288
 )
 REQUEST_DOMAIN: Final = b"meshnode/request/1"
 ANSWER_DOMAIN: Final = b"meshnode/answer/1"

@@ -15,6 +15,7 @@ from dag.bodies import (
     BEARER_DOMAIN,
     INVITATION_DECODER,
     INVITATION_DOMAIN,
+    SIGNED_INVITATION_DECODER,
     Invitation,
     Profile,
     SignedInvitation,
@@ -65,6 +66,7 @@ __all__ = [
     "sign_vertex",
     "trust_stored",
     "validate_profile",
+    "verify_admission",
     "verify_bearer",
     "verify_invitation",
     "verify_vertex",
@@ -242,6 +244,19 @@ def verify_bearer(invitation: Invitation, author: bytes, proof: bytes) -> None:
     message = compute_detached_message(BEARER_DOMAIN, invitation.network, author)
     if not verify_ed25519(invitation.bearer_key, message, proof):
         raise InvalidSignature("the joiner does not prove that it held the ticket")
+
+
+def verify_admission(
+    keys: PublicKeys, suite: Suite, network: bytes, author: bytes, encoded: bytes
+) -> Invitation:
+    """Check an encoded `SignedInvitation` under its inviter's keys, for this network and author.
+
+    Raises `MalformedMessage`, `MessageTooLarge`, `WrongNetwork` or `InvalidSignature`.
+    """
+    signed = SIGNED_INVITATION_DECODER.decode(encoded)
+    invitation = verify_invitation(keys, suite, network, signed)
+    verify_bearer(invitation, author, signed.bearer_proof)
+    return invitation
 
 
 def _validate_invitation(invitation: Invitation) -> None:

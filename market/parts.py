@@ -51,7 +51,7 @@ class Parts:
             self.ledger, self.deadlines, self.trail, load_table(stored.unbondings)
         )
         self.welcomes: Final = Welcomes(
-            genesis.founders, self.ledger, self.trail, load_table(stored.welcomes)
+            genesis, self.ledger, self.trail, load_table(stored.welcomes)
         )
         self.judge: Final = Judge(self.ledger, self.reputation, self.windows, self.trail)
         self.contracts: Final = Contracts(

@@ -20,7 +20,7 @@ from market.unbonding import Unbonding
 from market.welcomes import Welcome
 from market.windows import Window
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 ROOT_DOMAIN: Final = b"meshnode/market-root/1"
 SNAPSHOT_BYTES_MAX: Final = 256 * 1024 * 1024
 

@@ -1,13 +1,18 @@
 """Money that invitations promise: moved from who invited to who came, once its profile is ordered.
 
-Intake lets a profile in only with an invitation that is signed by a member whose own profile the
-newcomer's stands on, so nothing is verified again here. What intake cannot know is counted: how
-often an invitation was used, in the order of commits, and that nobody is welcomed twice.
+Intake lets a first profile in only with an invitation that is signed by a member whose own profile
+the newcomer's stands on, so that is not verified again here. A first profile that came too late to
+be ordered is said again by a later one, of which intake checks no invitation; that one proves it by
+itself, by the inviter's keys that it carries. Keys that a node happens to know would not do: whoever
+was never put out is known to some nodes and unknown to others, and all have to answer alike.
+
+What intake cannot know is counted: how often an invitation was used, in the order of commits, and
+that nobody is welcomed twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -20,67 +25,86 @@ from dag.bodies import (
     Invitation,
 )
 from dag.errors import InvalidMessage
-from dag.types import Ref
-from dag.vertex import SignedVertex
+from dag.introduction import read_proven
+from dag.types import Kind, Ref
+from dag.vertex import SignedVertex, Vertex
 from market.accounts import Ledger
 from market.errors import Code, Refused
 from market.events import REFUSED, Event, Trail
+from market.genesis import MarketGenesis
 from market.tables import Table
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What an account was given as it came."""
 
-    inviter: bytes
-    bearer_key: bytes
+    inviter: bytes = b""
+    bearer_key: bytes = b""
     """Names the invitation among those of its inviter."""
-    amount: int
+    amount: int = 0
+    """0 for who came and was given nothing, and so will never be given anything."""
 
 
 class Welcomes:
-    """Everybody who was given money as it came."""
+    """Everybody who came, and what it was given."""
 
     def __init__(
         self,
-        founders: Iterable[bytes],
+        genesis: MarketGenesis,
         ledger: Ledger,
         trail: Trail,
         rows: Table[Welcome] | None = None,
     ) -> None:
         self.rows: Final[Table[Welcome]] = Table() if rows is None else rows
         """By account."""
-        self._founders: Final = frozenset(founders)
+        self._genesis: Final = genesis
+        self._founders: Final = frozenset(genesis.founders)
         """Intake asks founders for no invitation, so it has checked none that they show."""
         self._ledger = ledger
         self._trail = trail
         self._uses: dict[tuple[bytes, bytes], int] = {}
         for row in self.rows.rows():
-            self._count(row)
+            if row.amount:
+                self._count(row)
 
     def take(self, vertices: Sequence[SignedVertex], time_ms: int) -> None:
         """Welcome the newcomers of a commit, causes before what they led to."""
-        for _, signed, invitation in sorted(self._list_newcomers(vertices), key=_get_ref):
-            account, amount = signed.vertex.author, invitation.grant_uruv
-            try:
-                self._give(account, invitation, time_ms)
-            except Refused as refusal:
-                refused = Event(REFUSED, account, signed.id, amount, str(refusal.reason))
-                self._trail.note(refused)
-                self._trail.note(msgspec.structs.replace(refused, account=invitation.inviter))
-            else:
-                self._trail.note(Event("sent", invitation.inviter, signed.id, amount, "welcome"))
-                self._trail.note(Event("received", account, signed.id, amount, "welcome"))
-
-    def _list_newcomers(
-        self, vertices: Sequence[SignedVertex]
-    ) -> list[tuple[Ref, SignedVertex, Invitation]]:
-        found = []
-        for signed in vertices:
-            if is_first_profile(signed.vertex) and signed.vertex.author not in self._founders:
+        profiles = [
+            signed
+            for signed in vertices
+            if signed.vertex.kind == Kind.PROFILE and signed.vertex.author not in self._founders
+        ]
+        for signed in sorted(profiles, key=_get_ref):
+            account, is_first = signed.vertex.author, is_first_profile(signed.vertex)
+            if is_first:
                 invitation = _read_invitation(signed.vertex.body)
-                if invitation is not None and invitation.grant_uruv:
-                    found.append((signed.ref, signed, invitation))
-        return found
+            elif account in self.rows:
+                continue  # it has only changed what it says of itself
+            else:
+                invitation = self._read_proven(signed.vertex)
+            if invitation is not None and invitation.grant_uruv:
+                self._welcome(signed, invitation, time_ms)
+            if account not in self.rows and (is_first or invitation is not None):
+                self.rows.put(account, Welcome())
+
+    def _read_proven(self, vertex: Vertex) -> Invitation | None:
+        try:
+            suite, network = self._genesis.suite, self._genesis.network
+            return read_proven(suite, network, vertex.author, vertex.body)
+        except InvalidMessage:
+            return None
+
+    def _welcome(self, signed: SignedVertex, invitation: Invitation, time_ms: int) -> None:
+        account, amount = signed.vertex.author, invitation.grant_uruv
+        try:
+            self._give(account, invitation, time_ms)
+        except Refused as refusal:
+            refused = Event(REFUSED, account, signed.id, amount, str(refusal.reason))
+            self._trail.note(refused)
+            self._trail.note(msgspec.structs.replace(refused, account=invitation.inviter))
+        else:
+            self._trail.note(Event("sent", invitation.inviter, signed.id, amount, "welcome"))
+            self._trail.note(Event("received", account, signed.id, amount, "welcome"))
 
     def _give(self, account: bytes, invitation: Invitation, time_ms: int) -> None:
         if account in self.rows:
@@ -110,5 +134,5 @@ def _read_invitation(body: bytes) -> Invitation | None:
         return None
 
 
-def _get_ref(row: tuple[Ref, SignedVertex, Invitation]) -> Ref:
-    return row[0]
+def _get_ref(signed: SignedVertex) -> Ref:
+    return signed.ref

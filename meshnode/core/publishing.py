@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from dag.errors import InvalidMessage
 from dag.identity import VerifiedVertex, trust_stored
+from dag.introduction import strip_proof
 from dag.types import BODY_BYTES_MAX, COUNTER_MAX, LANE_SPEECH, Kind, Ref
 from dag.vertex import decode_signed
 from meshnode.core.chain import Chain, Publication
@@ -87,7 +88,7 @@ class Publishing:
             get_horizon=get_horizon,
             on_sealed=self._on_sealed,
         )
-        self._repeating = Repeating(outbox, self.say)
+        self._repeating = Repeating(outbox, intake.authors, self.say)
         self._waiting: deque[Publication] = deque()
         self._speech = Speech.WAITING
         self._patience_ms = 0
@@ -126,7 +127,7 @@ class Publishing:
         vertex = signed.vertex
         self._repeating.note_own(signed)
         if vertex.lane == LANE_SPEECH and vertex.kind == Kind.PROFILE:
-            self._profile = vertex.body
+            self._profile = strip_proof(vertex.body)
             if vertex.seq == 0:
                 self._first = signed
 

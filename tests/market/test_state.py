@@ -351,7 +351,7 @@ def test_snapshot_is_refused_without_effect_when_it_is_none():
         b"",
         b"\xc0",
         before[:-1],
-        encode(msgspec.structs.replace(stored, version=2)),
+        encode(msgspec.structs.replace(stored, version=stored.version + 1)),
         encode(msgspec.structs.replace(stored, models=())),
         encode(msgspec.structs.replace(stored, accounts=())),
     ):

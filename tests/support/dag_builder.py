@@ -193,7 +193,9 @@ class DagBuilder:
             self.vertex(number, kind=Kind.PROFILE, body=body, parents=refs)
         return number
 
-    def invite(self, inviter: int, joiner: int, *, role: str = "peer") -> bytes:
+    def invite(
+        self, inviter: int, joiner: int, *, role: str = "peer", grant_uruv: int = 0
+    ) -> bytes:
         """The encoded invitation of a joiner, with the bearer's proof."""
         bearer_seed = bytes([joiner % 256]) * 32
         invitation = Invitation(
@@ -205,7 +207,7 @@ class DagBuilder:
             role=role,
             uses=1,
             expires_ms=0,
-            grant_uruv=0,
+            grant_uruv=grant_uruv,
         )
         ticket = sign_invitation(self.people[inviter].secrets, self.suite, invitation)
         return encode(prove_bearer(bearer_seed, self.network, self.people[joiner].author, ticket))

@@ -27,6 +27,7 @@ from dag.canonical import encode
 from dag.errors import InvalidMessage, MeshError
 from dag.evidence import make_evidence, read_accused, verify_evidence
 from dag.genesis import decode_genesis, encode_genesis
+from dag.introduction import prove_invitation, read_proven
 from dag.types import Ref
 from dag.vertex import decode_signed
 from meshnode import joining, keystore
@@ -138,9 +139,15 @@ def check_evidence(data: bytes) -> object:
     return verify_evidence(make_person(0).keys, "ed25519", BUILDER.network, evidence)
 
 
+def read_profile_of_newcomer(data: bytes) -> object:
+    return read_proven("ed25519", BUILDER.network, make_person(1).author, data)
+
+
 def kernel_decoders() -> tuple[Decoder, ...]:
     invitation = BUILDER.invite(0, 1)
     inner = SIGNED_INVITATION_DECODER.decode(invitation).invitation
+    newcomers = encode(make_person(1).profile(invitation))
+    proven = prove_invitation(AuthorRegistry(BUILDER.genesis), newcomers)
     profile = encode(make_person(0).profile(addresses=("/ip4/127.0.0.1/tcp/4001",)))
     evidence = encode(make_evidence(BUILDER.last(0), BUILDER.twin(BUILDER.last(0))))
     result = Result(ID, ID, "model", "", "echo", "four", ID, 4, "stop", 1, 1, 0, 1, 2)
@@ -152,6 +159,7 @@ def kernel_decoders() -> tuple[Decoder, ...]:
             ("profile", PROFILE_DECODER.decode, (profile,)),
             ("signed invitation", SIGNED_INVITATION_DECODER.decode, (invitation,)),
             ("invitation", INVITATION_DECODER.decode, (inner,)),
+            ("proven invitation", read_profile_of_newcomer, (proven,)),
             ("evidence", check_evidence, (evidence,)),
             ("result", RESULT_DECODER.decode, (encode(result),)),
             ("note", NOTE_DECODER.decode, (encode(Note("text/plain", "", b"x")),)),

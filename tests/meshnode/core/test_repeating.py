@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from dag.authors import AuthorRegistry
 from dag.types import Kind
 from meshnode.core.chain import Publication
 from meshnode.core.effects import Emit
@@ -106,7 +107,11 @@ def test_a_first_profile_that_came_too_late_is_said_again_by_a_later_one():
     profile = builder.vertices[0]
     spoken: list[Publication] = []
     outbox = Outbox()
-    repeating = Repeating(outbox, lambda _now_ms, publication: spoken.append(publication))
+    repeating = Repeating(
+        outbox,
+        AuthorRegistry(builder.genesis),
+        lambda _now_ms, publication: spoken.append(publication),
+    )
     repeating.note_lost([profile])
     repeating.repeat(1)
     assert [(item.kind, item.knowledge) for item in spoken] == [(Kind.PROFILE, (profile.ref,))]
@@ -120,7 +125,11 @@ def test_what_is_lost_is_said_again_once():
     note = builder.vertices[2]
     spoken: list[Publication] = []
     outbox = Outbox()
-    repeating = Repeating(outbox, lambda _now_ms, publication: spoken.append(publication))
+    repeating = Repeating(
+        outbox,
+        AuthorRegistry(builder.genesis),
+        lambda _now_ms, publication: spoken.append(publication),
+    )
     repeating.note_lost([note])
     repeating.repeat(2)
     repeating.repeat(3)
@@ -145,7 +154,7 @@ def test_what_is_lost_is_said_again_once():
 def test_what_was_said_again_is_remembered_and_bounded(monkeypatch):
     monkeypatch.setattr("meshnode.core.repeating.REPEATS_MAX", 2)
     builder = DagBuilder(1).profiles()
-    repeating = Repeating(Outbox(), lambda *_: None)
+    repeating = Repeating(Outbox(), AuthorRegistry(builder.genesis), lambda *_: None)
     pairs = []
     for number in range(3):
         first = builder.vertex(0, body=b"%d" % number)
