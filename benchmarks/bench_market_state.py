@@ -1,13 +1,16 @@
 """How many commands a second of CPU the whole market follows: money, books, contracts, events.
 
-    python -m benchmarks.bench_market_state [--commands 20000] [--rounds 3] [--json]
+    python -m benchmarks.bench_market_state [--workload own|full|capacity] [--commands 20000]
+                                            [--rounds 3] [--json]
 
-Forty providers and four hundred buyers place orders with tiers, five in a vertex, two hundred in a
-commit; about four in five find a partner at once. Providers never answer, so that every contract
-also ends by its time-out. After each commit the money is counted, as nodes do. Allowances are
-lifted, signatures are not part of it, and the collector is off. The order book alone plays the same
-orders beside it, and the share of its speed that is left says more on a busy machine than a rate
-does. What one command costs is measured with each alone in its commit.
+`own`: forty providers and four hundred buyers place orders with tiers, five in a vertex, two
+hundred in a commit; about four in five find a partner at once. `full` and `capacity` are the
+streams of `market.workload` as accounts would say them (`benchmarks._market_streams`). Providers
+never answer, so that every contract also ends by its time-out. After each commit the money is
+counted, as nodes do. Allowances are lifted, signatures are not part of it, and the collector is
+off. The order book alone plays the same messages in the same order beside it and must come to the
+same trades; the share of its speed that is left says more on a busy machine than a rate does. What
+one command costs is measured with each alone in its commit, with orders of `own`.
 """
 
 from __future__ import annotations
@@ -17,66 +20,62 @@ import gc
 import json
 import random
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from statistics import median
+from typing import Final
 from unittest import mock
 
 from benchmarks._harness import describe_machine, describe_revision, quantile
+from benchmarks._market_streams import (
+    Commits,
+    give_reputations,
+    list_owners,
+    make_stream_commits,
+    name_account,
+    open_market,
+)
 from dag.canonical import compute_digest, encode
-from dag.order import Commit
-from dag.vertex import SignedVertex
+from market.amounts import NOTIONAL_MIN_URUV
 from market.book import Book
-from market.commands import Batch, PlaceOrder, Stake
+from market.commands import Batch, CancelOrder, PlaceOrder, ReduceOrder, ReplaceOrder, Stake
 from market.contracts import ACCEPT_MS
 from market.desk import make_instrument
-from market.genesis import Grant, MarketGenesis
-from market.orders import NewOrder, Side
-from market.sequencing import read_commands
-from market.state import MarketState
-from tests.support.market_scene import NETWORK, Keys, MarketScene, make_tiers, make_vertex
+from market.orders import Cancel, Message, NewOrder, Reduce, Replace, Side
+from market.sequencing import Issued, arrange, read_commands
+from market.workload import make_capacity, make_full
+from tests.support.market_scene import MarketScene, make_tiers, make_vertex
 
+WORKLOADS: Final = ("own", "full", "capacity")
 PROVIDERS = 40
 BUYERS = 400
 ORDERS_PER_VERTEX = 5
 VERTICES_PER_COMMIT = 40
-MONEY_URUV = 10**15
 SEED = 1
 SINGLE_COMMANDS = 4_000
 SINGLE_SEQ = 1_000_000
 """Where the vertices of single commands begin, beyond those of the stream."""
-Commits = list[tuple[Commit, list[SignedVertex]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Medians over the rounds."""
-
-    commands: int
-    commands_per_second: int
-    book_orders_per_second: int
-    share_of_book: float
-    """How much of the book's speed is left once money and contracts are followed."""
-    one_command_p50_us: float
-    one_command_p99_us: float
-    first_root_ms: float
-    next_root_ms: float
-    snapshot_ms: float
-    snapshot_bytes: int
 
 
 def make_scene() -> tuple[MarketScene, list[bytes]]:
-    """A market with a listed model and providers that have staked."""
+    """The market of `own` and its accounts, providers first."""
     accounts = [
         compute_digest(b"bench", bytes((n >> 8, n & 255))) for n in range(PROVIDERS + BUYERS)
     ]
-    grants = tuple(Grant(account, MONEY_URUV) for account in accounts)
-    scene = MarketScene(money=0)
-    scene.state = MarketState(MarketGenesis(NETWORK, "ed25519", grants), Keys())
-    scene.state.set_committee(scene.weights)
-    scene.list_model()
-    opening = (scene.make_attest(daily_cap_lots=2**31), Stake(MONEY_URUV // 2))
-    scene.apply(make_vertex(each, 1, encode(Batch(opening))) for each in accounts[:PROVIDERS])
-    return scene, accounts
+    return open_market(accounts[:PROVIDERS], accounts[PROVIDERS:]), accounts
+
+
+def make_workload(workload: str, commands: int) -> tuple[MarketScene, Commits]:
+    """A market and what is said in it."""
+    if workload == "own":
+        scene, accounts = make_scene()
+        return scene, make_commits(scene, accounts, commands)
+    providers, buyers = list_owners(workload)
+    scene = open_market(map(name_account, providers), map(name_account, buyers))
+    if workload == "full":
+        return scene, make_stream_commits(scene, list(make_full(commands, SEED)))
+    ops = list(make_capacity(commands, SEED))
+    give_reputations(scene, ops)
+    return scene, make_stream_commits(scene, ops)
 
 
 def make_commits(scene: MarketScene, accounts: list[bytes], commands: int) -> Commits:
@@ -102,54 +101,110 @@ def make_order(scene: MarketScene, chance: random.Random, offers: bool) -> Place
     return scene.make_order(side, price, chance.randint(1, 80), tiers=tiers)
 
 
-def run_book(scene: MarketScene, commits: Commits) -> float:
-    """The order book alone; answers orders per second."""
-    model = scene.state.compliance.get_model(scene.model)
-    book, orders = Book(make_instrument(model)), []
-    for _, vertices in commits:
-        for each in read_commands(vertices)[0]:
-            order = each.command
-            assert isinstance(order, PlaceOrder)
-            orders.append(
-                NewOrder(each.id, each.account, order.side, order.price, order.lots, order.tiers)
-            )
+def list_messages(commits: Commits) -> list[tuple[int, list[Message]]]:
+    """What the book is told in each commit, in the order in which the state follows commands."""
+    told = []
+    for commit, vertices in commits:
+        issued = arrange(commit, read_commands(vertices)[0])
+        entering = {each.id for each in issued if isinstance(each.command, PlaceOrder)}
+        early = [each for each in issued if getattr(each.command, "order", b"") in entering]
+        prompt = [each for each in issued if each not in early] if early else issued
+        messages = [make_message(each) for each in (*prompt, *early) if is_worth_it(each)]
+        told.append((commit.time_ms, messages))
+    return told
+
+
+def is_worth_it(issued: Issued) -> bool:
+    """Whether an order is not so small that no book hears of it."""
+    command = issued.command
+    if not isinstance(command, PlaceOrder) or command.price is None:
+        return True
+    return command.price * command.lots >= NOTIONAL_MIN_URUV
+
+
+def make_message(issued: Issued) -> Message:
+    """A command as its book is told it."""
+    id_, account, command = issued.id, issued.account, issued.command
+    match command:
+        case CancelOrder():
+            return Cancel(command.order, account)
+        case ReduceOrder():
+            return Reduce(command.order, account, command.lots)
+        case ReplaceOrder():
+            return Replace(command.order, account, command.price, command.lots)
+    assert isinstance(command, PlaceOrder)
+    return NewOrder(
+        id_,
+        account,
+        command.side,
+        command.price,
+        command.lots,
+        command.tiers,
+        command.time_in_force,
+        command.expires_ms,
+        command.budget,
+    )
+
+
+def run_book(
+    scene: MarketScene, told: Sequence[tuple[int, Sequence[Message]]]
+) -> tuple[int, float]:
+    """The order book alone; answers its trades, and messages per second."""
+    book = Book(make_instrument(scene.state.compliance.get_model(scene.model)))
     start = time.process_time()
-    for new in orders:
-        book.submit(new)
-    return len(orders) / (time.process_time() - start)
+    for time_ms, messages in told:
+        book.advance(time_ms)
+        for message in messages:
+            book.apply(message)
+    spent = time.process_time() - start
+    return book.trades, sum(len(messages) for _, messages in told) / spent
 
 
-def run(commands: int) -> Figures:
+def run(workload: str, commands: int) -> dict[str, float]:
     """One round."""
-    scene, accounts = make_scene()
-    commits = make_commits(scene, accounts, commands)
-    count = sum(len(read_commands(vertices)[0]) for _, vertices in commits)
+    scene, commits = make_workload(workload, commands)
+    told = list_messages(commits)
+    count, state = sum(len(read_commands(each)[0]) for _, each in commits), scene.state
     gc.collect()
     start = time.process_time()
     for commit, vertices in commits:
-        scene.state.apply(commit, vertices)
-        assert scene.state.count_imbalance() == 0
+        state.apply(commit, vertices)
+        assert state.count_imbalance() == 0
     rate = count / (time.process_time() - start)
-    first_ms = measure(scene.state.root)
-    scene.state.apply(
-        scene.make_commit(), [make_vertex(accounts[0], 0, encode(Batch((Stake(1),))))]
-    )
-    next_ms, snapshot_ms = measure(scene.state.root), measure(scene.state.snapshot)
-    size = len(scene.state.snapshot())
-    book = run_book(scene, commits)
+    trades, book = run_book(scene, told)
+    if (mine := state.desk.books[scene.model].trades) != trades:
+        raise SystemExit(f"{workload}: the state made {mine} trades where its book makes {trades}")
+    figures = {
+        "commands": count,
+        "trades": trades,
+        "open_orders": len(state.desk.orders),
+        "commands_per_second": int(rate),
+        "book_messages_per_second": int(book),
+        "share_of_book": round(rate / book, 3),
+        "first_root_ms": measure(state.root),
+    }
+    account = commits[0][1][0].vertex.author
+    vertex = make_vertex(account, 0, encode(Batch((Stake(1),))))
+    state.apply(scene.make_commit(), [vertex])
+    figures |= {
+        "next_root_ms": measure(state.root),
+        "snapshot_ms": measure(state.snapshot),
+        "snapshot_bytes": len(state.snapshot()),
+    }
+    return figures
+
+
+def run_single(commands: int) -> dict[str, float]:
+    """What single commands cost, in a market that is in use."""
+    scene, accounts = make_scene()
+    for commit, vertices in make_commits(scene, accounts, commands):
+        scene.state.apply(commit, vertices)
+    gc.collect()
     spent = measure_single(scene, accounts, min(commands, SINGLE_COMMANDS))
-    return Figures(
-        count,
-        int(rate),
-        int(book),
-        round(rate / book, 3),
-        round(quantile(spent, 0.5), 1),
-        round(quantile(spent, 0.99), 1),
-        first_ms,
-        next_ms,
-        snapshot_ms,
-        size,
-    )
+    return {
+        "one_command_p50_us": round(quantile(spent, 0.5), 1),
+        "one_command_p99_us": round(quantile(spent, 0.99), 1),
+    }
 
 
 def measure_single(scene: MarketScene, accounts: list[bytes], commands: int) -> list[float]:
@@ -176,9 +231,18 @@ def measure(call: object) -> float:
     return round((time.process_time() - start) * 1_000, 2)
 
 
+def summarise(workload: str, commands: int, rounds: int) -> dict[str, float]:
+    """Medians over the rounds."""
+    found = [run(workload, commands) for _ in range(rounds)]
+    if workload == "own":
+        found = [each | run_single(commands) for each in found]
+    return {name: median(each[name] for each in found) for name in found[0]}
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--workload", choices=WORKLOADS, action="append", help="default: all")
     parser.add_argument("--commands", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
@@ -189,17 +253,20 @@ def main() -> None:
         mock.patch("market.allowances.BURST", 10**9),
         mock.patch("market.desk.ORDERS_PER_ACCOUNT_MAX", 10**9),
     ):
-        rounds = [asdict(run(options.commands)) for _ in range(options.rounds)]
+        figures = {
+            workload: summarise(workload, options.commands, options.rounds)
+            for workload in options.workload or WORKLOADS
+        }
     if collects:
         gc.enable()
-    figures = {name: median(each[name] for each in rounds) for name in rounds[0]}
     if options.json:
-        print(
-            json.dumps({"machine": describe_machine(), "revision": describe_revision(), **figures})
-        )
+        about = {"machine": describe_machine(), "revision": describe_revision()}
+        print(json.dumps({**about, **figures}))
         return
-    for name, value in figures.items():
-        print(f"{name:24} {value:>14,}")
+    for workload, found in figures.items():
+        print(workload)
+        for name, value in found.items():
+            print(f"  {name:24} {value:>14,}")
 
 
 if __name__ == "__main__":

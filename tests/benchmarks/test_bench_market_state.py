@@ -16,8 +16,11 @@ def test_benchmark_of_the_state_prints_its_figures(
     monkeypatch.setattr(sys, "argv", ["bench", "--commands", "400", "--rounds", "1", "--json"])
     bench_market_state.main()
     figures = json.loads(capsys.readouterr().out)
-    assert figures["commands"] == 400
-    assert figures["commands_per_second"] > 0
-    monkeypatch.setattr(sys, "argv", ["bench", "--commands", "200", "--rounds", "1"])
+    for workload in bench_market_state.WORKLOADS:
+        assert figures[workload]["commands"] == 400
+        assert figures[workload]["commands_per_second"] > 0
+        assert figures[workload]["trades"] > 0
+    arguments = ["bench", "--commands", "200", "--rounds", "1", "--workload", "own"]
+    monkeypatch.setattr(sys, "argv", arguments)
     bench_market_state.main()
     assert "snapshot_bytes" in capsys.readouterr().out
