@@ -233,8 +233,9 @@ class Node:
 
     def _restore(self, signed: VerifiedVertex) -> None:
         self._intake.restore(signed)
-        self._proposing.follow(0, self._replica.restore(signed), made_here=False)
-        self._publishing.restore(signed, self._replica.take_lost(self._settings.author))
+        step = self._replica.restore(signed)
+        self._proposing.follow(0, step, made_here=False)
+        self._publishing.restore(signed, step.lost)
         if signed.vertex.kind == Kind.EVIDENCE:
             self._forks.on_evidence(signed)
         elif is_first_profile(signed.vertex):
@@ -390,7 +391,7 @@ class Node:
         self._wants.flush(now_ms)
         if not self._transfer.is_running:
             self._fetching.tick(now_ms)
-            self._publishing.repeat(now_ms, self._replica.take_lost(self._settings.author))
+            self._publishing.repeat(now_ms)
             self._proposing.tick(now_ms)
         return self._outbox.take()
 
@@ -448,12 +449,10 @@ class Node:
         self._forks.on_block(now_ms, step.block, self._replica.ordering.store)
         self._proposing.follow(now_ms, step, made_here=made_here)
         if made_here:
-            self._publishing.note_own(signed)
             self._dissemination.push(now_ms, signed)
         else:
             self._dissemination.pass_on(now_ms, signed)
-            if vertex.author == self._settings.author:
-                self._publishing.on_own_admitted(now_ms, signed)
+        self._publishing.on_admitted(now_ms, signed, step.lost, made_here=made_here)
         if vertex.kind == Kind.PROFILE:
             self._on_profile(now_ms, signed)
         elif vertex.kind == Kind.EVIDENCE:

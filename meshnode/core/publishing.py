@@ -26,7 +26,7 @@ from meshnode.core.repeating import Repeating
 from meshnode.errors import CommandRejected, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from dag.intake import Intake
     from dag.vertex import SignedVertex
@@ -116,9 +116,9 @@ class Publishing:
         """Publications that were accepted and are not out yet."""
         return len(self._waiting) + len(self._chain)
 
-    def restore(self, signed: VerifiedVertex, lost: Iterable[SignedVertex]) -> None:
-        """Take back a stored vertex, and what of the own ones got no place in the order by it."""
-        self._repeating.note_lost(lost)
+    def restore(self, signed: VerifiedVertex, lost: Sequence[SignedVertex]) -> None:
+        """Take back a stored vertex; `lost` is what got no place in the order by it."""
+        self._note_lost(lost)
         if signed.vertex.author == self._settings.author:
             self.note_own(signed)
 
@@ -196,9 +196,8 @@ class Publishing:
             self._waiting.append(publication)
             self._build(now_ms)
 
-    def repeat(self, now_ms: int, lost: Iterable[SignedVertex]) -> None:
+    def repeat(self, now_ms: int) -> None:
         """Say again what fell below the horizon of the order, and what could not be said above it."""
-        self._repeating.note_lost(lost)
         self._repeating.repeat(now_ms)
         if self._waiting:
             self._build(now_ms)
@@ -315,7 +314,27 @@ class Publishing:
             self._waiting.appendleft(Publication(None, Kind.PROFILE, self._settings.profile))
         self._build(now_ms)
 
-    def on_own_admitted(self, now_ms: int, signed: VerifiedVertex) -> None:
+    def on_admitted(
+        self,
+        now_ms: int,
+        signed: VerifiedVertex,
+        lost: Sequence[SignedVertex],
+        *,
+        made_here: bool,
+    ) -> None:
+        """A vertex is stored; `lost` is what got no place in the order by it."""
+        self._note_lost(lost)
+        if made_here:
+            self.note_own(signed)
+        elif signed.vertex.author == self._settings.author:
+            self._on_handed_back(now_ms, signed)
+
+    def _note_lost(self, lost: Sequence[SignedVertex]) -> None:
+        if lost:
+            own = self._settings.author
+            self._repeating.note_lost(each for each in lost if each.vertex.author == own)
+
+    def _on_handed_back(self, now_ms: int, signed: VerifiedVertex) -> None:
         """A peer handed back an own vertex: drafts are made anew on top of it."""
         self.note_own(signed)
         self._waiting.extendleft(reversed(self._chain.withdraw()))

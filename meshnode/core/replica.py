@@ -58,6 +58,8 @@ class Step(NamedTuple):
     """Blocks of before that were inert and count since these commits."""
     outdated: Block | None = None
     """It as a block, if it came too late to count."""
+    lost: tuple[SignedVertex, ...] = ()
+    """What was said and fell below the horizon by this: it gets no place in the order."""
 
 
 class CertifiedCheckpoint(NamedTuple):
@@ -217,11 +219,6 @@ class Replica:
         """The first commit time at which a state machine has something to do."""
         return self._machines.find_deadline()
 
-    def take_lost(self, author: bytes) -> list[SignedVertex]:
-        """What an author said that fell below the horizon since the last call, in its order."""
-        lost, self._lost = self._lost, []
-        return [signed for signed in lost if signed.vertex.author == author]
-
     # --- what happens ---------------------------------------------------------------------------
 
     def expect(self, record: bytes, delivered: int | None) -> None:
@@ -273,7 +270,7 @@ class Replica:
             if not payload.is_settled(signed.ref):
                 self._backlog.add(signed)
             elif self._is_lost(signed):
-                self._lost.append(signed)
+                return Step(lost=(signed,))
             return _NOTHING
         verdict = self._judge(signed)
         if not isinstance(verdict, Accepted):
@@ -282,7 +279,8 @@ class Replica:
         released = self._epoch.take_released()
         for other in released:
             self._count_votes(other)
-        return Step(verdict.block, commits, released)
+        lost, self._lost = tuple(self._lost), []
+        return Step(verdict.block, commits, released, lost=lost)
 
     def _is_lost(self, signed: SignedVertex) -> bool:
         """Whether what comes now was not here to be put out before, and is too late already."""
