@@ -7,7 +7,7 @@ venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
 bin := $(venv)/bin
 # A terminal sees progress, a log does not.
 quiet := $(shell test -t 2 || echo --quiet)
-extras := --extra local --extra research --extra cluster
+extras := --all-extras --group clients
 # Compiled once here, so that no command pays for it at every start.
 sync = $(uv) sync $(quiet) --frozen $(extras) --compile-bytecode $(1) && $(bin)/python -m compileall -q $(packages)
 # The versions for which every dependency has wheels; uv finds one of them, or fetches it.

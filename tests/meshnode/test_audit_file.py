@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from meshnode.audit_file import check_audit, compute_link, write_audit
 from meshnode.errors import CommandRejected, MalformedMessage
+from meshnode.market_views import AuditInfo
 from tests.support.audit_chain import ACCOUNT, ENTRIES, make_audit, make_entry, read_pages
 
 
@@ -133,8 +134,10 @@ def test_events_behind_the_head_are_left_out():
 
 
 def test_no_pages_make_no_file_and_no_link():
+    pages: list[AuditInfo] = []
+
     async def nothing():
-        for page in ():
+        for page in pages:
             yield page
 
     async def collect():
