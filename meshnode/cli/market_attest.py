@@ -31,7 +31,7 @@ from meshnode.errors import CommandRejected, ConfigError
 if TYPE_CHECKING:
     from meshnode.client import RemoteNode
     from meshnode.hardware_spec import HardwareDocument, HardwareSpec
-    from meshnode.market_views import AttestationInfo, InstrumentInfo
+    from meshnode.market_views import AttestationInfo, InstrumentInfo, OutcomeInfo
     from meshnode.offer_file import OfferFile
 
 TERMS_BYTES_MAX = 1_048_576
@@ -92,7 +92,7 @@ async def attest(
             wait_ms=timeout_s * 1_000,
         )
         if publish:
-            await _publish(node, document)
+            await _publish(node, document, outcome)
     return print_outcome(outcome, describe_opening(instrument, backend, cap_lots), json=json)
 
 
@@ -264,7 +264,11 @@ async def _describe_machine(
     return document
 
 
-async def _publish(node: RemoteNode, document: HardwareDocument) -> None:
+async def _publish(node: RemoteNode, document: HardwareDocument, outcome: OutcomeInfo) -> None:
+    """Share the document that an accepted attestation names; before that it stands for nothing."""
+    if outcome.status != "accepted":
+        note("the hardware document was not published: the attestation has no place yet")
+        return
     from meshnode.hardware_spec import MEDIA_TYPE, encode_document
 
     vertex = await node.publish(

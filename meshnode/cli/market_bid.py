@@ -63,7 +63,11 @@ async def bid(
     ] = None,
     options: OrderOptions = DEFAULTS,
 ) -> int:
-    """Bid for capacity; what cannot be had at once waits in the book."""
+    """Bid for capacity; what cannot be had at once waits in the book.
+
+    A bid alone asks nothing: what it buys and nothing is asked under, this node closes within
+    seconds, and the money comes back. To buy an answer: `meshnode ask --max-price`.
+    """
     if tokens is None or (price is None) == (max_ruv is None):
         raise ConfigError(
             "a bid needs --tokens, and either --price or --max-ruv",

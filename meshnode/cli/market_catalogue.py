@@ -20,7 +20,7 @@ MARKET: Final = (
     Command(
         "bid",
         "market_bid:bid",
-        "Bid for capacity; what cannot be had at once waits in the book.",
+        "Bid for capacity, to try the book; answers are bought with `meshnode ask --max-price`.",
         (
             "meshnode market bid kimi-k2/fp8 --price 0.002 --tokens 50000",
             "meshnode market bid kimi-k2/fp8 --max-ruv 0.5 --tokens 50000 --sla 99",
@@ -64,6 +64,27 @@ MARKET: Final = (
             "meshnode market contracts",
             "meshnode market contracts --ended",
             "meshnode market contracts 3fa9c1",
+        ),
+    ),
+    Command(
+        "close",
+        "market_contract:close",
+        "Want no more of a contract, as its buyer: what came is paid, the rest returns.",
+        ("meshnode market close 3fa9c1",),
+    ),
+    Command(
+        "finalise",
+        "market_contract:finalise",
+        "Say that this side will not dispute a contract.",
+        ("meshnode market finalise 3fa9c1",),
+    ),
+    Command(
+        "dispute",
+        "market_contract:dispute",
+        "Ask the validators to judge a contract, with a bond.",
+        (
+            'meshnode market dispute 3fa9c1 --reason "half of the answer is missing"',
+            'meshnode market dispute 3fa9c1 --reason "no answer" --evidence log.txt --yes',
         ),
     ),
     Command(

@@ -72,6 +72,11 @@ class OrderOptions:
 
 
 DEFAULTS: Final = OrderOptions()
+UNUSED: Final = (
+    "nothing is asked under it: this node closes it within seconds, and the money",
+    "comes back; to buy an answer: meshnode ask QUESTION --max-price PRICE",
+)
+"""What becomes of capacity that was bought by a bid alone."""
 
 
 def choose_life(hours: int) -> int | None:
@@ -104,5 +109,7 @@ def report_order(
     lines = [" ".join(parts), *(f"  {describe_trade_line(trade)}" for trade in outcome.trades)]
     if traded:
         contract = format_id(outcome.trades[0].contract)
+        if side == "bid":
+            lines += UNUSED
         lines.append(f"follow with: meshnode market contracts {contract}")
     return print_outcome(outcome, "\n".join(lines), json=json)
