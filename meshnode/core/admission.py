@@ -22,6 +22,7 @@ from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.inputs import Candidate, Checked, Standing, Vertices
 from meshnode.core.messages import (
     ADDRESSES_MAX,
+    BASIS_POINTS,
     CREDENTIALS_MAX,
     GET_IDS_MAX,
     HEADS_MAX,
@@ -349,11 +350,14 @@ def _check_hello(hello: Hello) -> None:
 
 def _check_advert(advert: Advert) -> None:
     _check_counters(advert.sequence, advert.slots, advert.running, advert.queued)
+    _check_counters(advert.incarnation, advert.queued_prefill_tokens)
+    if not 0 <= advert.kv_usage_bp <= BASIS_POINTS:
+        raise MalformedMessage(f"use of memory is 0 to {BASIS_POINTS} basis points")
     _check_count("models", len(advert.models), MODELS_MAX)
     for model in advert.models:
         _check_model(model)
 
 
 def _check_model(model: ModelAdvert) -> None:
-    _check_counters(model.context_tokens)
+    _check_counters(model.context_tokens, model.size_bytes)
     _check_texts(model.id, model.revision, model.engine, model.label)

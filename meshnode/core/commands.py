@@ -17,13 +17,22 @@ class Publish(msgspec.Struct, frozen=True, tag=True):
 
 
 class Serve(msgspec.Struct, frozen=True, tag=True):
-    """Advertise what this node serves to others; replaces the earlier advert."""
+    """Advertise what this node serves to others; replaces the earlier advert.
+
+    `incarnation` and `sequence` order its reports, those that travel with answers among them; with
+    no sequence the core goes on counting.
+    """
 
     models: tuple[ModelAdvert, ...]
     slots: int
     running: int
     queued: int
     draining: bool
+    incarnation: int = 0
+    sequence: int = 0
+    queued_prefill_tokens: int = 0
+    kv_usage_bp: int = 0
+    shareable: bool = True
 
 
 class Connect(msgspec.Struct, frozen=True, tag=True):

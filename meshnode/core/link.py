@@ -55,6 +55,8 @@ class Link:
     strikes: int = 0
     struck_ms: int = 0
     advert: Advert | None = None
+    advert_ms: int = 0
+    """When that advert came."""
 
     @property
     def author(self) -> bytes:

@@ -21,6 +21,7 @@ HEADS_MAX: Final = 64
 CREDENTIALS_MAX: Final = 16
 """Longest chain of invitations a HELLO may need."""
 MODELS_MAX: Final = 64
+BASIS_POINTS: Final = 10_000
 TEXT_MAX: Final = 256
 """Longest free text (agent names, reasons, model ids), in characters."""
 ADDRESSES_MAX: Final = 8
@@ -169,18 +170,33 @@ class ModelAdvert(_Wire, frozen=True):
     tools: bool
     engine: str
     label: str
+    size_bytes: int = 0
+    """Of its weights; 0 where unknown."""
+    thinking: bool = False
+    """Whether it thinks before it answers."""
 
 
 class Advert(_Wire, frozen=True, tag=15):
-    """What the sender serves to others, replacing its earlier advert."""
+    """What the sender serves to others, and how busy it is, replacing its earlier advert.
+
+    Said again every few seconds while anything is served: it is believed for half a minute.
+    """
 
     sequence: int
-    """Older adverts of one connection are ignored."""
+    """Counts the sender's reports of one incarnation: older ones of a connection are ignored."""
     models: tuple[ModelAdvert, ...]
     slots: int
     running: int
     queued: int
     draining: bool
+    incarnation: int = 0
+    """When the sender's engine started, in Unix milliseconds: a restarted one begins anew."""
+    queued_prefill_tokens: int = 0
+    """Prompt tokens of requests that have no token yet, waiting or running."""
+    kv_usage_bp: int = 0
+    """How full the memory for contexts is, in basis points."""
+    shareable: bool = True
+    """Whether its engine may serve others at all: one that is somebody's account never does."""
 
 
 # 16 is left out: records of inputs use it for checked vertices.

@@ -100,7 +100,7 @@ class Reception:
                 self._transfer.on_piece(now_ms, link.peer, message)
             case _:
                 assert isinstance(message, Advert), "the handshake and PING end at the connection"
-                self._adverts.on_advert(link, message)
+                self._adverts.on_advert(now_ms, link, message)
 
     def _on_vertices(self, now_ms: int, link: Link, message: Vertices) -> None:
         asked = message.request != 0

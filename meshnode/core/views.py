@@ -27,6 +27,8 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     strikes: int
     advert: Advert | None
     """What it serves, as far as it said."""
+    advert_ms: int = 0
+    """When it last said so."""
 
 
 class ValidatorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,4 +134,5 @@ def show_peer(link: Link) -> PeerView:
         rtt_ms=None if link.rtt_ms < 0 else link.rtt_ms,
         strikes=link.strikes,
         advert=link.advert,
+        advert_ms=link.advert_ms,
     )

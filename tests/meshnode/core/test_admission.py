@@ -134,6 +134,12 @@ BAD = {
     "heads-order": (Heads((Ref(2, ID), Ref(1, ID)), DIGEST, True), MalformedMessage),
     "advert-models": (Advert(1, (MODEL,) * 65, 1, 0, 0, False), MessageTooLarge),
     "advert-slots": (Advert(1, (), -1, 0, 0, False), MalformedMessage),
+    "advert-tokens": (Advert(1, (), 1, 0, 0, False, queued_prefill_tokens=-1), MalformedMessage),
+    "advert-memory": (Advert(1, (), 1, 0, 0, False, kv_usage_bp=10_001), MalformedMessage),
+    "advert-size": (
+        Advert(1, (ModelAdvert("m", "", 1, False, "", "", -1),), 1, 0, 0, False),
+        MalformedMessage,
+    ),
     "advert-context": (
         Advert(1, (ModelAdvert("m", "", -1, False, "", ""),), 1, 0, 0, False),
         MalformedMessage,
