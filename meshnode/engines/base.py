@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from meshnode.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshnode.engines.usage import UsageSink
 
 ChatRequest = Mapping[str, Any]
 """The JSON object of a chat completion request."""
@@ -117,3 +120,89 @@ class Engine(Protocol):
 
     def chat(self, request: ChatRequest) -> AsyncIterator[Chunk]:
         """Answer a request chunk by chunk."""
+
+
+class CountMethod(StrEnum):
+    """How tokens were counted."""
+
+    TOKENIZER = "tokenizer"
+    """By the model's own tokenizer: exact."""
+    PROVIDER = "provider"
+    """By the provider's own estimate."""
+    BOUND = "bound"
+    """From the size of the text, erring to the high side: no tokenizer is at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """How many tokens a conversation takes, and how that is known."""
+
+    tokens: int
+    method: CountMethod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSignals:
+    """What an engine says of its own load; None where it does not say."""
+
+    running: int | None = None
+    waiting: int | None = None
+    kv_usage_permille: int | None = None
+    """How full the memory for running conversations is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The account behind an engine; None where the provider does not say."""
+
+    currency: str = "USD"
+    available_micro: int | None = None
+    """What may still be spent, in millionths of the currency; may be negative."""
+    used_micro: int | None = None
+    limit_micro: int | None = None
+    label: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the provider says, without keys."""
+
+
+# What some engines can do beside answering. Ask with `isinstance(engine, Embeds)`.
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """An engine with embeddings."""
+
+    async def embed(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON object of `POST /v1/embeddings`, answered. Raises `EngineError`."""
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """An engine that can tell how long a conversation is."""
+
+    async def count_tokens(self, request: ChatRequest) -> TokenCount:
+        """The tokens of a request's prompt. Raises `EngineError`."""
+
+
+@runtime_checkable
+class ReportsLoad(Protocol):
+    """An engine that tells its own load."""
+
+    async def read_load(self) -> LoadSignals:
+        """The load right now. Raises `EngineError`."""
+
+
+@runtime_checkable
+class HasAccount(Protocol):
+    """An engine behind an account."""
+
+    async def read_account(self) -> Account:
+        """Balance and limits, asked of the provider right now. Raises `EngineError`."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine that keeps account of what requests use."""
+
+    def meter(self, sink: UsageSink) -> None:
+        """Hand a `UsageRecord` to `sink` for every request that ends from now on."""

@@ -13,19 +13,16 @@ import msgspec
 
 from meshnode.engines.base import EngineError, EngineFault, ModelInfo
 from meshnode.engines.http_backend import HttpBackend
+from meshnode.engines.http_options import HttpEngineOptions, OpenAICompatibleOptions
 from meshnode.engines.openai_stream import (
-    ANSWER_BYTES_MAX,
     CompletionStream,
     chunk_of_completion,
     decode_object,
     malformed,
 )
-from meshnode.engines.options import Count, DurationMs, EngineOptions, SizeBytes
 from meshnode.engines.request import bad_request
 from meshnode.engines.slots import SlotGate
-from meshnode.engines.sse import EVENT_BYTES_MAX
 from meshnode.engines.upstream_errors import error_from_object
-from meshnode.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,50 +36,23 @@ MODELS_MAX = 1_000
 MODEL_ID_CHARS_MAX = 200
 
 
-class OpenAICompatibleOptions(EngineOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of an engine behind HTTP."""
+class HttpEngine:
+    """A client of one base URL; engines of a known service build on it."""
 
-    base_url: str
-    """Where `/chat/completions` is found below, usually ending in `/v1`."""
-    api_key: Secret = Secret("")
-    model: str = ""
-    """The model for requests that name none or 'auto'; by default the first that is listed."""
-    self_hosted: bool = False
-    """Whether the weights are one's own to share; an account at a provider never is."""
-    slots: Count = 8
-    ask_usage: bool = True
-    """Whether to ask for a usage record; off for servers that refuse `stream_options`."""
-    connect_timeout_ms: DurationMs = 5_000
-    first_byte_timeout_ms: DurationMs = 120_000
-    """From the request to the first byte of the answer, reading the prompt included."""
-    idle_timeout_ms: DurationMs = 60_000
-    """Between two pieces of an answer."""
-    total_timeout_ms: DurationMs = 900_000
-    request_bytes_max: SizeBytes = 8 << 20
-    answer_bytes_max: SizeBytes = ANSWER_BYTES_MAX
-    event_bytes_max: SizeBytes = EVENT_BYTES_MAX
+    name = "http"
+    shareable = False
+    """Whether other peers' requests may run here: an account serves its owner only."""
 
-
-class OpenAICompatibleEngine:
-    """A client of one base URL."""
-
-    name = "openai_compatible"
-
-    def __init__(self, options: OpenAICompatibleOptions) -> None:
+    def __init__(self, options: HttpEngineOptions, *, base_url: str) -> None:
         self._options = options
         self._default_model = options.model
         self._gate = SlotGate(self.name, slots=options.slots, waiting_max=options.waiting_max)
         self._backend = HttpBackend(
-            options.base_url,
+            base_url,
             options.api_key,
             connections_max=options.slots + 2,  # the model list must not wait behind answers
             connect_timeout_ms=options.connect_timeout_ms,
         )
-
-    @property
-    def shareable(self) -> bool:
-        """Whether other peers' requests may run here."""
-        return self._options.self_hosted
 
     @property
     def slots(self) -> int:
@@ -107,7 +77,7 @@ class OpenAICompatibleEngine:
 
     async def models(self) -> list[ModelInfo]:
         """What `GET /models` lists, or the configured model where the server has no list."""
-        deadline = _after(self._options.first_byte_timeout_ms)
+        deadline = _after(self._options.first_token_timeout_ms)
         try:
             response = await self._backend.send("GET", "models", deadline=deadline)
         except EngineError as error:
@@ -127,7 +97,7 @@ class OpenAICompatibleEngine:
         body = self._encode(request)
         async with self._gate.slot():
             deadline = _after(self._options.total_timeout_ms)
-            first_byte = min(_after(self._options.first_byte_timeout_ms), deadline)
+            first_byte = min(_after(self._options.first_token_timeout_ms), deadline)
             response = await self._backend.send(
                 "POST", "chat/completions", deadline=first_byte, body=body
             )
@@ -200,6 +170,16 @@ class OpenAICompatibleEngine:
                 f"the request has {len(body)} bytes where {self._options.request_bytes_max} may be"
             )
         return body
+
+
+class OpenAICompatibleEngine(HttpEngine):
+    """A server of which nothing is known but its dialect."""
+
+    name = "openai_compatible"
+
+    def __init__(self, options: OpenAICompatibleOptions) -> None:
+        super().__init__(options, base_url=options.base_url)
+        self.shareable = options.self_hosted
 
 
 def _after(timeout_ms: int) -> float:

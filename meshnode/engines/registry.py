@@ -33,6 +33,11 @@ _ENTRIES: Mapping[str, _Entry] = MappingProxyType(
             "OpenAICompatibleEngine",
             "OpenAICompatibleOptions",
         ),
+        "moonshot": _Entry("meshnode.engines.moonshot", "MoonshotEngine", "MoonshotOptions"),
+        "openrouter": _Entry(
+            "meshnode.engines.openrouter", "OpenRouterEngine", "OpenRouterOptions"
+        ),
+        "local": _Entry("meshnode.engines.local", "LocalEngine", "LocalOptions"),
     }
 )
 

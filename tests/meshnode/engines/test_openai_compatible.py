@@ -115,8 +115,8 @@ async def test_key_is_masked_when_the_server_quotes_it():
 @pytest.mark.parametrize(
     ("script", "options"),
     [
-        (Script(silent=True), {"first_byte_timeout_ms": 100}),
-        (Script([NEVER]), {"first_byte_timeout_ms": 100}),
+        (Script(silent=True), {"first_token_timeout_ms": 100}),
+        (Script([NEVER]), {"first_token_timeout_ms": 100}),
         (Script([text("a"), NEVER]), {"idle_timeout_ms": 100}),
         (Script([text("a"), Pause(20)] * 1_000), {"total_timeout_ms": 150}),
         (Script([b": waiting\n\n", Pause(20)] * 1_000), {"total_timeout_ms": 150}),

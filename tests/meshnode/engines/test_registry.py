@@ -17,7 +17,15 @@ URL = "http://127.0.0.1:1/v1"
 
 
 def test_names_list_every_engine_and_auto():
-    assert engine_names() == ["auto", "echo", "embedded", "openai_compatible"]
+    assert engine_names() == [
+        "auto",
+        "echo",
+        "embedded",
+        "local",
+        "moonshot",
+        "openai_compatible",
+        "openrouter",
+    ]
 
 
 @pytest.mark.parametrize(("installed", "name"), [(True, "embedded"), (False, "echo")])
