@@ -173,6 +173,9 @@ _EVENTS: dict[str, type[NodeEvent]] = {
     "events_lost": EventsLost,
 }
 
+EVENT_VIEWS = tuple(_EVENTS.values())
+"""Every kind of event."""
+
 
 def read_event(data: object) -> NodeEvent:
     """The event an object stands for. Raises `MalformedMessage`."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from meshnode.config import API_DEFAULT, LOOPBACK_HOSTS, format_api_address, parse_api_address
 from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.decisions_api import DecisionsApi
+from meshnode.gateway.endpoints import make_routes
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_routes
 from meshnode.gateway.market_api import MarketApi
@@ -57,9 +58,15 @@ class Gateway:
             client_max_size=BODY_BYTES_MAX,
         )
         app.add_routes(make_health_routes(host, since_ms=since_ms))
-        app.add_routes(MeshApi(host, lambda: self.api).make_routes())
-        app.add_routes(DecisionsApi(host).make_routes())
-        app.add_routes(MarketApi(host).make_routes())
+        app.add_routes(
+            make_routes(
+                [
+                    *MeshApi(host, lambda: self.api).make_endpoints(),
+                    *DecisionsApi(host).make_endpoints(),
+                    *MarketApi(host).make_endpoints(),
+                ]
+            )
+        )
         # A client that goes away cancels its handler, and with it the work behind it.
         self._runner = web.AppRunner(
             app,

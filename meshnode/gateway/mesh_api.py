@@ -13,13 +13,14 @@ Answers are the JSON forms of `meshnode.views`; failures are described in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 from aiohttp import web
 
 from meshnode.errors import MeshError
-from meshnode.event_views import VerticesOrdered
+from meshnode.event_views import EVENT_VIEWS, VerticesOrdered
 from meshnode.gateway.bodies import (
     AskBody,
     EventsQuery,
@@ -28,27 +29,56 @@ from meshnode.gateway.bodies import (
     JoinBody,
     PublishBody,
     VerticesQuery,
-    read_body,
-    read_query,
 )
+from meshnode.gateway.endpoints import Endpoint, Listed, Streamed, get, post
 from meshnode.gateway.problems import make_problem
 from meshnode.gateway.streaming import (
+    EVENTS_TYPE,
     answer_events,
     begin_stream,
     closing_items,
     encode_event,
     read_position,
 )
-from meshnode.views import make_list_document
+from meshnode.views import (
+    Answer,
+    Delta,
+    Finality,
+    Finished,
+    HeadsInfo,
+    NodeStatus,
+    PeerInfo,
+    Started,
+    VertexDetail,
+    VertexInfo,
+    View,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshnode.event_views import NodeEvent
     from meshnode.gateway.port import NodeHost
-    from meshnode.views import View
 
 STREAM_TYPE: Final = "application/x-ndjson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket(View):
+    """What lets somebody join; it holds a secret."""
+
+    schema: ClassVar[str] = "meshnode.invite/1"
+
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping(View):
+    """The node has heard that it is to stop."""
+
+    schema: ClassVar[str] = "meshnode.shutdown/1"
+
+    stopping: bool = True
 
 
 class MeshApi:
@@ -59,80 +89,123 @@ class MeshApi:
         self._host = host
         self._get_api = get_api
 
-    def make_routes(self) -> list[web.RouteDef]:
-        """Every path and its handler."""
+    def make_endpoints(self) -> list[Endpoint]:
+        """Every path."""
+        return [*self._list_readable(), *self._list_doable()]
+
+    def _list_readable(self) -> list[Endpoint]:
+        vertex = "/api/v1/vertices/{id}"
         return [
-            web.get("/api/v1/status", self._status),
-            web.get("/api/v1/peers", self._peers),
-            web.get("/api/v1/heads", self._heads),
-            web.get("/api/v1/vertices", self._vertices),
-            web.get("/api/v1/vertices/{id}", self._vertex),
-            web.get("/api/v1/vertices/{id}/finality", self._finality),
-            web.get("/api/v1/events", self._events),
-            web.post("/api/v1/ask", self._ask),
-            web.post("/api/v1/publish", self._publish),
-            web.post("/api/v1/invite", self._invite),
-            web.post("/api/v1/join", self._join),
-            web.post("/api/v1/shutdown", self._shutdown),
+            get("/api/v1/status", "The node at a glance.", self._status, NodeStatus),
+            get("/api/v1/peers", "The other members.", self._peers, Listed("peers", PeerInfo)),
+            get("/api/v1/heads", "What the store amounts to.", self._heads, HeadsInfo),
+            get(
+                "/api/v1/vertices",
+                "The newest vertices, newest first.",
+                self._vertices,
+                Listed("vertices", VertexInfo),
+                takes=VerticesQuery,
+            ),
+            get(vertex, "One vertex, by its id or its beginning.", self._vertex, VertexDetail),
+            get(
+                f"{vertex}/finality",
+                "Whether a vertex has its place in the agreed order; waits for it where told to.",
+                self._finality,
+                Finality,
+                takes=FinalityQuery,
+            ),
+            get(
+                "/api/v1/events",
+                "What happens from now on; commits carry their index as the event's id.",
+                self._events,
+                Streamed(EVENTS_TYPE, EVENT_VIEWS),
+                takes=EventsQuery,
+            ),
         ]
 
-    async def _status(self, _: web.Request) -> web.Response:
-        return _answer(await self._host.get_node().status(), api=self._get_api())
+    def _list_doable(self) -> list[Endpoint]:
+        return [
+            post(
+                "/api/v1/ask",
+                'Ask the mesh; with "stream" the answer comes as one JSON object per line.',
+                self._ask,
+                Answer,
+                Streamed(STREAM_TYPE, (Started, Delta, Finished)),
+                takes=AskBody,
+            ),
+            post(
+                "/api/v1/publish",
+                "Share a note with the mesh.",
+                self._publish,
+                VertexInfo,
+                takes=PublishBody,
+            ),
+            post(
+                "/api/v1/invite",
+                "A ticket that lets somebody join; it holds a secret.",
+                self._invite,
+                Ticket,
+                takes=InviteBody,
+            ),
+            post(
+                "/api/v1/join",
+                "Leave a network without other members and join the ticket's.",
+                self._join,
+                NodeStatus,
+                takes=JoinBody,
+            ),
+            post("/api/v1/shutdown", "Stop the node soon.", self._shutdown, Stopping),
+        ]
 
-    async def _peers(self, _: web.Request) -> web.Response:
-        return web.json_response(make_list_document("peers", await self._host.get_node().peers()))
+    async def _status(self, _: web.Request, __: None) -> NodeStatus:
+        return replace(await self._host.get_node().status(), api=self._get_api())
 
-    async def _heads(self, _: web.Request) -> web.Response:
-        return _answer(await self._host.get_node().heads())
+    async def _peers(self, _: web.Request, __: None) -> list[PeerInfo]:
+        return await self._host.get_node().peers()
 
-    async def _vertices(self, request: web.Request) -> web.Response:
-        query = read_query(request, VerticesQuery)
-        found = await self._host.get_node().vertices(
+    async def _heads(self, _: web.Request, __: None) -> HeadsInfo:
+        return await self._host.get_node().heads()
+
+    async def _vertices(self, _: web.Request, query: VerticesQuery) -> list[VertexInfo]:
+        return await self._host.get_node().vertices(
             limit=query.limit, kind=query.kind, author=query.author
         )
-        return web.json_response(make_list_document("vertices", found))
 
-    async def _vertex(self, request: web.Request) -> web.Response:
-        return _answer(await self._host.get_node().vertex(request.match_info["id"]))
+    async def _vertex(self, request: web.Request, _: None) -> VertexDetail:
+        return await self._host.get_node().vertex(request.match_info["id"])
 
-    async def _finality(self, request: web.Request) -> web.Response:
-        query = read_query(request, FinalityQuery)
+    async def _finality(self, request: web.Request, query: FinalityQuery) -> Finality:
         node, vertex_id = self._host.get_node(), request.match_info["id"]
-        return _answer(await node.finality(vertex_id, wait_ms=query.wait_ms))
+        return await node.finality(vertex_id, wait_ms=query.wait_ms)
 
-    async def _publish(self, request: web.Request) -> web.Response:
-        body = await read_body(request, PublishBody)
-        info = await self._host.get_node().publish(
+    async def _publish(self, _: web.Request, body: PublishBody) -> VertexInfo:
+        return await self._host.get_node().publish(
             body.get_content(),
             title=body.title,
             media_type=body.media_type,
             knowledge=body.knowledge,
         )
-        return _answer(info)
 
-    async def _invite(self, request: web.Request) -> web.Response:
-        body = await read_body(request, InviteBody)
+    async def _invite(self, _: web.Request, body: InviteBody) -> Ticket:
         ticket = await self._host.get_node().invite(
             uses=body.uses,
             expires_in_ms=body.expires_in_ms,
             role=body.role,
             grant_uruv=body.grant_uruv,
         )
-        return web.json_response({"schema": "meshnode.invite/1", "ticket": ticket})
+        return Ticket(ticket=ticket)
 
-    async def _join(self, request: web.Request) -> web.Response:
-        body = await read_body(request, JoinBody)
-        return _answer(await self._host.join(body.ticket), api=self._get_api())
+    async def _join(self, _: web.Request, body: JoinBody) -> NodeStatus:
+        return replace(await self._host.join(body.ticket), api=self._get_api())
 
-    async def _shutdown(self, _: web.Request) -> web.Response:
+    async def _shutdown(self, _: web.Request, __: None) -> Stopping:
         self._host.request_shutdown()
-        return web.json_response({"schema": "meshnode.shutdown/1", "stopping": True})
+        return Stopping()
 
-    async def _ask(self, request: web.Request) -> web.StreamResponse:
-        body = await read_body(request, AskBody)
+    async def _ask(self, request: web.Request, body: AskBody) -> Answer | web.StreamResponse:
         node, question = self._host.get_node(), body.get_question()
         if not body.stream:
-            return _answer(await node.ask(question, **body.get_options()))
+            return await node.ask(question, **body.get_options())
         # The first item is awaited before the status line: what fails at once has a status.
         async with closing_items(node.stream(question, **body.get_options())) as items:
             first = await anext(items)
@@ -146,8 +219,8 @@ class MeshApi:
             await response.write_eof()
             return response
 
-    async def _events(self, request: web.Request) -> web.StreamResponse:
-        after = read_position(request, read_query(request, EventsQuery).after)
+    async def _events(self, request: web.Request, query: EventsQuery) -> web.StreamResponse:
+        after = read_position(request, query.after)
         events = self._host.get_node().events(after=after)
         return await answer_events(request, events, _encode_event)
 
@@ -155,10 +228,6 @@ class MeshApi:
 def _encode_event(event: NodeEvent) -> bytes:
     index = event.commit_index if isinstance(event, VerticesOrdered) else None
     return encode_event(event.type, event.to_json(), position=index)
-
-
-def _answer(view: View, **extra: Any) -> web.Response:
-    return web.json_response({**view.to_json(), **extra})
 
 
 def _encode_line(data: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ItemT = TypeVar("ItemT")
 
+EVENTS_TYPE: Final = "text/event-stream"
 PING_INTERVAL_S: Final = 15
 EVENTS_AT_ONCE: Final = 256
 
@@ -38,7 +39,7 @@ async def answer_events(
         closing_items(items) as events,
         aclosing(in_batches(events, PING_INTERVAL_S)) as batches,
     ):
-        response = await begin_stream(request, "text/event-stream")
+        response = await begin_stream(request, EVENTS_TYPE)
         await response.write(b": connected\n\n")
         async for batch in batches:
             lines = [encode(event) for event in batch]
