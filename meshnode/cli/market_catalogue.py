@@ -88,6 +88,15 @@ MARKET: Final = (
         ),
     ),
     Command(
+        "verdict",
+        "market_contract:verdict",
+        "Move, as a validator, how a disputed contract ends.",
+        (
+            "meshnode market verdict 3fa9c1 --provider 0 --method replay --compared 40",
+            "meshnode market verdict 3fa9c1 --provider 0 --fraud --model-digest 5e1c...",
+        ),
+    ),
+    Command(
         "instruments",
         "market_lists:instruments",
         "List what can be traded, and what its terms allow.",

@@ -1,6 +1,6 @@
-"""`meshnode market close | finalise | dispute`: what a side of a contract can say by hand.
+"""`meshnode market close | finalise | dispute | verdict`: what people can say of a contract.
 
-A node says the first two by itself where it buys and sells; disputing is for people to decide.
+A node says the first two by itself where it buys and sells; disputing and judging are for people.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from market.amounts import compute_dispute_bond
 from market.attestation import looks_like_credential
-from market.commands import TEXT_CHARACTERS_MAX, Close, Dispute, Finalise
+from market.commands import TEXT_CHARACTERS_MAX, Close, Dispute, Finalise, VerdictMotion
 from market.contracts import CHALLENGE_MS, VERDICT_MS
 from meshnode.cli.blocking import interruptible
 from meshnode.cli.formats import format_duration, format_id, format_name
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ContractArgument = Annotated[str, Parameter(help="Its id, or the beginning of it.")]
 _READ_BYTES = 1_048_576
 _DISPUTABLE = ("delivering", "claimable")
+PERCENT_BP = 100
+"""Basis points of a percent."""
 
 
 async def close(
@@ -127,6 +129,76 @@ async def dispute(
     return print_outcome(outcome, said, json=json)
 
 
+async def verdict(
+    contract: ContractArgument,
+    *,
+    provider: Annotated[
+        int | None,
+        Parameter(
+            help="The provider's part of what the receipts say, in percent; the rest is the buyer's.",
+            validator=validators.Number(gte=0, lte=100),
+        ),
+    ] = None,
+    method: Annotated[
+        str, Parameter(help="How it was judged: replay, canaries, by hand; everybody can read it.")
+    ] = "by hand",
+    compared: Annotated[
+        int,
+        Parameter(
+            help="How many tokens or answers were compared.",
+            validator=validators.Number(gte=0, lte=2**31),
+        ),
+    ] = 0,
+    matched: Annotated[
+        int,
+        Parameter(
+            help="How many of them were as they had to be.",
+            validator=validators.Number(gte=0, lte=2**31),
+        ),
+    ] = 0,
+    model_digest: Annotated[
+        str | None,
+        Parameter(
+            help="SHA-256 of the weights that it was compared with, in hex.", show_default=""
+        ),
+    ] = None,
+    fraud: Annotated[
+        bool,
+        Parameter(negative="", help="Another model is proven: the provider loses all it bonded."),
+    ] = False,
+    timeout_s: WaitOption = WAIT_S,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Move, as a validator, how a disputed contract ends."""
+    if provider is None or matched > compared:
+        raise ConfigError(
+            "a verdict needs --provider, 0 to 100, and never more --matched than --compared",
+            hint="nothing for the provider: --provider 0; all that was receipted: --provider 100",
+        )
+    digest = _read_model_digest(model_digest)
+    async with connect(home) as node:
+        found = await node.market_contract(contract)
+        _check_phase(found, ("disputed",), "judged")
+        motion = VerdictMotion(
+            bytes.fromhex(found.id),
+            provider * PERCENT_BP,
+            compared,
+            matched,
+            _check_text(method, "--method"),
+            digest,
+            fraud,
+        )
+        outcome = await _say(node, motion, timeout_s)
+    loss = "the provider loses all it bonded;\n" if fraud else ""
+    said = (
+        f"moved that {provider} % of {format_amount(found.cost_uruv)} are the provider's, for "
+        f"contract {format_id(found.id)};\n{loss}"
+        "it holds once validators with two thirds of the stake have moved the same"
+    )
+    return print_outcome(outcome, said, json=json)
+
+
 def explain_dispute(
     contract: ContractInfo, bond_uruv: int, reason: str, digest: bytes, evidence: Path | None
 ) -> list[str]:
@@ -180,18 +252,40 @@ def _check_phase(contract: ContractInfo, phases: tuple[str, ...], what: str) -> 
 def _read_reason(reason: str | None) -> str:
     """Raises `ConfigError` for a reason that says nothing, too much, or a secret."""
     text = "" if reason is None else reason.strip()
-    if not 1 <= len(text) <= TEXT_CHARACTERS_MAX:
+    if not text:
         raise ConfigError(
             f"a dispute has a reason of 1 to {TEXT_CHARACTERS_MAX} characters",
             hint='say what is wrong: --reason "half of the answer is missing"',
         )
-    if looks_like_credential(text):
-        # The text itself stays out of the error.
+    return _check_text(text, "--reason")
+
+
+def _check_text(text: str, option: str) -> str:
+    """Raises `ConfigError` for a text that nobody would take; it stays out of the error."""
+    if len(text) > TEXT_CHARACTERS_MAX:
         raise ConfigError(
-            "--reason looks like it holds a key, a token or a password",
-            hint="leave it out: everybody can read the reason",
+            f"{option} has {len(text)} characters where {TEXT_CHARACTERS_MAX} are allowed",
+            hint="say it shorter",
+        )
+    if looks_like_credential(text):
+        raise ConfigError(
+            f"{option} looks like it holds a key, a token or a password",
+            hint="leave it out: everybody can read this",
         )
     return text
+
+
+def _read_model_digest(text: str | None) -> bytes:
+    """Raises `ConfigError` for what is no SHA-256; without one it is empty."""
+    if text is None:
+        return b""
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != hashlib.sha256().digest_size:
+        raise ConfigError("--model-digest is no SHA-256 in hex", hint="64 hexadecimal digits")
+    return digest
 
 
 def _read_evidence(path: Path | None, reason: str) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from market.commands import Command
 from meshnode.errors import CommandRejected
 from meshnode.market_views import (
     AttestationInfo,
@@ -20,6 +21,7 @@ from meshnode.market_views import (
     OrderInfo,
     OutcomeInfo,
     ReceiptInfo,
+    SubmissionInfo,
     TradeInfo,
     UnbondingInfo,
     WalletInfo,
@@ -37,6 +39,7 @@ MODULES = (
     "market_bid",
     "market_book",
     "market_committee",
+    "market_contract",
     "market_lists",
     "market_offer",
     "market_watch",
@@ -329,6 +332,14 @@ class TradingRemote(FakeRemote):
     async def market_list(self, variant: str, **arguments: Any) -> OutcomeInfo:
         self._want("list", variant=variant, **arguments)
         return self.outcome
+
+    async def market_submit(
+        self, commands: Sequence[Command], *, wait_ms: int = 0
+    ) -> SubmissionInfo:
+        self._want("submit", commands=tuple(commands), wait_ms=wait_ms)
+        return SubmissionInfo(
+            vertex=make_id("vertex"), commit_index=9, time_ms=NOW_MS, outcomes=(self.outcome,)
+        )
 
     async def wallet(self, account: str | None = None) -> WalletInfo:
         self._want("wallet", account=account)
