@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -16,9 +17,10 @@ from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.decisions_api import DecisionsApi
 from meshnode.gateway.endpoints import make_routes
 from meshnode.gateway.guard import answer_problems, make_guard
-from meshnode.gateway.health import PROGRAM, make_health_routes
+from meshnode.gateway.health import PROGRAM, make_health_endpoints
 from meshnode.gateway.market_api import MarketApi
 from meshnode.gateway.mesh_api import MeshApi
+from meshnode.gateway.openapi import make_openapi_endpoint
 from meshnode.secret import Secret
 
 if TYPE_CHECKING:
@@ -57,16 +59,14 @@ class Gateway:
             middlewares=[answer_problems, make_guard(self.token, loopback_only=loopback_only)],
             client_max_size=BODY_BYTES_MAX,
         )
-        app.add_routes(make_health_routes(host, since_ms=since_ms))
-        app.add_routes(
-            make_routes(
-                [
-                    *MeshApi(host, lambda: self.api).make_endpoints(),
-                    *DecisionsApi(host).make_endpoints(),
-                    *MarketApi(host).make_endpoints(),
-                ]
-            )
-        )
+        endpoints = [
+            *make_health_endpoints(host, since_ms=since_ms),
+            *MeshApi(host, lambda: self.api).make_endpoints(),
+            *DecisionsApi(host).make_endpoints(),
+            *MarketApi(host).make_endpoints(),
+        ]
+        document = make_openapi_endpoint(endpoints, version=version("meshnode"))
+        app.add_routes(make_routes([*endpoints, document]))
         # A client that goes away cancels its handler, and with it the work behind it.
         self._runner = web.AppRunner(
             app,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from dag.errors import InvalidMessage
 from market.errors import Code
 from market.orders import Code as OrderCode
@@ -98,6 +100,27 @@ _REFUSED_STATUS: Final = {
     Code.DAILY_CAP: 429,
 }
 """By code of a refused command; what is not here contradicts the market as it stands: 409."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, why, and the next step."""
+
+    code: str
+    message: str
+    hint: str
+    fault: str | None = None
+    """Of an engine's error: what kind it is."""
+    retry_after_ms: int | None = None
+    text: str | None = None
+    """Of an answer that broke off: what had come."""
+    reason: str | None = None
+    """Of a refusal by the market: its code."""
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of every error."""
+
+    error: Problem
 
 
 def get_http_status(error: MeshError) -> int:

@@ -140,6 +140,7 @@ async def test_health_needs_no_token_and_tells_the_phase(host, http):
     status, data, headers = await http("GET", "/startupz", token="")
     assert (status, headers["Retry-After"]) == (503, "1")
     assert data == {
+        "schema": "meshnode.startup/1",
         "ready": False,
         "phase": "loading",
         "detail": "loading engine embedded",

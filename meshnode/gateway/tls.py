@@ -1,0 +1,36 @@
+"""Encryption of the HTTP interface with a certificate of the owner's."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from meshnode.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """A context for these files, None without a certificate. Raises `ConfigError`."""
+    if certificate is None:
+        if key is not None:
+            raise ConfigError("api_key_file is given without api_cert", hint="give both or neither")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # A key with a passphrase would ask for it on the terminal, which a service has not.
+        context.load_cert_chain(certificate, key, password=_refuse_passphrase)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"api_cert {certificate} and its key cannot be used: {reason}",
+            hint="both are PEM files; the key has no passphrase (api_key_file, or in the same file)",
+        ) from None
+    return context
+
+
+def _refuse_passphrase() -> str:
+    raise ValueError("the key has a passphrase")
