@@ -223,3 +223,17 @@ def test_cut_references_are_asked_for_parents_first():
     bench.fetching.want("a", reversed(names), 0)
     bench.fetching.tick(0)
     assert bench.gets() == [("a", tuple(sorted(names)))]
+
+
+def test_what_still_waits_in_the_queue_of_a_busy_peer_goes_to_the_next():
+    bench = Bench(gets_per_peer_max=1)
+    first, second = ids(2)
+    bench.fetching.want("a", [first], 0)
+    bench.fetching.tick(0)
+    assert bench.gets() == [("a", (first,))]
+    bench.fetching.want("a", [second], 0, again_ms=300)
+    bench.fetching.want("b", [second], 0)
+    bench.fetching.tick(0)
+    assert bench.gets() == []
+    bench.fetching.tick(300)
+    assert bench.gets() == [("b", (second,))]
