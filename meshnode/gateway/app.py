@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import secrets
 import time
 from importlib.metadata import version
@@ -14,22 +15,30 @@ from aiohttp import web
 
 from meshnode.config import API_DEFAULT, LOOPBACK_HOSTS, format_api_address, parse_api_address
 from meshnode.errors import ConfigError, Unavailable
+from meshnode.gateway.access import Gatekeeper
 from meshnode.gateway.decisions_api import DecisionsApi
 from meshnode.gateway.endpoints import make_routes
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_endpoints
+from meshnode.gateway.limits import Limits
 from meshnode.gateway.market_api import MarketApi
 from meshnode.gateway.mesh_api import MeshApi
 from meshnode.gateway.openapi import make_openapi_endpoint
+from meshnode.gateway.tls import NO_TLS, TlsFiles, make_server_context
 from meshnode.secret import Secret
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meshnode.gateway.port import NodeHost
 
 BODY_BYTES_MAX: Final = 2 * 2**20
 SHUTDOWN_GRACE_S: Final = 1.0
 HOLDER_TIMEOUT_S: Final = 1.0
 HOLDER_BYTES_MAX: Final = 1_024
+BACKLOG: Final = 1_024
+"""Connections that may wait to be taken: clients come in hundreds at once."""
+_log: Final = logging.getLogger(__name__)
 _TOKEN_BYTES: Final = 32
 
 
@@ -37,28 +46,32 @@ class Gateway:
     """Listens from `start` to `close`."""
 
     def __init__(
-        self, host: NodeHost, *, api: str | None, insecure: bool = False, since_ms: int = 0
+        self,
+        host: NodeHost,
+        *,
+        api: str | None,
+        insecure: bool = False,
+        since_ms: int = 0,
+        home: Path | None = None,
+        tls: TlsFiles = NO_TLS,
     ) -> None:
         """Serve `host` at HOST:PORT. Raises `ConfigError` for an address beyond this machine.
 
         With None it is the usual address, or a free port where another program has that one.
 
-        `since_ms` is when this process began to serve, for people.
+        `since_ms` is when this process began to serve, for people; `home` holds the API keys of
+        clients; beyond this machine a certificate is needed, or somebody's word that it is not.
         """
         self._host, self._port = parse_api_address(api or API_DEFAULT)
         self._may_move = api is None
+        self._tls = make_server_context(tls)
         loopback_only = self._host in LOOPBACK_HOSTS
-        if not loopback_only and not insecure:
-            raise ConfigError(
-                f"api = {api!r} listens beyond this machine, and HTTP is not encrypted",
-                hint="use 127.0.0.1 behind a TLS proxy, or --api-insecure on a trusted network",
-            )
+        self._check_reach(api, loopback_only=loopback_only, insecure=insecure)
         self.token = Secret(secrets.token_urlsafe(_TOKEN_BYTES))
         """What clients prove themselves with; new at every start."""
-        app = web.Application(
-            middlewares=[answer_problems, make_guard(self.token, loopback_only=loopback_only)],
-            client_max_size=BODY_BYTES_MAX,
-        )
+        limits = Limits(home)
+        guard = make_guard(Gatekeeper(self.token, home), limits, loopback_only=loopback_only)
+        app = web.Application(middlewares=[answer_problems, guard], client_max_size=BODY_BYTES_MAX)
         endpoints = [
             *make_health_endpoints(host, since_ms=since_ms),
             *MeshApi(host, lambda: self.api).make_endpoints(),
@@ -80,6 +93,11 @@ class Gateway:
         """HOST:PORT it listens on, with the port really taken."""
         return format_api_address(self._host, self._port)
 
+    @property
+    def url(self) -> str:
+        """Where its paths begin."""
+        return f"{'https' if self._tls else 'http'}://{self.api}"
+
     async def start(self) -> None:
         """Listen. Raises `Unavailable` where the address cannot be had."""
         await self._runner.setup()
@@ -90,13 +108,32 @@ class Gateway:
             raise await _explain(error, self.api) from None
         self._port = self._runner.addresses[0][1]
 
+    def _check_reach(self, api: str | None, *, loopback_only: bool, insecure: bool) -> None:
+        if loopback_only or self._tls is not None:
+            return
+        if not insecure:
+            raise ConfigError(
+                f"api = {api!r} listens beyond this machine, and HTTP is not encrypted",
+                hint="give --api-cert and --api-key-file, or use 127.0.0.1, or --api-insecure "
+                "on a trusted network",
+            )
+        _log.warning(
+            "api %s listens beyond this machine WITHOUT ENCRYPTION: whoever sees the network sees "
+            "tokens, questions and answers; give --api-cert and --api-key-file",
+            api,
+        )
+
     async def _listen(self) -> None:
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await self._open_site(self._port)
         except OSError as error:
             if not self._may_move or error.errno != errno.EADDRINUSE:
                 raise
-            await web.TCPSite(self._runner, self._host, 0).start()
+            await self._open_site(0)
+
+    async def _open_site(self, port: int) -> None:
+        site = web.TCPSite(self._runner, self._host, port, ssl_context=self._tls, backlog=BACKLOG)
+        await site.start()
 
     async def close(self) -> None:
         """Stop listening; requests in progress get a short grace."""

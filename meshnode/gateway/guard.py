@@ -1,26 +1,37 @@
-"""Who may use the HTTP interface: bearer token, and no page of a browser that wandered in.
+"""Who may use the HTTP interface: bearer tokens, and no page of a browser that wandered in.
 
-The interface is for programs of the node's owner. A token of the runtime file proves that. The
-Host header must name this machine, so that a name an attacker points at 127.0.0.1 (DNS rebinding)
-leads nowhere, and a foreign Origin is refused.
+The interface is for programs of the node's owner, who proves that by the token of the runtime file,
+and for those that the owner has given an API key. The Host header must name this machine, so that a
+name an attacker points at 127.0.0.1 (DNS rebinding) leads nowhere, and a foreign Origin is refused;
+no header allows pages of other origins anything.
 """
 
 from __future__ import annotations
 
-import hmac
 import logging
+import re
+import secrets
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from meshnode.config import LOOPBACK_HOSTS
 from meshnode.errors import MeshError
+from meshnode.gateway.access import CALLER, find_scope
+from meshnode.gateway.openai_problems import (
+    OPENAI_PREFIX,
+    get_openai_status,
+    make_openai_headers,
+    make_openai_problem,
+)
 from meshnode.gateway.problems import get_http_status, get_retry_after_s, make_problem
+from meshnode.gateway.refusals import ForbiddenScope, Refusal
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
-    from meshnode.secret import Secret
+    from meshnode.gateway.access import Gatekeeper
+    from meshnode.gateway.limits import Limits
 
 _log: Final = logging.getLogger(__name__)
 
@@ -29,54 +40,91 @@ OPEN_PATHS: Final = ("/livez", "/readyz", "/startupz")
 _KEPT_HEADERS: Final = ("Allow", "WWW-Authenticate")
 STREAMING: Final = web.RequestKey("meshnode.streaming", bool)
 """Set on a request whose answer has begun."""
+REQUEST_ID: Final = web.RequestKey("meshnode.request_id", str)
+"""Set on every request of a client of OpenAI."""
+ID_HEADER: Final = "x-request-id"
+_GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_ID_BYTES: Final = 16
 
 
 def make_problem_response(error: MeshError, *, status: int | None = None) -> web.Response:
-    """An error as an HTTP answer."""
-    retry_after_s = get_retry_after_s(error)
+    """An error as an HTTP answer of the node's own interface."""
+    refused = isinstance(error, Refusal)
+    retry_after_s = error.retry_after_s if refused else get_retry_after_s(error)
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    return web.json_response(
-        make_problem(error), status=status or get_http_status(error), headers=headers
-    )
+    found = error.status if refused else get_http_status(error)
+    return web.json_response(make_problem(error), status=status or found, headers=headers)
 
 
 @web.middleware
 async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every failure into its JSON form."""
+    if request.path.startswith(OPENAI_PREFIX):
+        request[REQUEST_ID] = _make_request_id(request)
     try:
-        return await handler(request)
+        response = await handler(request)
     except MeshError as error:
-        return make_problem_response(error)
+        response = _make_response(request, error)
     except web.HTTPException as error:
-        response = make_problem_response(_describe(error, request), status=error.status)
+        response = _make_response(request, _describe(error, request), status=error.status)
         for name in _KEPT_HEADERS:
             if name in error.headers:
                 response.headers[name] = error.headers[name]
-        return response
     except Exception:  # the outermost boundary: one failed request must not show its insides
         if STREAMING in request:
             raise  # a status was sent; aiohttp logs this and ends the connection
         _log.exception("request %s %s failed", request.method, request.path)
-        return make_problem_response(
-            MeshError("the node failed to answer", hint="its log says more"), status=500
-        )
+        problem = MeshError("the node failed to answer", hint="its log says more")
+        response = _make_response(request, problem, status=500)
+    if REQUEST_ID in request and not response.prepared:
+        response.headers[ID_HEADER] = request[REQUEST_ID]
+    return response
 
 
-def make_guard(token: Secret, *, loopback_only: bool) -> Middleware:
-    """A middleware that lets only the node's owner through."""
-    expected = f"Bearer {token.reveal()}".encode()
+def make_guard(gatekeeper: Gatekeeper, limits: Limits, *, loopback_only: bool) -> Middleware:
+    """A middleware that lets only the node's owner and holders of its keys through."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if loopback_only:
             _check_host(request)
         if request.path not in OPEN_PATHS:
-            given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-            if not hmac.compare_digest(given, expected):
+            caller = await gatekeeper.identify(request.headers.get("Authorization", ""))
+            if caller is None:
                 raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+            scope = find_scope(request.method, request.path)
+            if not caller.may(scope):
+                raise ForbiddenScope(
+                    f"this key may not do that: it lacks the scope '{scope}'",
+                    hint="make another with `meshnode keys create`",
+                )
+            limits.count(caller)
+            request[CALLER] = caller
         return await handler(request)
 
     return guard
+
+
+def _make_response(
+    request: web.Request, error: MeshError, *, status: int | None = None
+) -> web.Response:
+    if not request.path.startswith(OPENAI_PREFIX):
+        return make_problem_response(error, status=status)
+    return web.json_response(
+        make_openai_problem(error, status=status),
+        status=status or get_openai_status(error),
+        headers=make_openai_headers(error),
+    )
+
+
+def _make_request_id(request: web.Request) -> str:
+    """The client's own id where it gave one, or its trace's, so that both sides name it alike."""
+    given = request.headers.get(ID_HEADER, "")
+    if _GIVEN_ID.fullmatch(given):
+        return given
+    trace = _TRACE.fullmatch(request.headers.get("traceparent", ""))
+    return trace[1] if trace else f"req_{secrets.token_hex(_ID_BYTES)}"
 
 
 def _check_host(request: web.Request) -> None:
@@ -112,7 +160,8 @@ def _describe(error: web.HTTPException, request: web.Request) -> MeshError:
     match error.status:
         case 401:
             return _Unauthorized(
-                "the token is missing or wrong", hint="runtime.json in the home folder holds it"
+                "the token is missing or wrong",
+                hint="`meshnode keys create` makes an API key; runtime.json holds the owner's token",
             )
         case 403:
             return _HttpProblem(

@@ -14,7 +14,7 @@ import msgspec
 
 from market.decimals import format_ruv
 from meshnode.errors import StorageError
-from meshnode.gateway.problems import Refusal
+from meshnode.gateway.refusals import SpendingExceeded, TooManyRequests
 from meshnode.private_files import read_private, write_private
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Limits:
         return self._total
 
     def count(self, caller: Caller) -> None:
-        """A request came in. Raises `Refusal` where there were too many in the last minute."""
+        """A request came in. Raises `TooManyRequests` where there were too many in the last minute."""
         key = caller.key
         if key is None or key.requests_per_min is None:
             return
@@ -110,16 +110,14 @@ class Limits:
             bucket = self._buckets[key.id] = _Bucket(key.requests_per_min, now_s)
         missing_s = bucket.take(key.requests_per_min, now_s)
         if missing_s:
-            raise Refusal(
-                429,
-                "rate_limit_exceeded",
+            raise TooManyRequests(
                 f"this key may send {key.requests_per_min} requests a minute",
                 retry_after_s=max(1, round(missing_s + 0.5)),
             )
 
     @contextmanager
     def hold(self, caller: Caller, spend_uruv: int = 0) -> Iterator[Hold]:
-        """A question under way, which may cost so much. Raises `Refusal` where it may not be."""
+        """A question under way, which may cost so much. Raises `Refusal`s."""
         self._check_room(caller)
         hold = Hold(self._reserve(caller, spend_uruv))
         self._total += 1
@@ -136,9 +134,7 @@ class Limits:
 
     def _check_room(self, caller: Caller) -> None:
         if self._total >= QUESTIONS_MAX:
-            raise Refusal(
-                429,
-                "rate_limit_exceeded",
+            raise TooManyRequests(
                 f"{QUESTIONS_MAX} questions are under way at this node",
                 retry_after_s=1,
             )
@@ -146,9 +142,7 @@ class Limits:
         if key is None or key.concurrent is None:
             return
         if self._running.get(key.id, 0) >= key.concurrent:
-            raise Refusal(
-                429,
-                "rate_limit_exceeded",
+            raise TooManyRequests(
                 f"this key may have {key.concurrent} questions under way",
                 retry_after_s=1,
             )
@@ -160,9 +154,7 @@ class Limits:
         spent = self._get_spent()
         left_uruv = key.day_uruv - spent.uruv.get(key.id, 0)
         if spend_uruv > left_uruv:
-            raise Refusal(
-                402,
-                "insufficient_ruv",
+            raise SpendingExceeded(
                 f"this key has {format_ruv(max(0, left_uruv))} ruv left today, and the answer "
                 f"may cost {format_ruv(spend_uruv)}",
                 hint="lower max_ruv, or make a key that may spend more",

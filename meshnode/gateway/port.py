@@ -34,6 +34,11 @@ class NotReady(MeshError):
     code = "not_ready"
     retryable = True
 
+    def __init__(self, message: str, *, hint: str = "", phase: str = "") -> None:
+        """`phase` is the word for it, such as 'loading'."""
+        super().__init__(message, hint=hint)
+        self.phase = phase
+
 
 class MeshNode(MarketPort, Protocol):
     """A node, in this process or behind its HTTP interface: the same methods."""

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from meshnode.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where a certificate and its key are."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    """None where the certificate's file holds it."""
 
 
-def make_server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+NO_TLS: Final = TlsFiles()
+
+
+def make_server_context(files: TlsFiles) -> ssl.SSLContext | None:
     """A context for these files, None without a certificate. Raises `ConfigError`."""
+    certificate, key = files.certificate, files.key
     if certificate is None:
         if key is not None:
             raise ConfigError("api_key_file is given without api_cert", hint="give both or neither")
