@@ -24,6 +24,13 @@ from meshnode.config import (
 )
 from meshnode.errors import ConfigError
 from meshnode.home import get_default_home
+from meshnode.key_references import KeyPlaces, check_reference, parse_reference, read_key
+from meshnode.kimi_settings import (
+    KimiTable,
+    complete_settings,
+    make_engine_options,
+    suggest_reference,
+)
 from meshnode.passphrase import PASSPHRASE_VARIABLE
 from meshnode.secret import Secret
 
@@ -32,6 +39,10 @@ HOME_VARIABLE: Final = "MESHNODE_HOME"
 CONFIG_BYTES_MAX: Final = 65_536
 _SECRET_OPTION: Final = "api_key"  # noqa: S105 - a name
 _OTHER_VARIABLES: Final = (HOME_VARIABLE, PASSPHRASE_VARIABLE)
+_SECRET_SETTING: Final = f"engine_options.{_SECRET_OPTION}"
+_FILE_ONLY: Final = ("kimi",)
+"""Tables that only the settings file holds."""
+_ACCOUNT_ENGINES: Final = ("moonshot", "openrouter", "local")
 _LIST_KEYS: Final = ("listen", "advertise")
 _PATH_KEYS: Final = ("record", "passphrase_file")
 
@@ -77,6 +88,7 @@ class _Layer(BaseModel):
     record: _Path | None = None
     passphrase_file: _Path | None = None
     host_binding: bool | None = None
+    kimi: KimiTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,8 @@ class LoadedConfig:
     config: NodeConfig
     origins: Mapping[str, str]
     """By key: 'default', the settings file, an environment variable, or a flag."""
+    kimi: KimiTable | None = None
+    """The account at a provider, as the settings file has it."""
 
 
 def locate_home(home: Path | None, environ: Mapping[str, str]) -> Path:
@@ -120,17 +134,62 @@ def load_config(
         origins.update(dict.fromkeys(layer, origin))
     if "api" in values:
         parse_api_address(values["api"], origin=origins["api"])
-    return LoadedConfig(NodeConfig(home=path, **_convert(values, origins)), origins)
+    kimi = values.pop("kimi", None)
+    _apply_account(values, kimi, environ)
+    return LoadedConfig(NodeConfig(home=path, **_convert(values, origins)), origins, kimi)
 
 
 def resolve_engine_options(
-    options: Mapping[str, object], environ: Mapping[str, str]
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    home: Path | None = None,
+    passphrase: Secret | None = None,
 ) -> dict[str, object]:
-    """Options with key references replaced by the keys they name. Raises `ConfigError`."""
+    """Options with the key reference replaced by the key behind it.
+
+    Raises `ConfigError`, and `KeystoreError` for an encrypted key that does not open.
+    """
     resolved = dict(options)
-    if _SECRET_OPTION in resolved:
-        resolved[_SECRET_OPTION] = _resolve_secret(resolved[_SECRET_OPTION], environ)
+    reference = resolved.get(_SECRET_OPTION)
+    if reference is not None and not isinstance(reference, Secret):
+        places = KeyPlaces(environ=environ, home=home, passphrase=passphrase)
+        parsed = parse_reference(str(reference), setting=_SECRET_SETTING)
+        resolved[_SECRET_OPTION] = read_key(parsed, places, setting=_SECRET_SETTING)
     return resolved
+
+
+def check_engine_options(
+    options: Mapping[str, object], environ: Mapping[str, str], *, home: Path | None
+) -> bool:
+    """Whether a passphrase is needed for the key of an engine. Raises `ConfigError`.
+
+    Everything about the key that can be known before a passphrase is checked.
+    """
+    reference = options.get(_SECRET_OPTION)
+    if reference is None or isinstance(reference, Secret):
+        return False
+    parsed = parse_reference(str(reference), setting=_SECRET_SETTING)
+    check_reference(parsed, KeyPlaces(environ=environ, home=home), setting=_SECRET_SETTING)
+    return parsed.kind == "sealed"
+
+
+def _apply_account(
+    values: dict[str, Any], kimi: KimiTable | None, environ: Mapping[str, str]
+) -> None:
+    """Let a node whose engine is the configured provider use that account's settings."""
+    engine = values.get("engine")
+    if engine not in _ACCOUNT_ENGINES:
+        return
+    options: dict[str, Any] = {}
+    if kimi is not None and kimi.provider == engine:
+        settings = complete_settings(kimi, environ)
+        assert settings is not None, "a table has its defaults"
+        options = make_engine_options(settings)
+        values["daily_cap_uusd"] = settings.daily_cap_uusd
+    elif reference := suggest_reference(engine, environ):
+        options = {_SECRET_OPTION: reference}
+    values["engine_options"] = options | values.get("engine_options", {})
 
 
 def _read_file_layer(path: Path) -> tuple[dict[str, Any], str]:
@@ -155,7 +214,7 @@ def _read_file_layer(path: Path) -> tuple[dict[str, Any], str]:
 
 def _read_environment_layers(environ: Mapping[str, str]) -> list[tuple[dict[str, Any], str]]:
     layers = []
-    known = {f"{PREFIX}{key.upper()}": key for key in _Layer.model_fields}
+    known = {f"{PREFIX}{key.upper()}": key for key in _Layer.model_fields if key not in _FILE_ONLY}
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
             continue
@@ -192,9 +251,9 @@ def _check_layer(values: dict[str, Any], origin: str, *, strict: bool) -> dict[s
             ) from None
         reason, hint = first["msg"], "correct it there"
         if first["type"] == "string_pattern_mismatch":
-            reason, hint = _PATTERNS[str(first["loc"][0])]
+            reason, hint = _PATTERNS.get(str(first["loc"][0]), _CONTROL)
         raise ConfigError(f"{key} (from {origin}) cannot be used: {reason}", hint=hint) from None
-    return layer.model_dump(exclude_none=True)
+    return {key: value for key, value in layer if value is not None}
 
 
 def _parse_text(key: str, text: str, variable: str) -> object:
@@ -266,33 +325,3 @@ def _locate(text: str, key: str, origin: str) -> Path:
             f"{key} (from {origin}) names the home of a user who does not exist",
             hint="write the whole path",
         ) from None
-
-
-def _resolve_secret(reference: object, environ: Mapping[str, str]) -> Secret:
-    if isinstance(reference, Secret):
-        return reference
-    kind, _, name = str(reference).partition(":")
-    if kind == "env" and name:
-        text = environ.get(name, "")
-        if not text:
-            raise ConfigError(
-                f"engine_options.{_SECRET_OPTION} refers to {name}, which is not set",
-                hint=f"set the environment variable {name}",
-            )
-        return Secret(text)
-    if kind == "file" and name:
-        try:
-            text = Path(name).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            text = ""
-        if not text:
-            raise ConfigError(
-                f"engine_options.{_SECRET_OPTION} refers to {name}, which cannot be read",
-                hint="the file holds the key and nothing else",
-            )
-        return Secret(text)
-    # The value itself is left out: it may be the key.
-    raise ConfigError(
-        f"engine_options.{_SECRET_OPTION} must be a reference, so that no key stands in settings",
-        hint="write env:NAME or file:PATH",
-    )

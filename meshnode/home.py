@@ -1,6 +1,9 @@
 """A node's home folder: its identity, the networks it belongs to, and what survives a restart.
 
     identity.key              the key store (see `meshnode.keystore`)
+    keys/                     keys of services, encrypted (see `meshnode.sealed_keys`)
+    usage.db                  what requests to engines used and cost (see `meshnode.usage_store`)
+    models/                   weights that were fetched (see `meshnode.weights`)
     config.toml               settings, optional (see `meshnode.config_file`)
     current                   the network this home takes part in, as 16 hex digits
     name                      what people call this node, once somebody has said so
@@ -52,15 +55,14 @@ from dag.types import AuthorId, NetworkId
 from meshnode.errors import MeshError, StorageError, Unavailable
 from meshnode.host_binding import bind_host, check_host, read_machine_digest
 from meshnode.keystore import (
-    MODERATE,
     SEED_BYTES,
-    KdfCost,
     KeyMode,
     create_key_store,
     open_key_store,
     read_key_mode,
 )
 from meshnode.private_files import make_private_folder, read_private, remove_file, write_private
+from meshnode.sealing import MODERATE, KdfCost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,17 +1,8 @@
 """The key store: one small file that holds a node's master seed, from which all its keys derive.
 
-The file is JSON, so that a person can see what it is. Encrypted form:
-
-    {"mode": "encrypted", "version": 1, "kdf": "argon2id", "operations": 3,
-     "memory_bytes": 268435456, "salt": HEX, "box": HEX}
-
-`box` is XSalsa20-Poly1305 (SecretBox: nonce, then ciphertext) over the MessagePack array
-`[created_ms, seed]`, under the key that Argon2id makes of the passphrase. The unencrypted form is
-named `unencrypted-demo` and says so in clear words; it protects nothing but the file's mode does.
-
-The cost parameters stand in the file, so that they can rise later. They have a floor, because
-whoever can write the file could otherwise lower them before the next passphrase change, and a
-ceiling, because a node must not be made to allocate what it does not have.
+The file is JSON, so that a person can see what it is. Encrypted, it is a record of
+`meshnode.sealing` over the MessagePack array `[created_ms, seed]`. The unencrypted form is named
+`unencrypted-demo` and says so in clear words; it protects nothing but the file's mode does.
 """
 
 from __future__ import annotations
@@ -20,13 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
-from nacl import pwhash
-from nacl.exceptions import CryptoError
-from nacl.secret import SecretBox
-from nacl.utils import random as random_bytes
 
 from meshnode.errors import KeystoreError, StorageError
 from meshnode.private_files import read_private, write_private
+from meshnode.sealing import COST_FLOOR, MODERATE, KdfCost, Sealed, seal, unseal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,20 +25,6 @@ SEED_BYTES: Final = 32
 FILE_BYTES_MAX: Final = 4_096
 
 KeyMode = Literal["encrypted", "unencrypted-demo"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KdfCost:
-    """What one guess of a passphrase costs."""
-
-    operations: int
-    memory_bytes: int
-
-
-MODERATE: Final = KdfCost(operations=3, memory_bytes=256 * 2**20)
-"""libsodium's MODERATE: about 0.7 s on one core."""
-COST_FLOOR: Final = KdfCost(operations=2, memory_bytes=19 * 2**20)
-COST_CEILING: Final = KdfCost(operations=16, memory_bytes=2**30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +39,6 @@ class StoredKey:
 class _Content(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     created_ms: int
     seed: bytes
-
-
-class _Encrypted(
-    msgspec.Struct, frozen=True, tag_field="mode", tag="encrypted", forbid_unknown_fields=True
-):
-    version: Literal[1]
-    kdf: Literal["argon2id"]
-    operations: int
-    memory_bytes: int
-    salt: str
-    box: str
 
 
 class _Unencrypted(
@@ -112,10 +75,11 @@ def create_key_store(
         raise KeystoreError(
             f"{path} is there already", hint="a key is never overwritten; move the file away"
         )
-    record: _Encrypted | _Unencrypted
+    record: Sealed | _Unencrypted
     mode: KeyMode
     if passphrase:
-        record, mode = _encrypt(_Content(created_ms, seed), passphrase, cost), "encrypted"
+        content = msgspec.msgpack.encode(_Content(created_ms, seed))
+        record, mode = seal(content, passphrase, cost), "encrypted"
     else:
         record = _Unencrypted(1, _WARNING, created_ms, seed.hex())
         mode = "unencrypted-demo"
@@ -156,54 +120,17 @@ def read_key_mode(path: Path) -> KeyMode | None:
     return "unencrypted-demo" if isinstance(_read_record(path), _Unencrypted) else "encrypted"
 
 
-def _encrypt(content: _Content, passphrase: Secret, cost: KdfCost) -> _Encrypted:
-    salt = random_bytes(pwhash.argon2id.SALTBYTES)
-    key = _derive_key(passphrase, salt, cost)
-    box = SecretBox(key).encrypt(msgspec.msgpack.encode(content))
-    return _Encrypted(1, "argon2id", cost.operations, cost.memory_bytes, salt.hex(), box.hex())
-
-
-def _decrypt(path: Path, record: _Encrypted, passphrase: Secret, floor: KdfCost) -> _Content:
-    cost = KdfCost(operations=record.operations, memory_bytes=record.memory_bytes)
-    if cost.operations < floor.operations or cost.memory_bytes < floor.memory_bytes:
-        raise KeystoreError(
-            f"{path} asks for less work per guess than is safe",
-            hint="it was changed or made by another program; restore a backup",
-        )
-    if cost.operations > COST_CEILING.operations or cost.memory_bytes > COST_CEILING.memory_bytes:
-        raise KeystoreError(
-            f"{path} asks for more than {COST_CEILING.memory_bytes // 2**20} MiB of memory or "
-            f"{COST_CEILING.operations} passes",
-            hint="it was changed or made by another program; restore a backup",
-        )
-    salt, box = _read_hex(path, record.salt), _read_hex(path, record.box)
-    if len(salt) != pwhash.argon2id.SALTBYTES:
+def _decrypt(path: Path, record: Sealed, passphrase: Secret, floor: KdfCost) -> _Content:
+    data = unseal(path, record, passphrase, floor)
+    if data is None:
         raise _damaged(path)
-    try:
-        data = SecretBox(_derive_key(passphrase, salt, cost)).decrypt(box)
-    except (CryptoError, ValueError):
-        # Which of the two it was cannot be told apart, by design.
-        raise KeystoreError(
-            f"{path} does not open: the passphrase is wrong or the file is damaged",
-            hint="try again, or restore a backup",
-        ) from None
     try:
         return msgspec.msgpack.decode(data, type=_Content)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise _damaged(path) from None
 
 
-def _derive_key(passphrase: Secret, salt: bytes, cost: KdfCost) -> bytes:
-    return pwhash.argon2id.kdf(
-        SecretBox.KEY_SIZE,
-        passphrase.reveal().encode(),
-        salt,
-        opslimit=cost.operations,
-        memlimit=cost.memory_bytes,
-    )
-
-
-def _read_record(path: Path) -> _Encrypted | _Unencrypted:
+def _read_record(path: Path) -> Sealed | _Unencrypted:
     try:
         data = read_private(path, bytes_max=FILE_BYTES_MAX)
     except StorageError as error:
@@ -211,7 +138,7 @@ def _read_record(path: Path) -> _Encrypted | _Unencrypted:
     if data is None:
         raise KeystoreError(f"{path} is not there", hint="`meshnode init` makes one")
     try:
-        return msgspec.json.decode(data, type=_Encrypted | _Unencrypted)
+        return msgspec.json.decode(data, type=Sealed | _Unencrypted)
     except (msgspec.DecodeError, ValueError, RecursionError):
         # The decoder's own words may quote what the file holds.
         raise _damaged(path) from None

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from meshnode.cli.blocking import interruptible
 from meshnode.cli.formats import format_id
 from meshnode.cli.output import clean_line, is_interactive, note
-from meshnode.config_file import load_config, resolve_engine_options
+from meshnode.config_file import check_engine_options, load_config
 from meshnode.errors import CommandRejected, KeystoreError
-from meshnode.passphrase import choose_passphrase
+from meshnode.passphrase import choose_passphrase, read_passphrase
 from meshnode.runtime_file import find_runtime
+from meshnode.secret import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from meshnode.config import NodeConfig
     from meshnode.home import Home, Identity, NetworkFolder
-    from meshnode.secret import Secret
 
 
 def load_settings(home: Path | None, **flags: object) -> NodeConfig:
@@ -34,7 +34,7 @@ def check_engine(config: NodeConfig) -> None:
 
     Raises `ConfigError`.
     """
-    resolve_engine_options(config.engine_options, os.environ)
+    check_engine_options(config.engine_options, os.environ, home=config.home)
     if config.engine not in {None, "none"}:
         from meshnode.engines.registry import resolve_name
 
@@ -66,7 +66,20 @@ def choose_key_passphrase(home: Home, config: NodeConfig) -> Secret | None:
     )
     if choice.warning:
         note(f"warning: {choice.warning}")
+    if choice.passphrase is None and check_engine_options(
+        config.engine_options, os.environ, home=home.path
+    ):
+        return get_key_passphrase(config.passphrase_file)
     return choice.passphrase
+
+
+def get_key_passphrase(file: Path | None = None) -> Secret | None:
+    """The passphrase that opens encrypted keys of services, asked for where a person is there."""
+    given = read_passphrase(file, os.environ)
+    if given is None and is_interactive():
+        text = _ask_passphrase("Passphrase of this home's keys: ")
+        return Secret(text) if text else None
+    return given
 
 
 def prepare_identity(home: Home, passphrase: Secret | None) -> Identity:

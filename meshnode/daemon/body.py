@@ -272,11 +272,15 @@ class Daemon:
 
 def _complete(config: NodeConfig) -> NodeConfig:
     """Settings with everything they refer to: home folder, passphrase, keys of engines."""
+    home = config.home or get_default_home()
+    passphrase = config.passphrase or read_passphrase(config.passphrase_file, os.environ)
     return replace(
         config,
-        home=config.home or get_default_home(),
-        passphrase=config.passphrase or read_passphrase(config.passphrase_file, os.environ),
-        engine_options=resolve_engine_options(config.engine_options, os.environ),
+        home=home,
+        passphrase=passphrase,
+        engine_options=resolve_engine_options(
+            config.engine_options, os.environ, home=home, passphrase=passphrase
+        ),
     )
 
 

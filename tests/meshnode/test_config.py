@@ -162,13 +162,13 @@ def test_api_address_of_another_form_is_refused(text):
 
 
 def test_key_references_are_resolved_and_masked(tmp_path):
-    (tmp_path / "key").write_text("from file\n")
+    (tmp_path / "key").write_text("from-file\n")
     assert resolve_engine_options({"api_key": "env:K", "n": 1}, {"K": "v"}) == {
         "api_key": Secret("v"),
         "n": 1,
     }
     options = resolve_engine_options({"api_key": f"file:{tmp_path / 'key'}"}, {})
-    assert options["api_key"] == Secret("from file")
+    assert options["api_key"] == Secret("from-file")
     assert resolve_engine_options({"api_key": Secret("x")}, {})["api_key"] == Secret("x")
     assert resolve_engine_options({}, {}) == {}
 

@@ -14,7 +14,7 @@ from meshnode.home import (
     open_home,
     rebind_home,
 )
-from meshnode.keystore import KdfCost
+from meshnode.sealing import KdfCost
 from meshnode.secret import Secret
 
 FAST = KdfCost(operations=2, memory_bytes=19 * 2**20)

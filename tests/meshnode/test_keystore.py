@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import stat
 
+import msgspec
 import pytest
 
 from meshnode.errors import KeystoreError
-from meshnode.keystore import KdfCost, create_key_store, open_key_store, read_key_mode
+from meshnode.keystore import create_key_store, open_key_store, read_key_mode
+from meshnode.sealing import KdfCost, seal
 from meshnode.secret import Secret
 
 FAST = KdfCost(operations=1, memory_bytes=8_192)
@@ -127,14 +129,8 @@ def test_seed_of_a_wrong_length_is_refused(path):
 
 
 def test_box_that_holds_something_else_is_refused(encrypted):
-    import msgspec
-    from nacl.secret import SecretBox
-
-    from meshnode.keystore import _derive_key
-
-    salt = bytes.fromhex(json.loads(encrypted.read_bytes())["salt"])
-    box = SecretBox(_derive_key(PASSPHRASE, salt, FAST)).encrypt(msgspec.msgpack.encode("x"))
-    edit(encrypted, box=box.hex())
+    other = seal(msgspec.msgpack.encode("x"), PASSPHRASE, FAST)
+    edit(encrypted, salt=other.salt, box=other.box)
     with pytest.raises(KeystoreError, match="not a key store"):
         open_fast(encrypted)
 

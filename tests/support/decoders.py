@@ -30,7 +30,7 @@ from dag.genesis import decode_genesis, encode_genesis
 from dag.introduction import prove_invitation, read_proven
 from dag.types import Ref
 from dag.vertex import decode_signed
-from meshnode import joining, keystore
+from meshnode import joining, keystore, sealing
 from meshnode.client import _decode
 from meshnode.config import parse_api_address
 from meshnode.config_file import load_config, parse_option_value
@@ -371,13 +371,13 @@ def as_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], obje
     return decode
 
 
-FAST = keystore.KdfCost(operations=1, memory_bytes=8_192)
+FAST = sealing.KdfCost(operations=1, memory_bytes=8_192)
 
 
 def open_keystore(path: Path) -> object:
     # What a guess may cost is bounded by a ceiling; here it is low, because there are many.
     with mock.patch.object(
-        keystore, "COST_CEILING", keystore.KdfCost(operations=2, memory_bytes=65_536)
+        sealing, "COST_CEILING", sealing.KdfCost(operations=2, memory_bytes=65_536)
     ):
         keystore.read_key_mode(path)
         return keystore.open_key_store(path, passphrase=SECRET, cost_floor=FAST)
