@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from meshnode.config import NodeConfig
     from meshnode.home import Home
+    from meshnode.node.measuring import Readings
     from meshnode.transport.base import Transport
     from meshnode.views import NodeStatus
 
@@ -41,6 +42,9 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 class OwnNode(MeshNode, Protocol):
     """A node of this process."""
+
+    def readings(self) -> Readings:
+        """What it measures of itself."""
 
     async def wait_stopped(self) -> None:
         """Until the node stops by itself. Raises why it did."""
@@ -124,6 +128,10 @@ class Daemon:
                 hint="try again in a moment, or watch /startupz",
             )
         return self._node
+
+    def read_meters(self) -> Readings | None:
+        """What the node measures of itself; None while there is none."""
+        return None if self._node is None else self._node.readings()
 
     def request_shutdown(self) -> None:
         """Stop soon."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
@@ -20,6 +20,9 @@ from meshnode.views import (
     VertexDetail,
     VertexInfo,
 )
+
+if TYPE_CHECKING:
+    from meshnode.node.measuring import Readings
 
 Messages = Sequence[Mapping[str, Any]]
 """An OpenAI-shaped list of chat messages."""
@@ -180,6 +183,9 @@ class NodeHost(Protocol):
 
     def get_node(self) -> MeshNode:
         """The node. Raises `NotReady`."""
+
+    def read_meters(self) -> Readings | None:
+        """What the node measures of itself; None while there is none."""
 
     async def join(self, ticket: str) -> NodeStatus:
         """Leave a network without other members and join the ticket's."""

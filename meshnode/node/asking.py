@@ -10,6 +10,7 @@ import msgspec
 
 from dag.genesis import Share
 from meshnode.errors import CommandRejected
+from meshnode.node.measuring import QuestionMeter
 from meshnode.node.presenting import make_knowledge_text
 from meshnode.serving.client import Question
 from meshnode.trading.purchase import Wish
@@ -64,6 +65,8 @@ class QuestionDesk:
         self._find_desk = find_desk
         self._find_buyer = find_buyer
         self._started_ms = runtime.now_ms()
+        self.meter = QuestionMeter()
+        """Counts what is asked through this node."""
 
     def set_asker(self, asker: Asker) -> None:
         """There is an engine now, so questions may be answered here."""
@@ -209,19 +212,21 @@ class AskingMethods(ABC):
                 `reputation_bp`.
         """
         desk = self._get_questions()
-        wish = make_wish(model, max_tokens, max_price_uruv, max_spend_uruv, wishes)
-        question = await desk.make_question(
-            prompt,
-            model=model,
-            share=share,
-            timeout_ms=timeout_ms,
-            knowledge=knowledge,
-            peer=peer,
-            fields={**(extra or {}), "max_tokens": max_tokens, "temperature": temperature},
-        )
-        async with aclosing(desk.stream(question, wish)) as items:
-            async for item in items:
-                yield item
+        with desk.meter.watch() as watched:
+            wish = make_wish(model, max_tokens, max_price_uruv, max_spend_uruv, wishes)
+            question = await desk.make_question(
+                prompt,
+                model=model,
+                share=share,
+                timeout_ms=timeout_ms,
+                knowledge=knowledge,
+                peer=peer,
+                fields={**(extra or {}), "max_tokens": max_tokens, "temperature": temperature},
+            )
+            async with aclosing(desk.stream(question, wish)) as items:
+                async for item in items:
+                    watched.note(item)
+                    yield item
 
 
 def make_wish(

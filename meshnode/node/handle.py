@@ -22,6 +22,7 @@ from meshnode.node.market_desk import MarketDesk
 from meshnode.node.market_lookup import MarketLookup
 from meshnode.node.market_methods import MarketMethods, MarketRoom
 from meshnode.node.market_reader import MarketReader
+from meshnode.node.measuring import Readings
 from meshnode.node.order import OrderReader
 from meshnode.node.order_presenting import place, show_consensus
 from meshnode.node.port import RuntimePort
@@ -169,6 +170,16 @@ class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
             problems=tuple(describe_problems(view)),
         )
 
+    def readings(self) -> Readings:
+        """What the node measures of itself, beside its status."""
+        runtime = self._require_runtime()
+        return Readings(
+            telemetry=runtime.telemetry.snapshot(),
+            work=runtime.telemetry.read_work(),
+            questions=self._questions.meter.read(),
+            market=self._market.reader.measure(),
+        )
+
     async def peers(self) -> list[PeerInfo]:
         """The other members, connected ones first."""
         return show_peers(self._require_runtime().view())
@@ -290,6 +301,8 @@ class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
         try:
             if self._desk is not None:
                 await self._desk.drain(timeout_ms=DRAIN_MS)
+            # Answers that come from elsewhere may end, too.
+            await self._questions.meter.wait_quiet(timeout_ms=DRAIN_MS)
         finally:
             try:
                 await self._stack.aclose()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from market.orders import Side
 from meshnode.core.events import Committed
 from meshnode.errors import CommandRejected
 from meshnode.node.market_lookup import check_limit
 from meshnode.node.market_presenting import MarketPresenter, list_contracts, show_market
+from meshnode.node.measuring import Trade
 from meshnode.shell.market_table import StoredContract, StoredStep
 from meshnode.shell.subscriptions import SubscriberLagged
 from meshnode.views import MoneyInfo
@@ -67,6 +69,24 @@ class MarketReader:
             + wallet.collateral_uruv,
             open_orders=wallet.open_orders,
             live_contracts=wallet.live_contracts,
+        )
+
+    def measure(self) -> Trade:
+        """Own part in the market in figures."""
+        market, own = self._runtime.market, self._runtime.author
+        wallet = self.present().show_wallet(own)
+        sides = [row.side for row in market.desk.orders.rows() if row.account == own]
+        return Trade(
+            orders={side.value: sides.count(side) for side in Side},
+            money_uruv={
+                "free": wallet.free_uruv,
+                "reserved": wallet.reserved_uruv,
+                "bonded": wallet.bonded_uruv,
+                "escrow": wallet.escrow_uruv,
+                "collateral": wallet.collateral_uruv,
+            },
+            contracts=wallet.live_contracts,
+            trades=sum(book.trades for book in market.desk.list_books()),
         )
 
     def list_instruments(self) -> list[InstrumentInfo]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from dag.vertex import SignedVertex
 from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
 from meshnode.core.effects import RunJob, SignVertex
-from meshnode.core.events import Event, Published, PublishFailed, VertexAdmitted
+from meshnode.core.events import Event, Published, PublishFailed
 from meshnode.core.inputs import Completed, Disconnected, Input, Outcome, Submitted, Ticked
 from meshnode.errors import CommandRejected, DeadlineExceeded, MeshError
 
@@ -162,8 +162,7 @@ class Runner:
             request = self._requests.get(event.token)
             if request is not None and not request.done.done():
                 request.done.set_exception(CommandRejected(event.reason))
-        elif isinstance(event, VertexAdmitted):
-            self._telemetry.count("vertices_admitted")
+        self._telemetry.note_event(event, self._clock.now_ms())
         self._hub.publish(event)
 
     def on_receipt(self, job: int, outcome: Outcome) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from typing import Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
+
+from meshnode.core.events import VertexAdmitted
+from meshnode.shell.event_meter import EventMeter
+
+if TYPE_CHECKING:
+    from meshnode.core.events import Event
+    from meshnode.shell.event_meter import Work
 
 OFFENDERS_MAX: Final = 256
 """Peers whose offences are counted one by one; the one quiet for longest is dropped first."""
@@ -29,6 +36,7 @@ class Telemetry:
         self._offences: Counter[str] = Counter()
         self._offenders: OrderedDict[str, Counter[str]] = OrderedDict()
         self._lag = _LagProbe()
+        self._events = EventMeter()
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter; names are constants of the code, never a peer's words."""
@@ -42,6 +50,16 @@ class Telemetry:
         self._offenders.move_to_end(peer)
         if len(self._offenders) > OFFENDERS_MAX:
             self._offenders.popitem(last=False)
+
+    def note_event(self, event: Event, now_ms: int) -> None:
+        """Count what a node's event tells."""
+        if isinstance(event, VertexAdmitted):
+            self.count("vertices_admitted")
+        self._events.note(event, now_ms)
+
+    def read_work(self) -> Work:
+        """What the events so far amount to."""
+        return self._events.read()
 
     def start(self) -> None:
         """Begin measuring how late the event loop runs its timers."""
