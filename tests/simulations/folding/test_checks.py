@@ -117,7 +117,9 @@ BROKEN: list[tuple[str, Callable[[Exchange], None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("promise", "break_it"), BROKEN, ids=lambda each: str(each)[:24])
+@pytest.mark.parametrize(
+    ("promise", "break_it"), BROKEN, ids=[f"{said}-{how.__name__}" for said, how in BROKEN]
+)
 def test_broken_promise_is_named(promise: str, break_it: Callable[[Exchange], None]):
     exchange = make_exchange()
     checker = Checker(exchange)
