@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from meshnode.routing.rates import OUTLIER_FACTOR
+
 if TYPE_CHECKING:
+    from meshnode.routing.rates import Rates
     from meshnode.routing.replica_state import ReplicaState
     from meshnode.routing.settings import Settings
 
-_FILL_ONE = 1_024
+_ONE = 1_024
 """A full replica, in fixed point."""
-FILL_MAX = 8 * _FILL_ONE
+FILL_MAX = 8 * _ONE
 """Beyond eight requests a slot, more is no longer worse by its square."""
-AGED_FILL = _FILL_ONE // 2
+AGED_FILL = _ONE // 2
 """How full a replica at least is taken to be when its report is aged."""
 
 
@@ -20,37 +23,34 @@ class Cost(NamedTuple):
     """One replica's price for one query, by its parts."""
 
     total_us: int
-    rtt_us: int
     prefill_us: int
     decode_us: int
     penalty_us: int
-    miss_tokens: int
 
 
 def compute_cost(
     state: ReplicaState,
+    rates: Rates,
     settings: Settings,
     *,
-    model: str,
-    prompt_tokens: int,
-    cached_tokens: int,
+    requests: int,
+    work_tokens: int,
     output_tokens: int,
     now_ms: int,
 ) -> Cost:
-    """Price a query: round trip, queue and uncached prompt at the learned rate, decoding."""
-    rates = state.find_rates(model)
-    miss = max(settings.miss_tokens_min, prompt_tokens - cached_tokens)
-    fill = min(state.requests * _FILL_ONE // state.slots, FILL_MAX)
-    age_ms = state.age_ms(now_ms)
-    if age_ms < 0 or age_ms > settings.aged_ms:
+    """Price a query: round trip, prefill of queue and prompt at the learned rate, decoding."""
+    fill = min(requests * _ONE // state.slots, FILL_MAX)
+    if now_ms - state.received_ms > settings.aged_ms:
         fill = max(fill, AGED_FILL)
-    congestion = settings.congestion_permille * fill * fill // (1_000 * _FILL_ONE)
-    prefill_ns = rates.prefill_ns * (state.queue_tokens + miss)
-    prefill_us = prefill_ns * (_FILL_ONE + congestion) // (_FILL_ONE * 1_000)
-    decode_ns = rates.decode_ns * output_tokens
-    decode_us = decode_ns * settings.decode_weight_permille // 1_000_000
+    congestion = settings.congestion_permille * fill * fill // (1_000 * _ONE)
+    prefill_ns = rates.prefill_ns
+    overdue_ns = state.find_overdue_ns(now_ms)
+    if overdue_ns > prefill_ns:
+        prefill_ns = min(overdue_ns, OUTLIER_FACTOR * prefill_ns)
+    prefill_us = prefill_ns * work_tokens * (_ONE + congestion) // (_ONE * 1_000)
+    decode_us = rates.decode_ns * output_tokens * settings.decode_weight_permille // 1_000_000
     predicted_us = state.rtt_us + prefill_us + decode_us
-    total_us = predicted_us
-    if state.fault_ms is not None and now_ms - state.fault_ms < settings.failure_ms:
-        total_us = max(predicted_us, settings.failure_ms * 1_000)
-    return Cost(total_us, state.rtt_us, prefill_us, decode_us, total_us - predicted_us, miss)
+    if state.fault_ms is None or now_ms - state.fault_ms >= settings.failure_ms:
+        return Cost(predicted_us, prefill_us, decode_us, 0)
+    penalty_us = max(0, settings.failure_ms * 1_000 - predicted_us)
+    return Cost(predicted_us + penalty_us, prefill_us, decode_us, penalty_us)

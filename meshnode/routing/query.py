@@ -35,6 +35,8 @@ class Query:
     """Counted or estimated."""
     max_output_tokens: int = 0
     """0 where the query sets no limit."""
+    reserved_tokens: int = 0
+    """Output tokens that the model's context must have room for beside the prompt."""
     remaining_ms: int = 120_000
     """Until the whole answer must be there."""
     first_token_ms: int = 60_000
