@@ -20,9 +20,11 @@ from meshnode.gateway.decisions_api import DecisionsApi
 from meshnode.gateway.endpoints import make_routes
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_endpoints
+from meshnode.gateway.http_meter import HttpMeter
 from meshnode.gateway.limits import Limits
 from meshnode.gateway.market_api import MarketApi
 from meshnode.gateway.mesh_api import MeshApi
+from meshnode.gateway.metrics import MetricsApi
 from meshnode.gateway.openapi import make_openapi_endpoint
 from meshnode.gateway.tls import NO_TLS, TlsFiles, make_server_context
 from meshnode.secret import Secret
@@ -71,13 +73,18 @@ class Gateway:
         """What clients prove themselves with; new at every start."""
         limits = Limits(home)
         guard = make_guard(Gatekeeper(self.token, home), limits, loopback_only=loopback_only)
-        app = web.Application(middlewares=[answer_problems, guard], client_max_size=BODY_BYTES_MAX)
+        meter = HttpMeter()
+        app = web.Application(
+            middlewares=[meter.make_middleware(), answer_problems, guard],
+            client_max_size=BODY_BYTES_MAX,
+        )
         endpoints = [
             *make_health_endpoints(host, since_ms=since_ms),
             *MeshApi(host, lambda: self.api).make_endpoints(),
             *DecisionsApi(host).make_endpoints(),
             *MarketApi(host).make_endpoints(),
         ]
+        endpoints += MetricsApi(host, meter, version=version("meshnode")).make_endpoints()
         document = make_openapi_endpoint(endpoints, version=version("meshnode"))
         app.add_routes(make_routes([*endpoints, document]))
         # A client that goes away cancels its handler, and with it the work behind it.

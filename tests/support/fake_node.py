@@ -150,12 +150,16 @@ class FakeHost:
         self.node = FakeNode()
         self.phase = Phase(name="ready", detail="ready", elapsed_ms=7)
         self.tickets = []
+        self.readings = None
         self.stopping = asyncio.Event()
 
     def get_node(self):
         if not self.phase.ready:
             raise NotReady(f"the node is starting: {self.phase.detail}", hint="try again")
         return self.node
+
+    def read_meters(self):
+        return self.readings if self.phase.ready else None
 
     async def join(self, ticket):
         self.tickets.append(ticket)
