@@ -17,6 +17,7 @@ from meshnode.config import API_DEFAULT, LOOPBACK_HOSTS, format_api_address, par
 from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.access import Gatekeeper
 from meshnode.gateway.decisions_api import DecisionsApi
+from meshnode.gateway.door.api import OpenAIApi
 from meshnode.gateway.endpoints import make_routes
 from meshnode.gateway.guard import answer_problems, make_guard
 from meshnode.gateway.health import PROGRAM, make_health_endpoints
@@ -78,11 +79,14 @@ class Gateway:
             middlewares=[meter.make_middleware(), answer_problems, guard],
             client_max_size=BODY_BYTES_MAX,
         )
+        door = OpenAIApi(host, limits)
+        app.on_shutdown.append(lambda _: door.close())
         endpoints = [
             *make_health_endpoints(host, since_ms=since_ms),
             *MeshApi(host, lambda: self.api).make_endpoints(),
             *DecisionsApi(host).make_endpoints(),
             *MarketApi(host).make_endpoints(),
+            *door.make_endpoints(),
         ]
         endpoints += MetricsApi(host, meter, version=version("meshnode")).make_endpoints()
         document = make_openapi_endpoint(endpoints, version=version("meshnode"))

@@ -50,10 +50,11 @@ _ID_BYTES: Final = 16
 
 def make_problem_response(error: MeshError, *, status: int | None = None) -> web.Response:
     """An error as an HTTP answer of the node's own interface."""
-    refused = isinstance(error, Refusal)
-    retry_after_s = error.retry_after_s if refused else get_retry_after_s(error)
+    if isinstance(error, Refusal):
+        retry_after_s, found = error.retry_after_s, error.status
+    else:
+        retry_after_s, found = get_retry_after_s(error), get_http_status(error)
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    found = error.status if refused else get_http_status(error)
     return web.json_response(make_problem(error), status=status or found, headers=headers)
 
 

@@ -88,6 +88,9 @@ class MeshNode(MarketPort, Protocol):
     ) -> AsyncIterator[StreamItem]:
         """Ask the mesh and take the answer as it comes."""
 
+    async def embed(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a request for embeddings with this node's own engine."""
+
     async def publish(
         self,
         content: str | bytes,

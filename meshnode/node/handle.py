@@ -16,6 +16,7 @@ from meshnode.event_views import NodeEvent
 from meshnode.node.asking import AskingMethods, QuestionDesk
 from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
+from meshnode.node.embedding import EmbeddingMethods
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
 from meshnode.node.market_desk import MarketDesk
@@ -72,7 +73,7 @@ DRAIN_MS: Final = 2_000
 VERTICES_MAX: Final = 1_000
 
 
-class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
+class NodeHandle(AskingMethods, EmbeddingMethods, DecisionMethods, MarketMethods):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
     Methods raise `NodeClosed` once the node has ended, and `MeshError`s otherwise.
@@ -353,6 +354,10 @@ class NodeHandle(AskingMethods, DecisionMethods, MarketMethods):
     def _get_questions(self) -> QuestionDesk:
         self._require_runtime()
         return self._questions
+
+    def _find_engine(self) -> Engine | None:
+        self._require_runtime()
+        return None if self._desk is None else self._desk.engine
 
     def _get_decisions(self) -> DecisionDesk:
         self._require_runtime()

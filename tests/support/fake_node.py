@@ -94,6 +94,10 @@ class FakeNode(FakeMarket):
             raise self.fails_late
         yield Finished(answer=self.answer)
 
+    async def embed(self, request):
+        self._record("embed", request)
+        return {"object": "list", "data": [], "model": "e", "usage": {}}
+
     async def publish(self, content, **options):
         self._record("publish", content, **options)
         return VERTEX
