@@ -49,7 +49,7 @@ class NodeConfig:
     node that founded its mesh, 'none' on a guest's, because taking part is voluntary."""
     engine_options: Mapping[str, object] = field(default_factory=dict)
     """Options of that engine. A key is a reference, see `meshnode.key_references`."""
-    daily_cap_uusd: int | None = None
+    daily_cap_udollar: int | None = None
     """What requests to a provider may cost in a day (UTC), in micro-dollars; None for no cap."""
     serve_free: bool = True
     """Whether questions of others are answered without a contract; paid ones go first either way."""

@@ -186,7 +186,7 @@ def _apply_account(
         settings = complete_settings(kimi, environ)
         assert settings is not None, "a table has its defaults"
         options = make_engine_options(settings)
-        values["daily_cap_uusd"] = settings.daily_cap_uusd
+        values["daily_cap_udollar"] = settings.daily_cap_udollar
     elif reference := suggest_reference(engine, environ):
         options = {_SECRET_OPTION: reference}
     values["engine_options"] = options | values.get("engine_options", {})

@@ -28,7 +28,7 @@ AUTO_MODEL: Final = "auto"
 MAX_TOKENS_DEFAULT: Final = 4_096
 TIMEOUT_S_DEFAULT: Final = 120
 FIRST_TOKEN_TIMEOUT_S_DEFAULT: Final = 60
-CAP_UUSD_MAX: Final = 1_000_000 * 10**6
+CAP_UDOLLAR_MAX: Final = 1_000_000 * 10**6
 USD_PLACES: Final = 6
 
 _MOONSHOT_URLS: Final[Mapping[Region, str]] = {
@@ -95,7 +95,7 @@ class KimiSettings:
     """None leaves it to the model: newer ones accept no other than their own."""
     timeout_s: int = TIMEOUT_S_DEFAULT
     first_token_timeout_s: int = FIRST_TOKEN_TIMEOUT_S_DEFAULT
-    daily_cap_uusd: int | None = None
+    daily_cap_udollar: int | None = None
     """What a day (UTC) may cost at most, in micro-dollars; None for no cap."""
     configured: bool = True
     """Whether somebody has said so, or it is what the environment suggests."""
@@ -123,7 +123,7 @@ def complete_settings(table: KimiTable | None, environ: Mapping[str, str]) -> Ki
         temperature=table.temperature,
         timeout_s=table.timeout_s or TIMEOUT_S_DEFAULT,
         first_token_timeout_s=table.first_token_timeout_s or FIRST_TOKEN_TIMEOUT_S_DEFAULT,
-        daily_cap_uusd=None
+        daily_cap_udollar=None
         if table.daily_cap_usd is None
         else read_usd(table.daily_cap_usd, "daily_cap_usd"),
         configured=configured,
@@ -260,15 +260,15 @@ def make_engine_options(settings: KimiSettings) -> dict[str, Any]:
 def read_usd(text: str, what: str) -> int:
     """Micro-dollars of an amount like '0.25' or '$3'. Raises `ConfigError`."""
     try:
-        uusd = parse_scaled(text.strip().removeprefix("$"), USD_PLACES, what)
+        udollar = parse_scaled(text.strip().removeprefix("$"), USD_PLACES, what)
     except InvalidNumber as error:
         raise ConfigError(error.message, hint="write dollars, like 0.25") from None
-    if uusd > CAP_UUSD_MAX:
+    if udollar > CAP_UDOLLAR_MAX:
         raise ConfigError(f"{what} is more than can be meant", hint="write dollars, like 0.25")
-    return uusd
+    return udollar
 
 
-def format_usd(uusd: int) -> str:
+def format_usd(udollar: int) -> str:
     """Micro-dollars as an exact number of dollars, cents always shown."""
-    whole, _, fraction = format_scaled(uusd, USD_PLACES).partition(".")
+    whole, _, fraction = format_scaled(udollar, USD_PLACES).partition(".")
     return f"{whole}.{fraction.ljust(2, '0')}"

@@ -24,6 +24,7 @@ from meshnode.errors import CommandRejected, ConfigError, DeadlineExceeded, Tran
 from meshnode.home import Home, open_home
 from meshnode.invitations import was_invited_as_validator
 from meshnode.node.handle import NodeHandle
+from meshnode.node.metering import meter_engine
 from meshnode.node.seat_asking import ask_for_seat
 from meshnode.node.setup import (
     NodeSetup,
@@ -131,7 +132,7 @@ async def start_node(
         chosen = await asyncio.to_thread(_create_engine, name, config.engine_options)
     if chosen is not None:
         on_phase("loading", f"loading engine {chosen.name}")
-        await handle.start_engine(chosen)
+        await handle.start_engine(await meter_engine(chosen, config, node_stack))
     return handle
 
 

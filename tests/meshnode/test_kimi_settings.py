@@ -43,7 +43,7 @@ def test_table_fills_the_rest_with_defaults():
     assert settings is not None
     assert settings.base_url == "https://api.moonshot.cn/v1"
     assert settings.api_key == "env:MOONSHOT_API_KEY"
-    assert settings.daily_cap_uusd == 1_500_000
+    assert settings.daily_cap_udollar == 1_500_000
     table = KimiTable(provider="local", base_url="http://127.0.0.1:1/v1", model="m", timeout_s=9)
     settings = complete_settings(table, {})
     assert settings is not None
@@ -67,7 +67,7 @@ def test_node_with_the_providers_engine_uses_the_account(tmp_path):
     config = load_config(tmp_path, environ={}).config
     assert config.engine_options["api_key"] == "env:MY_KEY"
     assert config.engine_options["slots"] == 3
-    assert config.daily_cap_uusd == 2_000_000
+    assert config.daily_cap_udollar == 2_000_000
     other = load_config(tmp_path, {"engine": "openrouter"}, {"OPENROUTER_API_KEY": "x"}).config
     assert other.engine_options == {"api_key": "env:OPENROUTER_API_KEY", "slots": 3}
     local = load_config(tmp_path, {"engine": "local"}, {}).config
@@ -143,7 +143,7 @@ def test_address_that_is_none_is_refused(text):
 
 def test_dollars_are_exact():
     assert [read_usd(text, "x") for text in ("0.25", "$3", "0.000001")] == [250_000, 3_000_000, 1]
-    assert [format_usd(uusd) for uusd in (250_000, 3_000_000, 1, 0)] == [
+    assert [format_usd(udollar) for udollar in (250_000, 3_000_000, 1, 0)] == [
         "0.25",
         "3.00",
         "0.000001",
