@@ -36,6 +36,7 @@ _REFUSALS: Final = {
     404: "There is no such thing.",
     409: "It contradicts how things stand.",
     413: "It is too large.",
+    422: "It contradicts what was sent before under the same key.",
     429: "Too much of it; Retry-After says when to come back.",
     502: "A peer or an engine failed.",
     503: "Not now; the message names the phase, Retry-After says when to come back.",

@@ -103,8 +103,8 @@ class OpenAIApi:
                 **asking,
             ),
             get("/v1/models", "What can be asked for.", self._list_models, _OBJECT),
-            # A model's id may hold slashes.
-            get("/v1/models/{id:.+}", "One model.", self._show_model, _OBJECT),
+            # A slash in a model's id comes encoded.
+            get("/v1/models/{id}", "One model.", self._show_model, _OBJECT),
         ]
         return [replace(endpoint, tag="openai") for endpoint in endpoints]
 
