@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
 import yarl
 
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.engines.openai_stream import malformed
-from meshnode.engines.upstream_errors import error_from_response, one_line
+from meshnode.engines.openai_stream import decode_object, malformed
+from meshnode.engines.upstream_errors import (
+    error_from_object,
+    error_from_response,
+    one_line,
+)
 from meshnode.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from meshnode.secret import Secret
 
 ERROR_BYTES_MAX = 64 << 10
+BODY_BYTES_MAX = 4 << 20
 
 
 class HttpBackend:
@@ -30,11 +35,18 @@ class HttpBackend:
     """
 
     def __init__(
-        self, base_url: str, api_key: Secret, *, connections_max: int, connect_timeout_ms: int
+        self,
+        base_url: str,
+        api_key: Secret,
+        *,
+        connections_max: int,
+        connect_timeout_ms: int,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base_url = _read_base_url(base_url)
+        self._root_url = _strip_version(self._base_url)
         self._api_key = api_key
-        self._headers = _headers(api_key)
+        self._headers = _headers(api_key) | dict(headers or {})
         self._connections_max = connections_max
         self._connect_timeout_s = connect_timeout_ms / 1000
         self._session: aiohttp.ClientSession | None = None
@@ -63,15 +75,73 @@ class HttpBackend:
             await self._session.close()
             self._session = None
 
+    @property
+    def authority(self) -> str:
+        """Host and port."""
+        return self._base_url.authority
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        deadline: float,
+        body: bytes | None = None,
+        size_max_bytes: int = BODY_BYTES_MAX,
+        below_root: bool = False,
+    ) -> bytes:
+        """The whole body of a response. Raises `EngineError`."""
+        response = await self.send(
+            method, path, deadline=deadline, body=body, below_root=below_root
+        )
+        try:
+            return await self.read_whole(response, deadline=deadline, size_max_bytes=size_max_bytes)
+        finally:
+            response.close()
+
+    async def fetch_object(
+        self,
+        method: str,
+        path: str,
+        *,
+        deadline: float,
+        body: bytes | None = None,
+        size_max_bytes: int = BODY_BYTES_MAX,
+        below_root: bool = False,
+    ) -> dict[str, Any]:
+        """The JSON object in a response. Raises `EngineError`, also for an error object."""
+        data = await self.fetch(
+            method,
+            path,
+            deadline=deadline,
+            body=body,
+            size_max_bytes=size_max_bytes,
+            below_root=below_root,
+        )
+        found = decode_object(data, self.label)
+        if found.get("error"):
+            raise error_from_object(self.label, found, secret=self._api_key)
+        return found
+
     async def send(
-        self, method: str, path: str, *, deadline: float, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        deadline: float,
+        body: bytes | None = None,
+        below_root: bool = False,
     ) -> aiohttp.ClientResponse:
-        """The response to a request, its status 200; the caller closes it. Raises `EngineError`."""
+        """The response to a request, its status 200; the caller closes it. Raises `EngineError`.
+
+        With `below_root`, the path is below the address without its `/v1`.
+        """
         if self._session is None:
             raise EngineError(EngineFault.UNREACHABLE, f"{self.label} is not connected")
+        base = self._root_url if below_root else self._base_url
         async with self._wait(deadline, EngineFault.UNREACHABLE, "cannot be reached"):
             response = await self._session.request(
-                method, self._base_url / path, data=body, allow_redirects=False
+                method, base / path, data=body, allow_redirects=False
             )
         if response.status == 200 and "html" not in response.content_type:
             return response
@@ -149,6 +219,13 @@ def _read_base_url(text: str) -> yarl.URL:
             "base_url carries a user, password, query or fragment", hint="put the key in api_key"
         )
     return url
+
+
+def _strip_version(url: yarl.URL) -> yarl.URL:
+    """The address without a last part like `v1`, where engines keep what is not of the dialect."""
+    path = url.path.rstrip("/")
+    head, _, last = path.rpartition("/")
+    return url.with_path(head or "/") if last[:1] == "v" and last[1:].isdecimal() else url
 
 
 def _headers(api_key: Secret) -> dict[str, str]:

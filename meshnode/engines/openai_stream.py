@@ -120,6 +120,8 @@ class CompletionStream:
         reason = choice.get("finish_reason")
         if reason is not None and not isinstance(reason, str):
             raise malformed(self._backend, "a finish reason is not a text")
+        if reason == "error":
+            raise error_from_object(self._backend, choice, secret=self._secret)
         self._open_choices[index] = self._open_choices.get(index, True) and not reason
 
 

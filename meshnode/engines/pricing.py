@@ -39,7 +39,6 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 MOONSHOT_PRICES_AS_OF = "2026-11-21"
 MOONSHOT_PRICES: Mapping[str, Price] = MappingProxyType(
     {
-        "kimi-k2": Price(prompt=600_000, cached=150_000, completion=2_500_000),
         "kimi-k2.5": Price(prompt=600_000, cached=100_000, completion=3_000_000),
         "kimi-k2.6": Price(prompt=950_000, cached=160_000, completion=4_000_000),
         "kimi-k2.7-code": Price(prompt=950_000, cached=190_000, completion=4_000_000),
@@ -51,9 +50,12 @@ MOONSHOT_PRICES: Mapping[str, Price] = MappingProxyType(
 
 
 def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
-    """The price of the longest listed prefix of a model's name; None where none fits."""
-    name = normalise_model(model)
-    fitting = [prefix for prefix in prices if name.startswith(normalise_model(prefix))]
+    """The price of the longest listed beginning of a model's name; None where none fits.
+
+    A name goes on after a dash: `kimi-k3` prices `kimi-k3-0716`, and not `kimi-k3.1`.
+    """
+    name = normalise_model(model) + "-"
+    fitting = [start for start in prices if name.startswith(normalise_model(start) + "-")]
     return prices[max(fitting, key=len)] if fitting else None
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.engines.options import DAY_MS
+from meshnode.engines.request_ids import read_request_id
 from meshnode.secret import redact
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ _OVERFLOW = re.compile(
 _OVERLOAD = re.compile(r"overload|at capacity|too busy|queue is full", re.IGNORECASE)
 _QUOTA = re.compile(r"current quota|insufficient (quota|balance|credit)|billing", re.IGNORECASE)
 
+_MODERATION = re.compile(r"moderation|flagged", re.IGNORECASE)
+_DAILY = re.compile(r"\bTPD\b|\bRPD\b|per[- ]day", re.IGNORECASE)
+
 _HINTS = {
     EngineFault.UNAUTHORIZED: "check the API key of this engine",
     EngineFault.FORBIDDEN: "check what this API key may use",
@@ -89,6 +93,8 @@ class Refusal:
     @property
     def fault(self) -> EngineFault:
         """The refusal in words a router can act on."""
+        if self.status == 403 and _MODERATION.search(self.message):
+            return EngineFault.CONTENT_FILTER  # this prompt is refused, not this model
         if self.status in _BY_STATUS:
             return _BY_STATUS[self.status]
         if self.status == 429:
@@ -131,7 +137,48 @@ def error_from_response(
             hint="set the base URL to the final address",
         )
     refusal = read_refusal(_decode(body), status=status)
-    return _error(backend, refusal, secret, retry_after_ms=read_retry_after_ms(headers))
+    retry_after_ms = read_retry_after_ms(headers)
+    if retry_after_ms is None and status == 429:
+        retry_after_ms = _read_reset_ms(refusal, headers)
+    error = _error(backend, refusal, secret, retry_after_ms=retry_after_ms)
+    request_id = one_line(read_request_id(headers), secret)
+    if request_id:
+        error.message += f" (request {request_id})"
+    return error
+
+
+def _read_reset_ms(refusal: Refusal, headers: Mapping[str, str]) -> int | None:
+    """When a limit ends, where no `Retry-After` says it: a daily one with its day."""
+    reset_ms = _wait_until_reset_ms(headers)
+    if reset_ms is None and _DAILY.search(refusal.message):
+        now_s = _read_date_s(headers)
+        return None if now_s is None else DAY_MS - int(now_s * 1_000) % DAY_MS
+    return reset_ms
+
+
+def _wait_until_reset_ms(headers: Mapping[str, str]) -> int | None:
+    """The wait in `X-RateLimit-Reset`: a time in s or ms since 1970, or seconds from now."""
+    try:
+        reset = float(headers.get("X-RateLimit-Reset", ""))
+    except ValueError:
+        return None
+    if not 0 <= reset < 10**14:  # NaN fails, too
+        return None
+    if reset < 10**9:
+        return min(int(reset * 1_000), DAY_MS)
+    now_s = _read_date_s(headers)
+    if now_s is None:
+        return None
+    until_s = reset / 1_000 if reset >= 10**11 else reset
+    return min(max(int((until_s - now_s) * 1_000), 0), DAY_MS)
+
+
+def _read_date_s(headers: Mapping[str, str]) -> float | None:
+    """The backend's own clock, in seconds since 1970."""
+    try:
+        return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def error_from_object(backend: str, payload: Any, *, secret: Secret) -> EngineError:
