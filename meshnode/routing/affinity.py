@@ -94,7 +94,8 @@ class PrefixIndex:
     def forget(self, peer: str) -> None:
         """The replica is gone."""
         if peer in self._bits:
-            self.remove(peer, list(self._held.pop(peer)))
+            self.remove(peer, list(self._held[peer]))
+            del self._held[peer]
             self._free.append(self._bits.pop(peer))
 
     def find_depths(self, prefix: Sequence[int], *, now_ms: int) -> dict[str, int]:

@@ -26,6 +26,9 @@ class Cost(NamedTuple):
     prefill_us: int
     decode_us: int
     penalty_us: int
+    first_token_us: int
+    """Predicted until the first token. The price of a full replica is higher than that: it is a
+    price, so that queries go elsewhere first."""
 
 
 def compute_cost(
@@ -47,10 +50,12 @@ def compute_cost(
     overdue_ns = state.find_overdue_ns(now_ms)
     if overdue_ns > prefill_ns:
         prefill_ns = min(overdue_ns, OUTLIER_FACTOR * prefill_ns)
-    prefill_us = prefill_ns * work_tokens * (_ONE + congestion) // (_ONE * 1_000)
+    plain_us = prefill_ns * work_tokens // 1_000
+    prefill_us = plain_us * (_ONE + congestion) // _ONE
+    first_us = state.rtt_us + plain_us
     decode_us = rates.decode_ns * output_tokens * settings.decode_weight_permille // 1_000_000
     predicted_us = state.rtt_us + prefill_us + decode_us
     if state.fault_ms is None or now_ms - state.fault_ms >= settings.failure_ms:
-        return Cost(predicted_us, prefill_us, decode_us, 0)
+        return Cost(predicted_us, prefill_us, decode_us, 0, first_us)
     penalty_us = max(0, settings.failure_ms * 1_000 - predicted_us)
-    return Cost(predicted_us + penalty_us, prefill_us, decode_us, penalty_us)
+    return Cost(predicted_us + penalty_us, prefill_us, decode_us, penalty_us, first_us)

@@ -56,8 +56,10 @@ class Candidate(NamedTuple):
     cost_us: int
     """What is compared; 0 with an obstacle that was found before costs."""
     rtt_us: int
+    first_token_us: int
+    """Predicted until the first token: round trip, queue and uncached prompt."""
     prefill_us: int
-    """Queue and uncached prompt at the learned rate, congestion included."""
+    """What queue and uncached prompt cost: more than they take, the fuller the replica is."""
     decode_us: int
     """The weighted part of the predicted decoding."""
     penalty_us: int
@@ -74,11 +76,6 @@ class Candidate(NamedTuple):
     """Whether a slot is free."""
     is_suspect: bool
     """Whether it is used only when nothing else is left."""
-
-    @property
-    def first_token_us(self) -> int:
-        """Predicted time until the first token."""
-        return self.rtt_us + self.prefill_us
 
     def explain(self) -> str:
         """One line for people."""

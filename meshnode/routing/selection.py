@@ -91,6 +91,7 @@ def _rank(candidate: Candidate) -> tuple[int, int]:
 
 
 def _is_unused(knowledge: Knowledge, peer: str, now_ms: int) -> bool:
+    """Whether what is believed of a replica's speed is too old to turn a query away for."""
     used_ms = knowledge.states[peer].used_ms
     return used_ms is None or now_ms - used_ms >= knowledge.settings.exploration_ms
 
@@ -142,8 +143,10 @@ def _judge(
         return _refuse(state, refusal, now_ms, offer)
     depth = depths.get(state.peer.id, 0)
     candidate = _price(knowledge, state, query, offer, depth=depth, now_ms=now_ms)
-    reachable_ms = min(query.first_token_ms, query.remaining_ms)
-    if candidate.rtt_us + candidate.prefill_us > reachable_ms * 1_000:
+    patience_ms = min(query.first_token_ms, query.remaining_ms)
+    if candidate.first_token_us > patience_ms * 1_000 and not _is_unused(
+        knowledge, state.peer.id, now_ms
+    ):
         detail = f"a first token is expected after {candidate.first_token_us // 1_000} ms"
         return candidate._replace(obstacle=Obstacle.DEADLINE, detail=detail)
     if vitality is Vitality.ALIVE and now_ms - state.received_ms <= settings.suspect_ms:
@@ -208,6 +211,7 @@ def _price(
         "",
         cost.total_us,
         state.rtt_us,
+        cost.first_token_us,
         cost.prefill_us,
         cost.decode_us,
         cost.penalty_us,
@@ -234,6 +238,7 @@ def _refuse(
         detail=refusal[1],
         cost_us=0,
         rtt_us=state.rtt_us,
+        first_token_us=0,
         prefill_us=0,
         decode_us=0,
         penalty_us=0,

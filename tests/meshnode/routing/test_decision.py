@@ -1,0 +1,49 @@
+"""A decision can be read: the chosen replica first, the others by cost, then those left out."""
+
+from __future__ import annotations
+
+from meshnode.routing.faults import Fault
+from meshnode.routing.report import Peer
+from tests.support.routing import QUERY, make_report, make_router
+
+
+def test_decision_explains_every_replica():
+    router = make_router("a", "b", "c", "d")
+    router.on_peer(Peer(id="a", name="ann"))
+    router.on_report("c", make_report(2, draining=True), now_ms=0)
+    router.on_report("d", make_report(2, running=8), now_ms=0)
+    router.on_rtt("b", 15_000, now_ms=0)
+    decision = router.choose(QUERY, now_ms=0, draw=0)
+    assert decision.explain() == (
+        "ann: cost 5445 ms (rtt 0.0 ms, prefill 300 ms for 0 queued + 1000 new tokens, "
+        "decode 5145 ms; 0 requests on 8 slots)",
+        "b: cost 5460 ms (rtt 15 ms, prefill 300 ms for 0 queued + 1000 new tokens, "
+        "decode 5145 ms; 0 requests on 8 slots)",
+        "d: cost 5745 ms (rtt 0.0 ms, prefill 600 ms for 0 queued + 1000 new tokens, "
+        "decode 5145 ms; 8 requests on 8 slots)",
+        "c: draining",
+    )
+
+
+def test_decision_explains_caches_faults_and_suspicion():
+    router = make_router("a", slots=1)
+    router.on_prefixes("a", (1,), now_ms=0)
+    ticket = router.on_sent(QUERY, router.choose(QUERY, now_ms=0, draw=0).chosen, now_ms=0)
+    router.on_failure(ticket, Fault.TIMEOUT, now_ms=14_000, draw=0)
+    query = QUERY.__class__(model="m", prompt_tokens=1_000, prefix=(1,), max_output_tokens=1)
+    decision = router.choose(query, now_ms=15_000, draw=0)
+    assert decision.explain() == (
+        "a: cost 5000 ms (rtt 0.0 ms, prefill 512 ms for 0 queued + 488 new tokens, "
+        "decode 15 ms, 512 tokens cached, failed lately +4472 ms, suspect; 0 requests on 1 slots)",
+    )
+
+
+def test_decision_that_chose_nobody_explains_why():
+    router = make_router("a", running=1)
+    decision = router.choose(QUERY.__class__(model="x"), now_ms=0, draw=0)
+    assert decision.chosen is None
+    assert decision.explain() == ("a: serves m",)
+    slow = make_router("a", prefill_ns=10_000_000_000)
+    slow.on_sent(QUERY, slow.choose(QUERY, now_ms=0, draw=0).chosen, now_ms=0)
+    decision = slow.choose(QUERY, now_ms=0, draw=0)
+    assert decision.explain() == ("a: a first token is expected after 20000000 ms",)
