@@ -19,7 +19,8 @@ from meshnode.gateway.endpoints import (
     get,
 )
 from meshnode.gateway.guard import OPEN_PATHS
-from meshnode.gateway.problems import ProblemDocument
+from meshnode.gateway.openai_problems import OPENAI_PREFIX
+from meshnode.gateway.problems import OpenAIProblemDocument, ProblemDocument
 from meshnode.views import View
 
 if TYPE_CHECKING:
@@ -106,16 +107,10 @@ class _Components:
 
 
 def _make_components(endpoints: Sequence[Endpoint]) -> _Components:
-    kinds = list(dict.fromkeys([ProblemDocument, *_list_types(endpoints)]))
+    problems = [_find_problem(endpoint.path) for endpoint in endpoints]
+    kinds = list(dict.fromkeys([ProblemDocument, *problems, *_list_types(endpoints)]))
     references, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
-    components = _Components(schemas, dict(zip(kinds, references, strict=True)))
-    for kind in kinds:
-        if issubclass(kind, View) and kind.schema:
-            # What stands alone names its form, beside its fields.
-            described = components.get(kind)
-            described["properties"]["schema"] = {"const": kind.schema}
-            described["required"] = [*described.get("required", ()), "schema"]
-    return components
+    return _Components(schemas, dict(zip(kinds, references, strict=True)))
 
 
 def _list_types(endpoints: Sequence[Endpoint]) -> Iterator[type]:
@@ -191,14 +186,14 @@ def _describe_responses(endpoint: Endpoint, components: _Components) -> dict[str
         content[media_type] = {"schema": schema}
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status in _list_refusals(endpoint):
-        responses[str(status)] = _describe_problem(_REFUSALS[status], components)
+        responses[str(status)] = _describe_problem(_REFUSALS[status], endpoint.path, components)
     if endpoint.unready is not None:
-        schema = components.references[endpoint.unready]
+        schema = _stand_alone(endpoint.unready, components)
         responses["503"] = {
             "description": "Not so.",
             "content": {JSON_TYPE: {"schema": schema}},
         }
-    responses["default"] = _describe_problem("It failed.", components)
+    responses["default"] = _describe_problem("It failed.", endpoint.path, components)
     return responses
 
 
@@ -217,8 +212,12 @@ def _list_refusals(endpoint: Endpoint) -> list[int]:
     return sorted(statuses)
 
 
-def _describe_problem(description: str, components: _Components) -> dict[str, Any]:
-    schema = components.references[ProblemDocument]
+def _find_problem(path: str) -> type:
+    return OpenAIProblemDocument if path.startswith(OPENAI_PREFIX) else ProblemDocument
+
+
+def _describe_problem(description: str, path: str, components: _Components) -> dict[str, Any]:
+    schema = components.references[_find_problem(path)]
     return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
 
 
@@ -241,4 +240,13 @@ def _describe_form(form: Given, components: _Components) -> tuple[str, Schema]:
                 "required": list(properties),
             }
         case _:
-            return JSON_TYPE, components.references[form]
+            return JSON_TYPE, _stand_alone(form, components)
+
+
+def _stand_alone(kind: type[View], components: _Components) -> Schema:
+    """A view as an answer of its own names its form; inside another it does not."""
+    reference = components.references[kind]
+    if not kind.schema:
+        return reference
+    named = {"properties": {"schema": {"const": kind.schema}}, "required": ["schema"]}
+    return {"allOf": [reference, named]}

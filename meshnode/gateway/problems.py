@@ -118,9 +118,24 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The form of every error."""
+    """The form of every error of the node's own interface."""
 
     error: Problem
+
+
+class OpenAIProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, as clients of OpenAI read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of every error below `/v1`."""
+
+    error: OpenAIProblem
 
 
 def get_http_status(error: MeshError) -> int:
