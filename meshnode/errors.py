@@ -7,6 +7,7 @@ MeshError                              code, hint, retryable
   CommandRejected(reason)              the caller's fault
     NoDaemon                           no node runs for this home folder
     NoPeerServes                       nobody reachable serves the model that was asked for
+      PolicyRefused                    whoever could serve it may not: it is somebody's account
     NodeClosed                         the node behind a handle has ended
     MarketRefused(reason)              a market command that had no effect
   StorageError                         the disk's
@@ -52,6 +53,7 @@ __all__ = [
     "NodeClosed",
     "Offence",
     "PeerGone",
+    "PolicyRefused",
     "StorageError",
     "StreamReset",
     "TransportError",
@@ -89,6 +91,13 @@ class NoPeerServes(CommandRejected):
 
     code = "no_peer_serves"
     retryable = True
+
+
+class PolicyRefused(NoPeerServes):
+    """What could answer is somebody's own account at a provider: it serves its owner only."""
+
+    code = "policy_refused"
+    retryable = False
 
 
 class NodeClosed(CommandRejected):

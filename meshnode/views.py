@@ -336,6 +336,8 @@ class Answer(View):
     """Waiting, first token and whole answer as the asking side saw them."""
     attempts: tuple[str, ...] = ()
     """One line for each peer that was tried before."""
+    seams: tuple[int, ...] = ()
+    """Where in the text another peer went on with what one had begun, in characters."""
     message: dict[str, Any] | None = None
     """The whole answer message where it holds more than text (tool calls, reasoning)."""
     payment: Payment | None = None

@@ -12,7 +12,7 @@ from dag.genesis import Share
 from meshnode.errors import CommandRejected
 from meshnode.node.measuring import QuestionMeter
 from meshnode.node.presenting import make_knowledge_text
-from meshnode.serving.client import Question
+from meshnode.serving.question import Question
 from meshnode.trading.purchase import Wish
 from meshnode.views import Answer, Finished
 
@@ -122,7 +122,7 @@ class QuestionDesk:
     async def _settle(self, model: str) -> None:
         """Right after its start a node has yet to hear what others serve: give them a moment."""
         desk, runtime = self._find_desk(), self._runtime
-        if desk is not None and desk.make_replica().find_model(model) is not None:
+        if desk is not None and desk.serves(model):
             return
         others = any(member.id != runtime.author for member in runtime.view().members)
         if others and runtime.now_ms() - self._started_ms < YOUNG_MS:

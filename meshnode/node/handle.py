@@ -43,6 +43,7 @@ from meshnode.public_text import check_public_text
 from meshnode.quality.prober import Prober, open_prober
 from meshnode.serving.client import Asker
 from meshnode.serving.desk import Desk
+from meshnode.serving.dispatcher import Dispatcher
 from meshnode.serving.server import AnswerServer
 from meshnode.trading.buying import Buyer
 from meshnode.trading.room import open_room
@@ -98,11 +99,13 @@ class NodeHandle(AskingMethods, EmbeddingMethods, DecisionMethods, MarketMethods
         self._market = self._make_market()
         self._buyer: Buyer | None = None
         self._room: TradingRoom | None = None
+        self._dispatcher = Dispatcher(self._port)
+        stack.push_async_callback(self._dispatcher.close)
         self._questions = QuestionDesk(
             runtime,
             self._lookup,
             self._port,
-            Asker(self._port, None),
+            Asker(self._port, None, self._dispatcher),
             find_desk=lambda: self._desk,
             find_buyer=lambda: self._buyer,
         )
@@ -315,7 +318,7 @@ class NodeHandle(AskingMethods, EmbeddingMethods, DecisionMethods, MarketMethods
         port = RuntimeTradePort(self._runtime, self._market.desk, self._setup.secrets)
         room = await self._stack.enter_async_context(open_room(port, self._setup.directory))
         self._room = room
-        self._buyer = buyer = Buyer(room, self._port, Asker(self._port, None))
+        self._buyer = buyer = Buyer(room, self._port, Asker(self._port, None, self._dispatcher))
         if self._probe_spend_uruv is not None:
             prober = Prober(
                 port,
@@ -332,7 +335,7 @@ class NodeHandle(AskingMethods, EmbeddingMethods, DecisionMethods, MarketMethods
         self._stack.push_async_callback(desk.close)
         await desk.start()
         self._desk = desk
-        self._questions.set_asker(Asker(self._port, desk))
+        self._questions.set_asker(Asker(self._port, desk, self._dispatcher))
         deliveries = None if self._room is None else Seller(self._room, desk)
         self._router.set_answers(AnswerServer(desk, self._port, deliveries))
 

@@ -116,8 +116,6 @@ async def start_node(
     handle = NodeHandle(setup, config, runtime, node_stack)
     stack.push_async_callback(handle.close)
     await handle.start_trading()
-    # Nothing is served yet, and saying so spares peers the wait for an advert.
-    await runtime.submit(Serve((), slots=0, running=0, queued=0, draining=False))
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))
     if was_invited_as_validator(setup.membership.invitation):
@@ -130,7 +128,10 @@ async def start_node(
     chosen = engine
     if chosen is None:
         chosen = await asyncio.to_thread(_create_engine, name, config.engine_options)
-    if chosen is not None:
+    if chosen is None:
+        # Saying so spares peers the wait for an advert.
+        await runtime.submit(Serve((), slots=0, running=0, queued=0, draining=False))
+    else:
         on_phase("loading", f"loading engine {chosen.name}")
         await handle.start_engine(await meter_engine(chosen, config, node_stack))
     return handle

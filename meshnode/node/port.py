@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from dag.genesis import compute_network_id
 from dag.vertex import decode_signed
 from meshnode.core.commands import Connect
 from meshnode.core.events import VertexAdmitted
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from meshnode.core.commands import Serve
     from meshnode.core.views import PeerView
     from meshnode.errors import InvalidMessage
+    from meshnode.shell.placement_table import Placement
     from meshnode.shell.runtime import Runtime
     from meshnode.transport.base import FrameStream
 
@@ -31,13 +33,19 @@ class RuntimePort:
     def __init__(self, runtime: Runtime, *, name: str, share: Share | None) -> None:
         self._runtime = runtime
         self._name = name
-        network = runtime.genesis.parameters.share
-        self._share = network if share is None else choose_share(network, share)
+        self._network = compute_network_id(runtime.genesis)
+        rule = runtime.genesis.parameters.share
+        self._share = rule if share is None else choose_share(rule, share)
 
     @property
     def author(self) -> bytes:
         """Own author id."""
         return self._runtime.author
+
+    @property
+    def network(self) -> bytes:
+        """The network's id."""
+        return self._network
 
     @property
     def peer(self) -> str:
@@ -135,6 +143,10 @@ class RuntimePort:
         except CommandRejected:
             return  # the node is stopping: peers learn it from its goodbye
 
+    def note_placement(self, placement: Placement) -> None:
+        """Write down where a question went, or why it was not placed; returns at once."""
+        self._runtime.placements.add(placement)
+
     def report_offence(self, peer: str, error: InvalidMessage) -> None:
         """Count what a peer did wrong on a stream."""
         self._runtime.report_offence(peer, error.offence, error.message)
@@ -147,7 +159,7 @@ class RuntimePort:
 def _make_serving_peer(peer: PeerView, name: str) -> ServingPeer:
     advert = peer.advert
     if advert is None:
-        return ServingPeer(peer=peer.peer, author=peer.author, name=name)
+        return ServingPeer(peer=peer.peer, author=peer.author, name=name, rtt_ms=peer.rtt_ms)
     return ServingPeer(
         peer=peer.peer,
         author=peer.author,
@@ -157,4 +169,11 @@ def _make_serving_peer(peer: PeerView, name: str) -> ServingPeer:
         running=advert.running,
         queued=advert.queued,
         draining=advert.draining,
+        incarnation=advert.incarnation,
+        sequence=advert.sequence,
+        queued_prefill_tokens=advert.queued_prefill_tokens,
+        kv_usage_bp=advert.kv_usage_bp,
+        shareable=advert.shareable,
+        reported_ms=peer.advert_ms,
+        rtt_ms=peer.rtt_ms,
     )

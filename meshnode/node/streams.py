@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from meshnode.shell.runtime import Runtime
     from meshnode.transport.base import FrameStream, PeerId
 
+STRANGERS_MAX = 64
+"""Streams of those who have not proved who they are."""
 FIRST_FRAME_MS = 5_000
 HANDSHAKE_MS = 3_000
 """A member may ask in the very moment in which its own proof is still being checked here."""
@@ -29,6 +31,7 @@ class StreamRouter:
         self._port = port
         self._joins = joins
         self._answers: AnswerServer | None = None
+        self._strangers = 0
 
     def set_answers(self, answers: AnswerServer) -> None:
         """From now on members are served by this."""
@@ -38,7 +41,7 @@ class StreamRouter:
         """Handle one stream to its end."""
         try:
             if self._port.find_member(stream.peer) is None:
-                stream = await self._serve_stranger(stream)
+                stream = await self._let_in(stream)
             if self._port.find_member(stream.peer) is not None and self._answers is not None:
                 await self._answers.serve(stream)
         except InvalidMessage as error:
@@ -47,6 +50,16 @@ class StreamRouter:
             pass  # the peer is gone, or as good as gone
         finally:
             stream.reset()
+
+    async def _let_in(self, stream: FrameStream) -> FrameStream:
+        """Serve a stranger, unless there are many of them already."""
+        if self._strangers >= STRANGERS_MAX:
+            raise StreamReset("too many strangers ask at once")
+        self._strangers += 1
+        try:
+            return await self._serve_stranger(stream)
+        finally:
+            self._strangers -= 1
 
     async def _serve_stranger(self, stream: FrameStream) -> FrameStream:
         """Serve a joiner; for anything else wait until the handshake has shown who it is."""

@@ -32,8 +32,9 @@ from meshnode.quality.reference import Reference
 from meshnode.quality.replay import Comparison
 from meshnode.quality.structure import Said, find_flaws
 from meshnode.quality.verdict import make_verdict
-from meshnode.routing.replica import AUTO_MODEL
-from meshnode.serving.client import Asker, Question
+from meshnode.routing.query import AUTO_MODEL
+from meshnode.serving.client import Asker
+from meshnode.serving.question import Question
 from meshnode.trading.bell import Bell
 from meshnode.trading.models import find_engine_model
 from meshnode.trading.purchase import Wish
@@ -95,7 +96,9 @@ class Prober:
         self._port = port
         self._mesh = mesh
         self._buyer = buyer
-        self._asker = Asker(mesh, None)  # with a desk, the own engine would answer itself
+        self._asker = Asker(
+            mesh, None, buyer.dispatcher
+        )  # with a desk, the own engine would answer itself
         self._find_desk = find_desk
         self._spend_uruv = spend_uruv
         self._bell = Bell()

@@ -64,6 +64,16 @@ class AnswerAssembler:
         return "".join(self._texts)
 
     @property
+    def reasoning(self) -> str:
+        """What the model has thought so far, where it says so."""
+        return "".join(self._reasoning)
+
+    @property
+    def has_tool_calls(self) -> bool:
+        """Whether a call of a tool has begun."""
+        return bool(self._calls)
+
+    @property
     def message(self) -> dict[str, Any] | None:
         """The whole message, None where it is nothing but its text."""
         extras: dict[str, Any] = {}

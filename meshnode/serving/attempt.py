@@ -6,19 +6,24 @@ import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from meshnode.engines.base import EngineError, EngineFault
+from meshnode.errors import MeshError
 from meshnode.serving.assembly import AnswerAssembler, has_content
 from meshnode.serving.desk import Piece
-from meshnode.serving.protocol import Done
-from meshnode.serving.remote import open_answer_stream, read_remote_answer
+from meshnode.serving.errand import Errand
+from meshnode.serving.protocol import Done, Queued
+from meshnode.serving.remote import Patience, open_answer_stream, read_remote_answer
 from meshnode.serving.results import is_result_of
 from meshnode.views import Answer, Delta, Finished, Started, StreamItem, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from meshnode.routing.policy import Choice
+    from meshnode.routing.faults import Fault
     from meshnode.serving.desk import Desk, Job, Progress
+    from meshnode.serving.dispatcher import Dispatcher
     from meshnode.serving.port import MeshPort, Payer
+    from meshnode.serving.target import Placed
 
 HELD_PIECES_MAX = 16
 """Chunks without content that are held back so that another replica can still take over."""
@@ -32,23 +37,30 @@ class Attempt:
     def __init__(
         self,
         port: MeshPort,
+        dispatcher: Dispatcher,
         desk: Desk | None,
-        choice: Choice,
+        placed: Placed,
         job: Job,
         *,
         started_ms: int,
         tried: tuple[str, ...],
         payer: Payer | None = None,
     ) -> None:
+        self.placed = placed
+        self.fault: Fault | None = None
+        """What its failure was to the router."""
+        self.errand = Errand(port, dispatcher, placed)
+        self._dispatcher = dispatcher
         self._payer = payer
         self._port = port
         self._desk = desk
-        self._choice = choice
+        self._target = placed.target
         self._job = job
         self._started_ms = started_ms
         self._tried = tried
         self._assembler = AnswerAssembler()
         self._first_token_ms: int | None = None
+        self._has_content = False
         self._streaming = False
 
     @property
@@ -57,15 +69,27 @@ class Attempt:
         return self._streaming
 
     @property
-    def text(self) -> str:
+    def assembler(self) -> AnswerAssembler:
         """What has arrived."""
-        return self._assembler.text
+        return self._assembler
 
     async def stream(self) -> AsyncGenerator[StreamItem, None]:
         """One `Started` with the first content, then `Delta`s, then `Finished`."""
+        try:
+            async with aclosing(self._stream()) as items:
+                async for item in items:
+                    yield item
+        except MeshError as error:
+            self.fault = self.errand.fail(error)
+            raise
+        finally:
+            self.errand.cancel()
+
+    async def _stream(self) -> AsyncGenerator[StreamItem, None]:
         held: list[Delta] = []
         async with aclosing(self._answer()) as progress:
             async for item in progress:
+                self._note(item)
                 if isinstance(item, Piece):
                     held.append(self._take(item))
                 if not (self._streaming or self._may_start(item, len(held))):
@@ -79,19 +103,49 @@ class Attempt:
                 if isinstance(item, Done):
                     yield Finished(answer=await self._conclude(item))
 
+    def _note(self, item: Progress) -> None:
+        """Tell the router what an item shows."""
+        if isinstance(item, Piece):
+            if has_content(item.chunk):
+                self.errand.note_token(first=not self._has_content)
+                self._has_content = True
+            return
+        if not self._target.local:
+            self._dispatcher.on_load(self._target.peer, item.load)
+        if isinstance(item, Done):
+            self.errand.finish(self._assembler.completion_tokens or 0)
+        elif isinstance(item, Queued) and not self._has_content:
+            self._check_first_token()
+
+    def _check_first_token(self) -> None:
+        waited_ms = self._elapsed_ms()
+        if waited_ms > self.placed.query.first_token_ms:
+            raise EngineError(
+                EngineFault.TIMEOUT,
+                f"no first word within {waited_ms} ms",
+                hint="allow more time for it",
+            )
+
     async def _answer(self) -> AsyncGenerator[Progress, None]:
         """The one difference between the own engine and a peer's is the stream in between."""
-        replica = self._choice.replica
-        if replica.local:
+        target = self._target
+        if target.local:
             assert self._desk is not None, "a local replica is the desk's"
             source = self._desk.answer(self._job)
         else:
+            stream = await open_answer_stream(self._port, target.peer)
             source = read_remote_answer(
-                await open_answer_stream(self._port, replica.peer),
+                stream,
                 self._job,
                 request=secrets.token_bytes(16),
-                read_clock_ms=self._port.read_clock_ms,
+                patience=Patience(
+                    read_clock_ms=self._port.read_clock_ms,
+                    rtt_ms=self._dispatcher.get_rtt_ms(target.peer),
+                    stall_ms=self._dispatcher.router.stall_timeout_ms(target.peer, target.model),
+                    is_dead=lambda: self._dispatcher.is_dead(target.peer),
+                ),
                 payer=self._payer,
+                on_load=lambda load: self._dispatcher.on_load(target.peer, load),
             )
         async with aclosing(source) as progress:
             async for item in progress:
@@ -113,29 +167,29 @@ class Attempt:
         return self._port.read_clock_ms() - self._started_ms
 
     def _make_started(self) -> Started:
-        replica = self._choice.replica
+        target = self._target
         return Started(
-            model=self._assembler.model or self._choice.model,
-            engine=replica.engine,
-            author=replica.author.hex(),
-            peer=replica.peer,
-            name=replica.name,
-            local=replica.local,
+            model=self._assembler.model or target.model,
+            engine=target.engine,
+            author=target.author.hex(),
+            peer=target.peer,
+            name=target.name,
+            local=target.local,
             attempts=self._tried,
         )
 
     async def _conclude(self, done: Done) -> Answer:
         total_ms = self._elapsed_ms()
-        replica, assembler = self._choice.replica, self._assembler
+        target, assembler = self._target, self._assembler
         first_token_ms = self._first_token_ms
         return Answer(
             text=assembler.text,
             model=done.model,
             engine=done.engine,
-            author=replica.author.hex(),
-            peer=replica.peer,
-            name=replica.name,
-            local=replica.local,
+            author=target.author.hex(),
+            peer=target.peer,
+            name=target.name,
+            local=target.local,
             share=done.share,
             vertex=done.vertex.hex(),
             lamport=done.lamport,
@@ -156,7 +210,7 @@ class Attempt:
         signed = await self._port.find_vertex(done.vertex, timeout_ms=VERTEX_WAIT_MS)
         return signed is not None and is_result_of(
             signed,
-            author=self._choice.replica.author,
+            author=self._target.author,
             requester=self._port.author,
             body=self._job.body,
             content=self._assembler.content,

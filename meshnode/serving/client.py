@@ -1,251 +1,351 @@
 """The asking side: pick a replica, stream its answer, take another one if it fails in time.
 
-Another replica is tried only before the first token, and at most two of them. After it, whatever
-arrived is handed over inside a clear error: a second model would continue a different thought.
+Another replica is tried only before the first token, and within the router's budget. After it,
+whatever arrived is handed over inside a clear error: a second model would continue a different
+thought. Who asks for it has an answer that broke off continued, once, by the same model elsewhere.
 """
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from dag.genesis import Share
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import (
     AnswerInterrupted,
-    CommandRejected,
     DeadlineExceeded,
     InvalidMessage,
     MeshError,
-    NoPeerServes,
     TransportError,
 )
-from meshnode.routing.policy import Choice, choose_replica, find_obstacle
-from meshnode.routing.replica import AUTO_MODEL, Replica
 from meshnode.serving.attempt import Attempt
 from meshnode.serving.desk import Desk, Job
-from meshnode.serving.protocol import KNOWLEDGE_MAX, REMAINING_MS_MAX, REQUEST_BYTES_MAX
+from meshnode.serving.dispatcher import Dispatcher
+from meshnode.serving.placing import (
+    describe_no_target,
+    find_peer,
+    make_denied,
+    make_placement,
+)
+from meshnode.serving.question import Question, check_question, encode_request, make_query
+from meshnode.serving.race import find_first
+from meshnode.serving.resuming import Seam, add_seams, make_resumed_request, mark_seam
+from meshnode.serving.target import Placed, Target
+from meshnode.views import Finished, Started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
+    from meshnode.routing.decision import Candidate, Decision
+    from meshnode.routing.query import Query
     from meshnode.serving.port import MeshPort, Payer
     from meshnode.views import StreamItem
-
-ATTEMPTS_MAX = 3
-"""The first replica and at most two others."""
-PREFIX_CHARS_MIN = 4
-_NEUTRAL = frozenset({EngineFault.OVERLOADED, EngineFault.RATE_LIMITED})
-"""Faults that say nothing against a replica: it is busy, not broken."""
 
 _RETRIED = (EngineError, TransportError, InvalidMessage)
 """Failures of a replica, as against those of this node or of the question."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked, of whom, and for how long."""
+@dataclasses.dataclass(slots=True)
+class _Asking:
+    """One question, over all its attempts."""
 
-    request: dict[str, Any]
-    """A chat completion request; its model is filled in for the replica that gets it."""
-    model: str = AUTO_MODEL
-    share: Share = "full"
-    timeout_ms: int = 120_000
-    knowledge: tuple[bytes, ...] = ()
-    peer: str = ""
-    """Ask only this peer: its transport id, its name, or the start of its author id."""
+    question: Question
+    started_ms: int
+    peer: str
+    """The one peer that may be asked; empty for any."""
+    prefix: tuple[int, ...]
+    tried: list[str] = dataclasses.field(default_factory=list)
+    """One line for each attempt that failed."""
+    passed: list[str] = dataclasses.field(default_factory=list)
+    """Peers that were asked."""
+    seams: list[Seam] = dataclasses.field(default_factory=list)
+    """Where another replica went on with the text of one that broke off."""
+
+    @property
+    def request(self) -> dict[str, object]:
+        """The question as it is asked now."""
+        return make_resumed_request(self.question.request, self.seams)
 
 
 class Asker:
     """Asks questions over the mesh and of the own engine."""
 
-    def __init__(self, port: MeshPort, desk: Desk | None) -> None:
+    def __init__(
+        self, port: MeshPort, desk: Desk | None, dispatcher: Dispatcher | None = None
+    ) -> None:
+        """Without a desk the own engine is not asked. What asks in one node shares a dispatcher."""
         self._port = port
         self._desk = desk
-        self._outstanding: dict[str, int] = {}
-        self._failed_ms: dict[str, int] = {}
-        self._rotation = 0
+        self._dispatcher = dispatcher or Dispatcher(port)
+        if desk is not None:
+            self._dispatcher.set_desk(desk)
+        self._outstanding = 0
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What is known of replicas."""
+        return self._dispatcher
 
     @property
     def outstanding(self) -> int:
         """Own questions that have not ended."""
-        return sum(self._outstanding.values())
+        return self._outstanding
 
     async def stream(self, question: Question) -> AsyncGenerator[StreamItem, None]:
         """Answer a question: one `Started`, then `Delta`s, then `Finished`.
 
         Closing the iterator, or cancelling who reads it, stops the peer's work. Raises
-        `NoPeerServes`, `EngineError`, `DeadlineExceeded`, `AnswerInterrupted` and, for a question
-        that cannot be asked, `CommandRejected`.
+        `NoPeerServes`, `PolicyRefused`, `EngineError`, `DeadlineExceeded`, `AnswerInterrupted` and,
+        for a question that cannot be asked, `CommandRejected`.
         """
-        _check_question(question)
-        started_ms = self._port.read_clock_ms()
-        self._rotation += 1
-        excluded: list[str] = []
-        tried: list[str] = []
-        failure: EngineError | None = None
-        while True:
-            choice = self._choose(question, excluded, failure)
-            job = self._make_job(question, choice.model, started_ms)
-            attempt = Attempt(
-                self._port, self._desk, choice, job, started_ms=started_ms, tried=tuple(tried)
-            )
-            try:
-                async with aclosing(self._run(attempt, choice.replica)) as items:
-                    async for item in items:
-                        yield item
-                return
-            except MeshError as error:
-                self._note_failure(choice.replica, error)
-                failure = _check_retry(attempt, choice.replica, error)
-                tried.append(f"{choice.replica.name}: {error.message}")
-            excluded.append(choice.replica.peer)
-            if len(tried) == ATTEMPTS_MAX:
-                raise _summarise(tried, failure)
+        check_question(question)
+        self._outstanding += 1
+        try:
+            async with aclosing(self._stream(self._begin(question))) as items:
+                async for item in items:
+                    yield item
+        finally:
+            self._outstanding -= 1
 
     async def stream_paid(
         self,
         question: Question,
-        choice: Choice,
+        target: Target,
         payer: Payer,
         *,
         started_ms: int,
         tried: tuple[str, ...],
     ) -> AsyncGenerator[StreamItem, None]:
         """Ask one peer, which is paid; the items and errors are those of `stream`."""
-        _check_question(question)
-        job = self._make_job(question, choice.model, started_ms)
-        attempt = Attempt(
-            self._port,
-            None,
-            choice,
-            job,
-            started_ms=started_ms,
-            tried=tried,
-            payer=payer,
-        )
-        try:
-            async with aclosing(self._run(attempt, choice.replica)) as items:
-                async for item in items:
-                    yield item
-        except MeshError as error:
-            self._note_failure(choice.replica, error)
-            if attempt.streaming:
-                raise _make_interrupted(attempt, choice.replica, error) from error
-            raise
-
-    def _choose(
-        self, question: Question, excluded: list[str], failure: EngineError | None
-    ) -> Choice:
-        replicas = self._list_replicas()
-        if question.peer:
-            replicas = [_find_peer(replicas, question.peer)]
-        choice = choose_replica(
-            replicas,
-            question.model,
-            now_ms=self._port.read_clock_ms(),
-            excluded=excluded,
-            rotation=self._rotation,
-        )
-        if choice is not None:
-            return choice
-        raise failure or _make_no_peer(question, replicas)
-
-    def _list_replicas(self) -> list[Replica]:
-        replicas = [] if self._desk is None else [self._desk.make_replica()]
-        replicas.extend(
-            Replica(
-                peer=peer.peer,
-                author=peer.author,
-                name=peer.name or peer.author.hex()[:8],
-                models=tuple(model.id for model in peer.models),
-                engine=peer.models[0].engine if peer.models else "",
-                slots=peer.slots,
-                running=peer.running,
-                queued=peer.queued,
-                outstanding=self._outstanding.get(peer.peer, 0),
-                draining=peer.draining,
-                failed_ms=self._failed_ms.get(peer.peer),
-            )
-            for peer in self._port.list_serving_peers()
-        )
-        present = {replica.peer for replica in replicas}
-        self._failed_ms = {
-            peer: failed_ms for peer, failed_ms in self._failed_ms.items() if peer in present
-        }
-        return replicas
-
-    def _make_job(self, question: Question, model: str, started_ms: int) -> Job:
-        remaining_ms = question.timeout_ms - (self._port.read_clock_ms() - started_ms)
-        if remaining_ms <= 0:
-            raise DeadlineExceeded(
-                f"no answer within {question.timeout_ms} ms", hint="allow more time for it"
-            )
-        request = {**question.request, "model": model}
-        return Job(
-            requester=self._port.author,
-            body=encode_request(request),
-            request=request,
-            share=question.share,
-            remaining_ms=remaining_ms,
-            knowledge=question.knowledge,
-        )
-
-    async def _run(self, attempt: Attempt, replica: Replica) -> AsyncGenerator[StreamItem, None]:
-        """Stream an attempt, counted as outstanding at its peer while it lasts."""
-        peer = replica.peer
-        self._outstanding[peer] = self._outstanding.get(peer, 0) + 1
+        check_question(question)
+        asking = _Asking(question, started_ms, target.peer, (), list(tried))
+        query = dataclasses.replace(self._make_query(asking), hedgeable=False)
+        placed = Placed(target, query, self._dispatcher.judge(query, target.peer))
+        attempt = self._make_attempt(asking, placed, payer)
+        self._outstanding += 1
         try:
             async with aclosing(attempt.stream()) as items:
                 async for item in items:
                     yield item
+        except MeshError as error:
+            self._note_failure(target, error)
+            if attempt.streaming:
+                raise _make_interrupted(target, attempt.assembler.text, error) from error
+            raise
         finally:
-            self._outstanding[peer] -= 1
-            if not self._outstanding[peer]:
-                del self._outstanding[peer]
+            self._outstanding -= 1
 
-    def _note_failure(self, replica: Replica, error: MeshError) -> None:
-        if isinstance(error, InvalidMessage):
-            self._port.report_offence(replica.peer, error)
-        busy = isinstance(error, EngineError) and error.fault in _NEUTRAL
-        if isinstance(error, _RETRIED) and not (busy or replica.local):
-            self._failed_ms[replica.peer] = self._port.read_clock_ms()
+    # --- the way of one question -----------------------------------------------------------------
 
+    def _begin(self, question: Question) -> _Asking:
+        dispatcher = self._dispatcher
+        dispatcher.refresh()
+        peer = "" if not question.peer else find_peer(self._list_targets(), question.peer)
+        shows = question.shows_prefix
+        prefix = dispatcher.digest(question.request, question.model) if shows else ()
+        return _Asking(question, self._port.read_clock_ms(), peer, prefix)
 
-def encode_request(request: dict[str, Any]) -> bytes:
-    """The canonical JSON of a request. Raises `CommandRejected` for what is no JSON, or too much."""
-    try:
-        body = msgspec.json.encode(request, order="sorted")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CommandRejected(f"the question is not JSON: {error}") from None
-    if len(body) > REQUEST_BYTES_MAX:
-        raise CommandRejected(
-            f"the question has {len(body)} bytes where {REQUEST_BYTES_MAX} are allowed",
-            hint="ask with less text",
+    async def _stream(self, asking: _Asking) -> AsyncGenerator[StreamItem, None]:
+        query = self._make_query(asking)
+        placed = self._place(asking, *self._dispatcher.choose(query), None)
+        while True:
+            attempt = self._make_attempt(asking, placed)
+            try:
+                async with aclosing(self._run(asking, attempt)) as items:
+                    async for item in items:
+                        yield item
+                return
+            except _Failed as failed:
+                placed = await self._place_again(asking, failed)
+            if asking.seams:
+                yield mark_seam(asking.seams[-1], placed.target)
+
+    async def _run(self, asking: _Asking, attempt: Attempt) -> AsyncGenerator[StreamItem, None]:
+        """The items of an attempt, or of a second one that was faster. Raises `_Failed`."""
+        asking.passed.append(attempt.placed.target.peer)
+        latest = attempt
+
+        def hedge(slow: Attempt) -> Attempt | None:
+            nonlocal latest
+            second = self._hedge(asking, slow)
+            latest = second or latest
+            return second
+
+        try:
+            latest, items, first = await find_first(attempt, hedge)
+            async with aclosing(items):
+                if not (asking.seams and isinstance(first, Started)):
+                    yield first
+                async for item in items:
+                    yield add_seams(item, asking.seams) if isinstance(item, Finished) else item
+        except MeshError as error:
+            raise _Failed(latest, error) from error
+
+    def _hedge(self, asking: _Asking, slow: Attempt) -> Attempt | None:
+        if slow.errand.ticket is None:
+            return None
+        decision = self._dispatcher.plan_hedge(slow.errand.ticket)
+        if decision.chosen is None:
+            return None
+        query = slow.placed.query
+        placed = Placed(self._make_target(decision.chosen), query, decision.chosen)
+        asking.passed.append(placed.target.peer)
+        asking.tried.append(f"{slow.placed.target.name}: slow, another was asked as well")
+        self._port.note_placement(make_placement(self._port, placed.target, "a second copy"))
+        return self._make_attempt(asking, placed)
+
+    async def _place_again(self, asking: _Asking, failed: _Failed) -> Placed:
+        """Where the question goes after a failure. Raises what ends it."""
+        attempt, error = failed.attempt, failed.error
+        target = attempt.placed.target
+        self._note_failure(target, error)
+        if attempt.streaming:
+            return self._resume(asking, failed)
+        failure = _check_retry(target, error)
+        asking.tried.append(f"{target.name}: {error.message}")
+        assert attempt.fault is not None, "what may be tried again is a fault of the replica's"
+        passed = tuple(each for each in asking.passed if each != target.peer)
+        query = dataclasses.replace(attempt.placed.query, tried=self._pass_over(passed))
+        query = dataclasses.replace(query, remaining_ms=self._count_remaining_ms(asking))
+        retry = self._dispatcher.plan_retry(query, target.peer, attempt.fault)
+        if retry.decision.chosen is None:
+            raise _summarise(asking.tried, failure) if len(asking.tried) > 1 else failure
+        await asyncio.sleep(retry.delay_ms / 1_000)
+        return self._place(asking, query, retry.decision, failure)
+
+    def _resume(self, asking: _Asking, failed: _Failed) -> Placed:
+        """Where an answer that broke off is continued. Raises `AnswerInterrupted`."""
+        attempt, error = failed.attempt, failed.error
+        placed, assembler = attempt.placed, attempt.assembler
+        text = "".join(seam.text for seam in asking.seams) + assembler.text
+        interrupted = _make_interrupted(placed.target, text, error)
+        if attempt.fault is None or placed.candidate is None:
+            raise interrupted from error
+        asking.tried.append(f"{placed.target.name}: {error.message}")
+        query = self._make_query(asking)
+        retry = self._dispatcher.plan_resume(
+            query,
+            placed.candidate,
+            attempt.fault,
+            resumed=len(asking.seams),
+            tool_call_begun=assembler.has_tool_calls,
         )
-    return body
+        if retry.decision.chosen is None:
+            raise interrupted from error
+        asking.seams.append(Seam(placed.target, assembler.text, assembler.reasoning))
+        return self._place(asking, query, retry.decision, None)
 
+    # --- placing ---------------------------------------------------------------------------------
 
-def _check_question(question: Question) -> None:
-    if not 1 <= question.timeout_ms <= REMAINING_MS_MAX:
-        raise CommandRejected(
-            f"a time-out of {question.timeout_ms} ms cannot be kept",
-            hint=f"choose one from 1 to {REMAINING_MS_MAX} ms",
+    def _place(
+        self, asking: _Asking, query: Query, decision: Decision, failure: EngineError | None
+    ) -> Placed:
+        if decision.chosen is not None:
+            placed = Placed(self._make_target(decision.chosen), query, decision.chosen)
+            reason = str(decision.reason)
+            self._port.note_placement(make_placement(self._port, placed.target, reason))
+            return placed
+        if failure is not None:
+            raise failure
+        error = describe_no_target(query, decision)
+        self._port.note_placement(make_denied(self._port, asking.question.model, error.message))
+        raise error
+
+    def _make_target(self, candidate: Candidate) -> Target:
+        found = next(each for each in self._list_targets() if each.peer == candidate.peer)
+        return dataclasses.replace(found, model=candidate.model)
+
+    def _list_targets(self) -> list[Target]:
+        targets = [
+            Target(
+                peer=peer.peer,
+                author=peer.author,
+                name=peer.name or peer.author.hex()[:8],
+                model="",
+                engine=peer.models[0].engine if peer.models else "",
+            )
+            for peer in self._dispatcher.peers.values()
+        ]
+        if self._desk is not None:
+            own = Target(
+                peer=self._port.peer,
+                author=self._port.author,
+                name=self._port.name,
+                model="",
+                engine=self._desk.engine.name,
+                local=True,
+                shareable=self._desk.engine.shareable,
+            )
+            targets.insert(0, own)
+        return targets
+
+    def _make_query(self, asking: _Asking) -> Query:
+        return make_query(
+            asking.question,
+            requester=self._port.author,
+            size_bytes=len(encode_request({**asking.request, "model": ""})),
+            remaining_ms=self._count_remaining_ms(asking),
+            peer=asking.peer,
+            prefix=asking.prefix,
+            tried=self._pass_over(asking.passed),
         )
-    if len(question.knowledge) > KNOWLEDGE_MAX:
-        raise CommandRejected(
-            f"the question builds on {len(question.knowledge)} vertices",
-            hint=f"name at most {KNOWLEDGE_MAX}",
+
+    def _pass_over(self, passed: Sequence[str]) -> tuple[str, ...]:
+        """Who is asked no more: without a desk never the own engine, though others here use it."""
+        if self._desk is None and self._dispatcher.has_desk:
+            return (self._port.peer, *passed)
+        return tuple(passed)
+
+    def _count_remaining_ms(self, asking: _Asking) -> int:
+        timeout_ms = asking.question.timeout_ms
+        remaining_ms = timeout_ms - (self._port.read_clock_ms() - asking.started_ms)
+        if remaining_ms <= 0:
+            raise DeadlineExceeded(
+                f"no answer within {timeout_ms} ms", hint="allow more time for it"
+            )
+        return remaining_ms
+
+    def _make_attempt(self, asking: _Asking, placed: Placed, payer: Payer | None = None) -> Attempt:
+        request = {**asking.request, "model": placed.target.model}
+        question = asking.question
+        job = Job(
+            requester=self._port.author,
+            body=encode_request(request),
+            request=request,
+            share=question.share,
+            remaining_ms=self._count_remaining_ms(asking),
+            knowledge=question.knowledge,
+            private=not question.shows_prefix,
+        )
+        return Attempt(
+            self._port,
+            self._dispatcher,
+            self._desk,
+            placed,
+            job,
+            started_ms=asking.started_ms,
+            tried=tuple(asking.tried),
+            payer=payer,
         )
 
+    def _note_failure(self, target: Target, error: MeshError) -> None:
+        if isinstance(error, InvalidMessage) and not target.local:
+            self._port.report_offence(target.peer, error)
 
-def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> EngineError:
+
+class _Failed(Exception):
+    """An attempt has ended without its answer."""
+
+    def __init__(self, attempt: Attempt, error: MeshError) -> None:
+        super().__init__(error.message)
+        self.attempt = attempt
+        self.error = error
+
+
+def _check_retry(target: Target, error: MeshError) -> EngineError:
     """The failure to remember while another replica is tried; raises where none may be."""
-    if attempt.streaming:
-        raise _make_interrupted(attempt, replica, error) from error
     if not isinstance(error, _RETRIED):
         raise error
     if isinstance(error, EngineError):
@@ -254,15 +354,13 @@ def _check_retry(attempt: Attempt, replica: Replica, error: MeshError) -> Engine
         return error
     fault = EngineFault.MALFORMED if isinstance(error, InvalidMessage) else EngineFault.UNREACHABLE
     return EngineError(
-        fault, f"{replica.name} did not answer: {error.message}", hint="ask again or another peer"
+        fault, f"{target.name} did not answer: {error.message}", hint="ask again or another peer"
     )
 
 
-def _make_interrupted(attempt: Attempt, replica: Replica, error: MeshError) -> AnswerInterrupted:
+def _make_interrupted(target: Target, text: str, error: MeshError) -> AnswerInterrupted:
     return AnswerInterrupted(
-        f"the answer of {replica.name} broke off: {error.message}",
-        text=attempt.text,
-        hint="ask again",
+        f"the answer of {target.name} broke off: {error.message}", text=text, hint="ask again"
     )
 
 
@@ -272,38 +370,4 @@ def _summarise(tried: list[str], failure: EngineError) -> EngineError:
         f"{len(tried)} peers were asked in vain: {'; '.join(tried)}",
         retry_after_ms=failure.retry_after_ms,
         hint="ask again later",
-    )
-
-
-def _find_peer(replicas: list[Replica], wanted: str) -> Replica:
-    """The one replica a person means. Raises `CommandRejected`."""
-    found = [replica for replica in replicas if _is_meant(replica, wanted)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(f"{replica.name} ({replica.author.hex()[:8]})" for replica in replicas)
-    if found:
-        raise CommandRejected(f"'{wanted}' means {len(found)} peers", hint=f"connected: {names}")
-    raise NoPeerServes(
-        f"no connected peer is called '{wanted}'", hint=f"connected: {names or 'nobody'}"
-    )
-
-
-def _is_meant(replica: Replica, wanted: str) -> bool:
-    by_author = len(wanted) >= PREFIX_CHARS_MIN and replica.author.hex().startswith(wanted.lower())
-    return by_author or wanted in {replica.peer, replica.name}
-
-
-def _make_no_peer(question: Question, replicas: list[Replica]) -> NoPeerServes:
-    if not replicas:
-        return NoPeerServes(
-            "no peer is connected, and this node has no engine",
-            hint="start with an engine, or connect to a peer that has one",
-        )
-    wanted = "any model" if question.model == AUTO_MODEL else f"model '{question.model}'"
-    obstacles = [
-        f"{replica.name}: {find_obstacle(replica, question.model)}" for replica in replicas
-    ]
-    return NoPeerServes(
-        f"nobody reachable serves {wanted} ({'; '.join(obstacles[:16])})",
-        hint="ask for a model that is served, or wait for a peer that serves it",
     )

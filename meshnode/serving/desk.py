@@ -18,16 +18,23 @@ from meshnode.core.commands import Serve
 from meshnode.core.messages import MODELS_MAX, ModelAdvert
 from meshnode.engines.base import ChatRequest, Chunk, EngineError, EngineFault, ModelInfo
 from meshnode.errors import DeadlineExceeded, MalformedMessage
-from meshnode.routing.replica import Replica
-from meshnode.serving.assembly import AnswerAssembler, check_chunk
+from meshnode.routing import report as routing
+from meshnode.routing.admission import Arrival
+from meshnode.routing.affinity import BLOCK_TOKENS
+from meshnode.routing.query import AUTO_MODEL
+from meshnode.serving.assembly import AnswerAssembler, check_chunk, has_content
+from meshnode.serving.prompt_cache import PromptCache, digest_prompt
 from meshnode.serving.protocol import (
     CHUNK_BYTES_MAX,
     HEARTBEAT_MS,
     Done,
+    Load,
     Queued,
+    Report,
     clip_text,
 )
 from meshnode.serving.pump import pump_chunks
+from meshnode.serving.reports import make_offer
 from meshnode.serving.results import Reasoning, choose_share, encode_result
 from meshnode.serving.slots import Place, Slots
 
@@ -39,6 +46,10 @@ if TYPE_CHECKING:
 
 ADVERT_PERIOD_MS = 200
 """Load changes with each question; peers hear of it at most this often."""
+REFRESH_PERIOD_MS = 2_000
+"""Where anything is served, peers hear of it at least this often: silence means that it is gone."""
+TOKEN_BYTES = 4
+"""Of a question's JSON, about so many are a token."""
 KNOWLEDGE_WAIT_MS = 2_000
 """How long a vertex a question builds on may take to arrive."""
 
@@ -57,6 +68,13 @@ class Job:
     knowledge: tuple[bytes, ...] = ()
     paid: bool = False
     """Whether a contract pays for it."""
+    private: bool = False
+    """Whether no report may hold a digest of the prompt."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About how many tokens the question has."""
+        return -(-len(self.body) // TOKEN_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +98,12 @@ class Desk:
         self._port = port
         self._serves_free = serves_free
         self._load_changed = asyncio.Event()
-        self._slots = Slots(engine.slots, changed=self._load_changed.set)
+        self._slots = Slots(
+            engine.slots, changed=self._load_changed.set, read_clock_ms=port.read_clock_ms
+        )
+        self._cache = PromptCache()
+        self._incarnation = port.read_clock_ms()
+        self._sequence = 0
         self._models: tuple[ModelInfo, ...] = ()
         self._advertiser: asyncio.Task[None] | None = None
         self._draining = False
@@ -120,6 +143,7 @@ class Desk:
     async def drain(self, *, timeout_ms: int = 0) -> None:
         """Take no more questions, tell peers, and give those at work so long to end."""
         self._draining = True
+        self._slots.drain()
         if self._advertiser is not None:
             self._advertiser.cancel()
             await asyncio.wait({self._advertiser})
@@ -137,24 +161,54 @@ class Desk:
         """Stop the engine."""
         await self._engine.close()
 
-    def make_replica(self) -> Replica:
-        """This node's own engine, as the router sees it."""
-        return Replica(
-            peer=self._port.peer,
-            author=self._port.author,
-            name=self._port.name,
-            models=tuple(model.id for model in self._models),
-            engine=self._engine.name,
-            slots=self._engine.slots,
+    def serves(self, model: str) -> bool:
+        """Whether a question for this model can be answered here."""
+        return bool(self._models) and model in {AUTO_MODEL, *(each.id for each in self._models)}
+
+    def make_load(self) -> Load:
+        """How busy this node is now: the next of its reports."""
+        self._sequence += 1
+        return Load(
+            incarnation=self._incarnation,
+            sequence=self._sequence,
+            slots=max(0, self._engine.slots),
             running=self.running,
             queued=self.queued,
-            local=True,
-            shareable=self._engine.shareable,
+            queued_prefill_tokens=self._slots.queued_prefill_tokens,
+            kv_usage_bp=0,
             draining=self._draining,
         )
 
-    def check_admission(self, requester: bytes, *, paid: bool = False) -> None:
+    def make_report(self, generation: int) -> Report:
+        """The load, and what prompts were read since a generation of digests."""
+        complete, blocks = self._cache.read_since(generation, now_ms=self._port.read_clock_ms())
+        return Report(self.make_load(), self._cache.generation, complete, blocks)
+
+    def make_own_report(self) -> routing.Report:
+        """This node's own engine, as its router sees it."""
+        load = self.make_load()
+        return routing.Report(
+            sequence=load.sequence,
+            incarnation=load.incarnation,
+            models=tuple(make_offer(_make_advert(self._engine, each)) for each in self._models),
+            slots=load.slots,
+            running=load.running,
+            queued=load.queued,
+            queued_prefill_tokens=load.queued_prefill_tokens,
+            kv_usage_bp=load.kv_usage_bp,
+            draining=load.draining,
+            shareable=self._engine.shareable,
+        )
+
+    def check_admission(self, requester: bytes, *, paid: bool = False, size_bytes: int = 2) -> None:
         """Raises `EngineError` when a question of this author would be refused now."""
+        self._check_terms(requester, paid=paid)
+        tokens = -(-size_bytes // TOKEN_BYTES)
+        self._slots.check_room(
+            Arrival(tenant=requester.hex(), prompt_tokens=tokens, size_bytes=size_bytes, paid=paid)
+        )
+
+    def _check_terms(self, requester: bytes, *, paid: bool) -> None:
         foreign = requester != self._port.author
         if foreign and not (paid or self._serves_free):
             raise EngineError(
@@ -172,7 +226,6 @@ class Desk:
             raise EngineError(
                 EngineFault.OVERLOADED, "this peer is shutting down", hint="ask another peer"
             )
-        self._slots.check_room()
 
     async def answer(self, job: Job) -> AsyncGenerator[Progress, None]:
         """Answer a question; the last item is `Done`, its vertex durable.
@@ -180,34 +233,62 @@ class Desk:
         Closing the iterator, or cancelling who reads it, stops the engine. Raises `EngineError`
         and `DeadlineExceeded`.
         """
-        self.check_admission(job.requester, paid=job.paid)
+        self._check_terms(job.requester, paid=job.paid)
         await self._check_knowledge(job.knowledge)
         run = _Run(self._port.read_clock_ms(), job.remaining_ms)
         assembler = AnswerAssembler()
-        place = self._slots.enter(paid=job.paid)
+        digests = self._digest(job)
+        place = self._slots.enter(self._make_arrival(job, digests))
         try:
             while not place.granted.is_set():
-                yield Queued(self._slots.find_position(place))
+                yield self._make_queued(place)
                 await self._wait_for_slot(place, run)
             run.granted_ms = self._port.read_clock_ms()
-            yield Queued(0)
+            yield self._make_queued(place)
             async with pump_chunks(self._engine, job.request) as pump:
                 while True:
                     try:
                         chunk = await pump.next_chunk(self._next_wait_ms(run))
                     except TimeoutError:
-                        yield Queued(0)
+                        yield self._make_queued(place)
                         continue
                     if chunk is None:
                         break
                     piece = encode_piece(chunk)
                     if assembler.add(piece.chunk, size_bytes=len(piece.data)):
                         run.note_token(self._port.read_clock_ms())
+                    if has_content(piece.chunk):
+                        self._slots.note_first_token(place)
                     yield piece
-            self._slots.note_run(self._port.read_clock_ms() - run.granted_ms)
+            self._cache.add(digests, now_ms=self._port.read_clock_ms())
         finally:
             self._slots.leave(place)
         yield await self._publish(job, run, assembler)
+
+    def _make_queued(self, place: Place) -> Queued:
+        return Queued(self._slots.find_position(place), self.make_load())
+
+    def _digest(self, job: Job) -> tuple[int, ...]:
+        if job.private:
+            return ()
+        model = str(job.request.get("model") or "")
+        return digest_prompt(
+            job.request,
+            network=self._port.network,
+            model=model,
+            revision=self._find_revision(model),
+        )
+
+    def _make_arrival(self, job: Job, digests: tuple[int, ...]) -> Arrival:
+        held = self._cache.count_held(digests, now_ms=self._port.read_clock_ms())
+        return Arrival(
+            tenant=job.requester.hex(),
+            prompt_tokens=max(1, job.prompt_tokens - held * BLOCK_TOKENS),
+            size_bytes=len(job.body),
+            remaining_ms=job.remaining_ms,
+            first_token_ms=job.remaining_ms,
+            paid=job.paid,
+        )
 
     async def _check_knowledge(self, knowledge: tuple[bytes, ...]) -> None:
         for vertex_id in knowledge:
@@ -262,6 +343,7 @@ class Desk:
             queued_ms=reasoning.queued_ms,
             first_token_ms=reasoning.first_token_ms,
             total_ms=reasoning.total_ms,
+            load=self.make_load(),
         )
 
     def _find_revision(self, model_id: str) -> str:
@@ -272,21 +354,35 @@ class Desk:
 
     async def _keep_advertising(self) -> None:
         while True:
-            await self._load_changed.wait()
+            try:
+                async with asyncio.timeout(
+                    REFRESH_PERIOD_MS / 1000 if self._is_offered() else None
+                ):
+                    await self._load_changed.wait()
+            except TimeoutError:
+                pass  # nothing has changed: saying so shows that this node is there
             self._load_changed.clear()
             await self._advertise()
             await asyncio.sleep(ADVERT_PERIOD_MS / 1000)
 
+    def _is_offered(self) -> bool:
+        return self._engine.shareable and self._serves_free
+
     async def _advertise(self) -> None:
-        offered = self._engine.shareable and self._serves_free
-        shared = self._models[:MODELS_MAX] if offered else ()
+        shared = self._models[:MODELS_MAX] if self._is_offered() else ()
+        load = self.make_load()
         await self._port.advertise(
             Serve(
                 models=tuple(_make_advert(self._engine, model) for model in shared),
-                slots=self._engine.slots if shared else 0,
-                running=self.running,
-                queued=self.queued,
-                draining=self._draining,
+                slots=load.slots if shared else 0,
+                running=load.running,
+                queued=load.queued,
+                draining=load.draining,
+                incarnation=load.incarnation,
+                sequence=load.sequence,
+                queued_prefill_tokens=load.queued_prefill_tokens,
+                kv_usage_bp=load.kv_usage_bp,
+                shareable=self._engine.shareable,
             )
         )
 
@@ -331,4 +427,6 @@ def _make_advert(engine: Engine, model: ModelInfo) -> ModelAdvert:
         tools=model.tools,
         engine=clip_text(engine.name),
         label=clip_text(model.label),
+        size_bytes=model.size_bytes,
+        thinking=bool(model.extra.get("supports_reasoning")),
     )

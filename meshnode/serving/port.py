@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshnode.errors import InvalidMessage
     from meshnode.serving.desk import Piece, Progress
     from meshnode.serving.protocol import Countersign, Invoice, PaidAsk
+    from meshnode.shell.placement_table import Placement
     from meshnode.transport.base import FrameStream
 
 
@@ -31,6 +32,15 @@ class ServingPeer:
     running: int = 0
     queued: int = 0
     draining: bool = False
+    incarnation: int = 0
+    sequence: int = 0
+    queued_prefill_tokens: int = 0
+    kv_usage_bp: int = 0
+    shareable: bool = True
+    reported_ms: int | None = None
+    """When that advert came, on the clock of the port; None where none did."""
+    rtt_ms: int | None = None
+    """The newest measured round trip."""
 
 
 class MeshPort(Protocol):
@@ -39,6 +49,10 @@ class MeshPort(Protocol):
     @property
     def author(self) -> bytes:
         """Own author id."""
+
+    @property
+    def network(self) -> bytes:
+        """The network's id."""
 
     @property
     def peer(self) -> str:
@@ -72,6 +86,9 @@ class MeshPort(Protocol):
 
     async def advertise(self, serve: Serve) -> None:
         """Tell peers what this node serves."""
+
+    def note_placement(self, placement: Placement) -> None:
+        """Write down where a question went, or why it was not placed; returns at once."""
 
     def report_offence(self, peer: str, error: InvalidMessage) -> None:
         """Count what a peer did wrong on a stream."""

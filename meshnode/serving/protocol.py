@@ -9,6 +9,10 @@ A question that is paid for begins with PAID_ASK, which names the contract. The 
 also sends INVOICEs between chunks, at least one before DONE; the asking peer answers each that is
 right with COUNTERSIGN.
 
+QUEUED, DONE and FAILED carry the load of the serving peer at that moment, one of its numbered
+reports. A stream that begins with PROBE asks for nothing else: REPORT is its one answer, with the
+digests of prompts whose beginnings lie in the cache there.
+
 Every frame is a canonical MessagePack array whose first element is its tag. This form is frozen:
 version 1.
 """
@@ -37,6 +41,9 @@ STREAM_BYTES_MAX: Final = 64 * 1024 * 1024
 """Most that all chunk objects of one answer take in JSON."""
 REMAINING_MS_MAX: Final = 3_600_000
 KNOWLEDGE_MAX: Final = 6
+BLOCKS_MAX: Final = 4_096
+"""Digests of prompt blocks in one report: the newest ones."""
+BLOCK_BYTES: Final = 8
 HEARTBEAT_MS: Final = 5_000
 """A serving peer is never silent for longer than this."""
 SILENT_MS: Final = 15_000
@@ -46,11 +53,28 @@ _Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _PartData = Annotated[bytes, msgspec.Meta(min_length=1, max_length=PART_BYTES_MAX)]
 _Text = Annotated[str, msgspec.Meta(max_length=256)]
+_BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+_Blocks = Annotated[bytes, msgspec.Meta(max_length=BLOCKS_MAX * BLOCK_BYTES)]
 _Signature = Annotated[bytes, msgspec.Meta(max_length=HYBRID_SIGNATURE_BYTES)]
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     pass
+
+
+class Load(_Wire, frozen=True):
+    """How busy a serving peer is; of two reports the one of the later start and number holds."""
+
+    incarnation: _Count
+    """When its engine started, in Unix milliseconds."""
+    sequence: _Count
+    slots: _Count
+    running: _Count
+    queued: _Count
+    queued_prefill_tokens: _Count
+    """Prompt tokens of requests that have no token yet, waiting or running."""
+    kv_usage_bp: _BasisPoints
+    draining: bool
 
 
 class Ask(_Wire, frozen=True, tag=1):
@@ -67,6 +91,8 @@ class Ask(_Wire, frozen=True, tag=1):
     """How long the asking peer will wait."""
     knowledge: Annotated[tuple[_Id, ...], msgspec.Meta(max_length=KNOWLEDGE_MAX)]
     """Vertices the question builds on: parents of the result."""
+    private: bool
+    """Whether no report may hold a digest of the prompt."""
 
 
 class AskPart(_Wire, frozen=True, tag=2):
@@ -83,6 +109,7 @@ class Queued(_Wire, frozen=True, tag=4):
     """The serving peer is alive and works on it; `position` is 0 once the question runs."""
 
     position: _Count
+    load: Load
 
 
 class Part(_Wire, frozen=True, tag=5):
@@ -106,6 +133,7 @@ class Done(_Wire, frozen=True, tag=6):
     queued_ms: _Count
     first_token_ms: _Count
     total_ms: _Count
+    load: Load
 
 
 class Failed(_Wire, frozen=True, tag=7):
@@ -116,6 +144,8 @@ class Failed(_Wire, frozen=True, tag=7):
     message: _Text
     retry_after_ms: Annotated[int, msgspec.Meta(ge=0, le=REMAINING_MS_MAX)]
     """0 where nothing is known."""
+    load: Load | None = None
+    """None where nothing is served."""
 
 
 class PaidAsk(Ask, frozen=True, tag=8):
@@ -140,8 +170,28 @@ class Countersign(_Wire, frozen=True, tag=10):
     signature: _Signature
 
 
-AskFrame = Ask | PaidAsk | AskPart | Cancel | Countersign
-AnswerFrame = Queued | Part | Invoice | Done | Failed
+class Probe(_Wire, frozen=True, tag=11):
+    """Asks for REPORT."""
+
+    version: int
+    generation: _Count
+    """Of the digests that the asking peer has already; 0 for none."""
+
+
+class Report(_Wire, frozen=True, tag=12):
+    """The load, and the digests that are new since a generation."""
+
+    load: Load
+    generation: _Count
+    """What a later PROBE names; it grows with each new digest."""
+    complete: bool
+    """Whether these are all there are: those of earlier reports are forgotten."""
+    blocks: _Blocks
+    """Digests of 8 bytes each, the oldest first."""
+
+
+AskFrame = Ask | PaidAsk | AskPart | Cancel | Countersign | Probe
+AnswerFrame = Queued | Part | Invoice | Done | Failed | Report
 
 _ask_decoder: Final[CanonicalDecoder[AskFrame]] = CanonicalDecoder(
     AskFrame,  # type: ignore[arg-type]  # a union is a type form, not a type
@@ -163,14 +213,17 @@ def encode_frame(frame: AskFrame | AnswerFrame) -> bytes:
 def decode_ask_frame(data: bytes) -> AskFrame:
     """Read what an asking peer sends. Raises `MalformedMessage` or `MessageTooLarge`."""
     frame = _ask_decoder.decode(data)
-    if isinstance(frame, Ask) and frame.version != SERVING_VERSION:
+    if isinstance(frame, Ask | Probe) and frame.version != SERVING_VERSION:
         raise MalformedMessage(f"serving version {frame.version} is not {SERVING_VERSION}")
     return frame
 
 
 def decode_answer_frame(data: bytes) -> AnswerFrame:
     """Read what a serving peer sends. Raises `MalformedMessage` or `MessageTooLarge`."""
-    return _answer_decoder.decode(data)
+    frame = _answer_decoder.decode(data)
+    if isinstance(frame, Report) and len(frame.blocks) % BLOCK_BYTES:
+        raise MalformedMessage(f"digests of prompt blocks have {BLOCK_BYTES} bytes each")
+    return frame
 
 
 def split_parts(data: bytes) -> list[bytes]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -22,15 +24,17 @@ from meshnode.serving.protocol import (
     Done,
     Failed,
     Invoice,
+    Load,
     PaidAsk,
     Part,
+    Report,
     decode_answer_frame,
     encode_frame,
     split_parts,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     from meshnode.serving.desk import Job
     from meshnode.serving.port import MeshPort, Payer
@@ -38,8 +42,31 @@ if TYPE_CHECKING:
 
 OPEN_MS = 5_000
 """A stream to a connected peer opens within this."""
+FIRST_FRAME_MS = 4_000
+"""Who takes a question says so within this, and what the vertices that it names may take."""
+KNOWLEDGE_MS = 2_000
+"""How long a serving peer waits for one of those vertices."""
+LOOK_MS: Final = 1_000
+"""How often a silent peer is looked at."""
+DOUBT_MS: Final = 6_000
+"""A peer that says nothing on a stream for longer than a heartbeat is given up where nothing else
+is heard of it either."""
+PIECES_MS = 60_000
+"""An answer that has begun goes on within this, whatever its heartbeats say."""
 PARTING_MS = 2_000
 """How long the last signature may take to be read before the stream is torn down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for a peer, and what else is known of it."""
+
+    read_clock_ms: Callable[[], int]
+    rtt_ms: int = 0
+    stall_ms: int = SILENT_MS
+    """Silence within an answer that counts as a stall."""
+    is_dead: Callable[[], bool] = lambda: False
+    """Whether the peer is taken to be gone, by everything that is heard of it."""
 
 
 async def open_answer_stream(port: MeshPort, peer: str) -> FrameStream:
@@ -56,8 +83,9 @@ async def read_remote_answer(
     job: Job,
     *,
     request: bytes,
-    read_clock_ms: Callable[[], int],
+    patience: Patience,
     payer: Payer | None = None,
+    on_load: Callable[[Load | None], None] | None = None,
 ) -> AsyncGenerator[Progress, None]:
     """Ask over a fresh stream; the last item is `Done`. The stream is reset at the end.
 
@@ -66,13 +94,15 @@ async def read_remote_answer(
     Raises `EngineError` for the peer's own failure, `StreamReset` when it went away,
     `InvalidMessage` when it broke the protocol, `DeadlineExceeded` when time ran out.
     """
-    deadline_ms = read_clock_ms() + job.remaining_ms
     reader = _AnswerReader()
+    listener = _Listener(stream, job, patience, is_paid=payer is not None)
     try:
-        await _send_question(stream, job, request, payer)
+        await _send_question(stream, _make_ask(job, request, patience.rtt_ms, payer), job.body)
         while True:
-            remaining_ms = deadline_ms - read_clock_ms()
-            item = reader.take(await _receive(stream, remaining_ms))
+            frame = await listener.receive()
+            if isinstance(frame, Failed) and on_load is not None:
+                on_load(frame.load)
+            item = reader.take(frame)
             if isinstance(item, Invoice):
                 await _pay(stream, item, payer)
                 continue
@@ -101,6 +131,8 @@ class _AnswerReader:
             raise _make_error(frame)
         if isinstance(frame, Part):
             return self._join(frame)
+        if isinstance(frame, Report):
+            raise MalformedMessage("a question is not answered with REPORT")
         if self._parts:
             raise MalformedMessage("an answer went on before its chunk was complete")
         return frame
@@ -145,7 +177,70 @@ async def _part(stream: FrameStream) -> None:
         return  # it has the signature, or its own loss
 
 
-def _make_ask(job: Job, request: bytes, payer: Payer | None) -> Ask:
+class _Listener:
+    """Receives the frames of an answer while there is hope for it."""
+
+    def __init__(self, stream: FrameStream, job: Job, patience: Patience, *, is_paid: bool) -> None:
+        self._stream = stream
+        self._patience = patience
+        self._read_clock_ms = patience.read_clock_ms
+        now_ms = self._read_clock_ms()
+        self._deadline_ms = now_ms + job.remaining_ms
+        self._heard_ms = now_ms
+        self._piece_ms: int | None = None
+        # Who is paid writes the contract down before it says a word.
+        first_ms = SILENT_MS if is_paid else FIRST_FRAME_MS + 4 * patience.rtt_ms
+        self._silent_ms = min(SILENT_MS, first_ms + KNOWLEDGE_MS * len(job.knowledge))
+
+    async def receive(self) -> AnswerFrame:
+        """The next frame. Raises `StreamReset`, `DeadlineExceeded`, `InvalidMessage`."""
+        while True:
+            try:
+                async with asyncio.timeout(self._find_wait_ms() / 1000):
+                    data = await self._stream.receive()
+            except TimeoutError:
+                self._check_hope()
+                continue
+            if data is None:
+                raise StreamReset(f"{self._stream.peer} ended the stream without a complete answer")
+            frame = decode_answer_frame(data)
+            self._note(frame)
+            return frame
+
+    def _note(self, frame: AnswerFrame) -> None:
+        self._heard_ms = self._read_clock_ms()
+        if self._piece_ms is None:
+            self._silent_ms = SILENT_MS
+        if isinstance(frame, Part):
+            self._piece_ms = self._heard_ms
+            self._silent_ms = max(SILENT_MS, self._patience.stall_ms)
+        elif self._piece_ms is not None:
+            self._check_pieces()
+
+    def _check_pieces(self) -> None:
+        """Heartbeats show that a peer lives, not that its engine works."""
+        assert self._piece_ms is not None
+        limit_ms = max(PIECES_MS, self._patience.stall_ms)
+        if self._heard_ms - self._piece_ms > limit_ms:
+            raise StreamReset(f"{self._stream.peer} stalled: no word for {limit_ms} ms")
+
+    def _find_wait_ms(self) -> int:
+        now_ms = self._read_clock_ms()
+        ends_ms = min(self._deadline_ms, self._heard_ms + self._silent_ms)
+        return max(1, min(LOOK_MS, ends_ms - now_ms))
+
+    def _check_hope(self) -> None:
+        now_ms = self._read_clock_ms()
+        if now_ms >= self._deadline_ms:
+            raise DeadlineExceeded("no complete answer in time", hint="allow more time for it")
+        silent_ms = now_ms - self._heard_ms
+        if silent_ms >= self._silent_ms:
+            raise StreamReset(f"{self._stream.peer} was silent for {self._silent_ms} ms")
+        if silent_ms >= DOUBT_MS and self._patience.is_dead():
+            raise StreamReset(f"{self._stream.peer} is gone: nothing was heard for {silent_ms} ms")
+
+
+def _make_ask(job: Job, request: bytes, rtt_ms: int, payer: Payer | None) -> Ask:
     if payer is not None:
         payer.begin(job.body, job.request)
     fields: dict[str, Any] = {
@@ -153,19 +248,18 @@ def _make_ask(job: Job, request: bytes, payer: Payer | None) -> Ask:
         "request": request,
         "body_bytes": len(job.body),
         "share": job.share,
-        "remaining_ms": min(job.remaining_ms, REMAINING_MS_MAX),
+        # What is left once it has arrived there.
+        "remaining_ms": max(1, min(job.remaining_ms - rtt_ms // 2, REMAINING_MS_MAX)),
         "knowledge": job.knowledge,
+        "private": job.private,
     }
     if payer is None:
         return Ask(**fields)
     return PaidAsk(**fields, contract=payer.contract, salt=payer.salt)
 
 
-async def _send_question(
-    stream: FrameStream, job: Job, request: bytes, payer: Payer | None
-) -> None:
-    ask = _make_ask(job, request, payer)
-    parts = [AskPart(data) for data in split_parts(job.body)]
+async def _send_question(stream: FrameStream, ask: Ask, body: bytes) -> None:
+    parts = [AskPart(data) for data in split_parts(body)]
     try:
         async with asyncio.timeout(SILENT_MS / 1000):
             await stream.send(encode_frame(ask))
@@ -175,23 +269,6 @@ async def _send_question(
         raise StreamReset(f"{stream.peer} did not take the question") from None
     except StreamReset:
         return  # a refusal may have arrived before the question was out: it is read next
-
-
-async def _receive(stream: FrameStream, remaining_ms: int) -> AnswerFrame:
-    if remaining_ms <= 0:
-        raise DeadlineExceeded("no complete answer in time", hint="allow more time for it")
-    try:
-        async with asyncio.timeout(min(SILENT_MS, remaining_ms) / 1000):
-            data = await stream.receive()
-    except TimeoutError:
-        if remaining_ms <= SILENT_MS:
-            raise DeadlineExceeded(
-                "no complete answer in time", hint="allow more time for it"
-            ) from None
-        raise StreamReset(f"{stream.peer} was silent for {SILENT_MS} ms") from None
-    if data is None:
-        raise StreamReset(f"{stream.peer} ended the stream without a complete answer")
-    return decode_answer_frame(data)
 
 
 def _make_error(frame: Failed) -> EngineError:

@@ -26,8 +26,10 @@ from meshnode.serving.protocol import (
     Countersign,
     Failed,
     Invoice,
+    Load,
     PaidAsk,
     Part,
+    Probe,
     clip_text,
     decode_ask_frame,
     encode_frame,
@@ -40,9 +42,13 @@ if TYPE_CHECKING:
     from meshnode.serving.port import Deliveries, Delivery, MeshPort
     from meshnode.transport.base import FrameStream
 
-STREAMS_MAX = 64
-"""Answer streams at once, over all peers: 2 MiB of question each."""
-STREAMS_PER_PEER_MAX = 16
+STREAMS_MAX = 1_024
+"""Answer streams at once, over all peers."""
+STREAMS_PER_PEER_MAX = 256
+QUESTIONS_BYTES_MAX = 64 * 1024 * 1024
+"""What the questions that are read, wait or run may take, over all peers."""
+BUSY_MS = 1_000
+"""When to try again where there is no room for a further stream or its question."""
 READ_MS = 10_000
 """A question arrives whole within this."""
 SLOW_READER_MS = 30_000
@@ -62,6 +68,12 @@ class AnswerServer:
         self._port = port
         self._deliveries = deliveries
         self._streams: dict[str, int] = {}
+        self._held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What the questions here take."""
+        return self._held_bytes
 
     async def serve(self, stream: FrameStream) -> None:
         """Handle one stream to its end; never raises for what the peer did."""
@@ -72,12 +84,13 @@ class AnswerServer:
             return
         peer = str(stream.peer)
         held = self._streams.get(peer, 0)
-        if held >= STREAMS_PER_PEER_MAX or sum(self._streams.values()) >= STREAMS_MAX:
-            stream.reset()
-            return
+        is_full = held >= STREAMS_PER_PEER_MAX or sum(self._streams.values()) >= STREAMS_MAX
         self._streams[peer] = held + 1
         try:
-            await self._serve_member(stream, author)
+            if is_full:
+                await self._refuse(stream, _make_busy("this peer has no room for a further stream"))
+            else:
+                await self._serve_member(stream, author)
         except InvalidMessage as error:
             self._port.report_offence(peer, error)
         except (StreamReset, TimeoutError):
@@ -92,28 +105,45 @@ class AnswerServer:
             del self._streams[peer]
 
     async def _serve_member(self, stream: FrameStream, author: bytes) -> None:
-        delivery: Delivery | None = None
         try:
             desk = self._require_desk()
             async with asyncio.timeout(READ_MS / 1000):
-                ask = await _read_ask(stream)
-                desk.check_admission(author, paid=isinstance(ask, PaidAsk))
+                frame = await _read_first(stream)
+            if isinstance(frame, Probe):
+                await _send(stream, encode_frame(desk.make_report(frame.generation)))
+            else:
+                await self._serve_question(stream, desk, author, frame)
+        except (InvalidMessage, StreamReset):
+            raise
+        except MeshError as error:
+            await self._refuse(stream, error)
+        else:
+            await _linger(stream)
+
+    async def _refuse(self, stream: FrameStream, error: MeshError) -> None:
+        load = None if self._desk is None else self._desk.make_load()
+        await _send(stream, encode_frame(_make_failed(error, load)))
+        await _linger(stream)
+
+    async def _serve_question(
+        self, stream: FrameStream, desk: Desk, author: bytes, ask: Ask
+    ) -> None:
+        delivery: Delivery | None = None
+        if self._held_bytes + ask.body_bytes > QUESTIONS_BYTES_MAX:
+            raise _make_busy(f"questions here take {self._held_bytes} bytes already")
+        self._held_bytes += ask.body_bytes
+        try:
+            desk.check_admission(author, paid=isinstance(ask, PaidAsk), size_bytes=ask.body_bytes)
+            async with asyncio.timeout(READ_MS / 1000):
                 if isinstance(ask, PaidAsk):
                     delivery = await self._open_delivery(ask, author)
                 body = await _read_body(stream, ask.body_bytes)
-            await self._answer_watched(
-                stream, desk, _make_job(author, ask, body, delivery), delivery
-            )
-        except InvalidMessage:
-            raise
-        except StreamReset:
-            raise
-        except MeshError as error:
-            await _send(stream, encode_frame(_make_failed(error)))
+            job = _make_job(author, ask, body, delivery)
+            await self._answer_watched(stream, desk, job, delivery)
         finally:
+            self._held_bytes -= ask.body_bytes
             if delivery is not None:
                 delivery.close()
-        await _linger(stream)
 
     async def _open_delivery(self, ask: PaidAsk, author: bytes) -> Delivery:
         if self._deliveries is None:
@@ -146,10 +176,19 @@ class AnswerServer:
                 task.result()
 
 
-async def _read_ask(stream: FrameStream) -> Ask:
+def _make_busy(reason: str) -> EngineError:
+    return EngineError(
+        EngineFault.OVERLOADED,
+        reason,
+        retry_after_ms=BUSY_MS,
+        hint="ask another peer, or again later",
+    )
+
+
+async def _read_first(stream: FrameStream) -> Ask | Probe:
     frame = decode_ask_frame(await _receive(stream))
-    if not isinstance(frame, Ask):
-        raise MalformedMessage("an answer stream begins with ASK")
+    if not isinstance(frame, Ask | Probe):
+        raise MalformedMessage("an answer stream begins with ASK or PROBE")
     return frame
 
 
@@ -188,6 +227,7 @@ def _make_job(author: bytes, ask: Ask, body: bytes, delivery: Delivery | None) -
         remaining_ms=min(ask.remaining_ms, REMAINING_MS_MAX),
         knowledge=ask.knowledge,
         paid=delivery is not None,
+        private=ask.private or ask.share == "digest",
     )
 
 
@@ -249,7 +289,7 @@ async def _linger(stream: FrameStream) -> None:
             pass
 
 
-def _make_failed(error: MeshError) -> Failed:
+def _make_failed(error: MeshError, load: Load | None) -> Failed:
     fault, retry_after_ms = EngineFault.INTERNAL, 0
     if isinstance(error, EngineError):
         fault, retry_after_ms = error.fault, error.retry_after_ms or 0
@@ -259,4 +299,5 @@ def _make_failed(error: MeshError) -> Failed:
         fault=str(fault),
         message=clip_text(error.message),
         retry_after_ms=min(retry_after_ms, REMAINING_MS_MAX),
+        load=load,
     )

@@ -1,99 +1,114 @@
-"""The places of an engine: so many questions run, twice as many wait, the rest are refused.
+"""The places of an engine: who runs, who waits, who is refused, by `meshnode.routing.admission`.
 
 This queue, not the engine's own, is where questions of all peers meet: it knows each one's
-position, what to advertise, and how long a refused peer should wait.
+position, what to report, and how long a refused peer should wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import secrets
+from typing import TYPE_CHECKING, Final
 
 from meshnode.engines.base import EngineError, EngineFault
+from meshnode.routing.admission import Admission, Admitted, Arrival, Limits, RefusalCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUEUED_PER_SLOT = 2
-RUN_MS_START = 2_000
-"""What a question is taken to last before one has ended."""
-RETRY_AFTER_MS_MIN = 500
-RETRY_AFTER_MS_MAX = 30_000
+QUEUED_PER_SLOT: Final = 2
+_FAULTS: Final = {
+    RefusalCode.TOO_LARGE: EngineFault.BAD_REQUEST,
+}
+"""What a refusal is to who asked; the others mean that this node is busy."""
 
 
 class Place:
     """One question's place, from its arrival until `Slots.leave`."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: int) -> None:
+        self.key: Final = key
         self.granted = asyncio.Event()
+        self.is_first_token_out = False
 
 
 class Slots:
-    """First come, first served; who pays goes before who does not."""
+    """Fair by tenant, the earliest deadline first within one; who pays goes before who does not."""
 
-    def __init__(self, slots: int, *, changed: Callable[[], None]) -> None:
-        self._slots = max(1, slots)
+    def __init__(
+        self, slots: int, *, changed: Callable[[], None], read_clock_ms: Callable[[], int]
+    ) -> None:
+        self._admission = Admission(Limits(slots=max(1, slots), queued_per_slot=QUEUED_PER_SLOT))
         self._changed = changed
-        self._running: dict[int, Place] = {}
-        self._paid: dict[int, Place] = {}
-        self._queue: dict[int, Place] = {}
-        self._run_ms = RUN_MS_START
+        self._read_clock_ms = read_clock_ms
+        self._places: dict[int, Place] = {}
 
     @property
     def running(self) -> int:
         """Questions that run now."""
-        return len(self._running)
+        return self._admission.running
 
     @property
     def queued(self) -> int:
         """Questions that wait for a slot."""
-        return len(self._paid) + len(self._queue)
+        return self._admission.queued
 
-    def check_room(self) -> None:
-        """Raises `EngineError` when a further question would be refused."""
-        if self.running >= self._slots and self.queued >= QUEUED_PER_SLOT * self._slots:
-            raise EngineError(
-                EngineFault.OVERLOADED,
-                f"{self.running} questions run and {self.queued} wait here",
-                retry_after_ms=self._estimate_wait_ms(),
-                hint="ask again later or ask another peer",
-            )
+    @property
+    def queued_prefill_tokens(self) -> int:
+        """Prompt tokens of questions without a first token, running or waiting."""
+        return self._admission.queued_prefill_tokens
 
-    def enter(self, *, paid: bool = False) -> Place:
+    def check_room(self, arrival: Arrival) -> None:
+        """Raises `EngineError` when this question would be refused now."""
+        self._admission.leave(self._offer(arrival).key, now_ms=self._read_clock_ms())
+
+    def enter(self, arrival: Arrival) -> Place:
         """Take a place; it is granted at once where a slot is free. Raises `EngineError`."""
-        self.check_room()
-        place = Place()
-        if self.running < self._slots:
-            self._grant(place)
-        else:
-            (self._paid if paid else self._queue)[id(place)] = place
-        self._changed()
+        place = Place(self._offer(arrival).key)
+        self._places[place.key] = place
+        self._grant()
         return place
 
     def leave(self, place: Place) -> None:
-        """Give a place back, running or waiting; the longest waiting question gets the slot."""
-        for places in (self._paid, self._queue, self._running):
-            places.pop(id(place), None)
-        while self.queued and self.running < self._slots:
-            waiting = self._paid or self._queue
-            self._grant(waiting.pop(next(iter(waiting))))
-        self._changed()
+        """Give a place back, running or waiting."""
+        self._places.pop(place.key, None)
+        self._admission.leave(place.key, now_ms=self._read_clock_ms())
+        self._grant()
+
+    def note_first_token(self, place: Place) -> None:
+        """A running question has its first token."""
+        if not place.is_first_token_out:
+            place.is_first_token_out = True
+            self._admission.on_first_token(place.key, now_ms=self._read_clock_ms())
+            self._changed()
 
     def find_position(self, place: Place) -> int:
-        """How many questions run or wait before this one gets a slot; 0 once it runs."""
-        for index, waiting in enumerate((*self._paid.values(), *self._queue.values())):
-            if waiting is place:
-                return index + 1
-        return 0
+        """How many questions are served before this one, itself included; 0 once it runs."""
+        return self._admission.find_position(place.key)
 
-    def note_run(self, run_ms: int) -> None:
-        """Learn from a question that ran to its end how long questions last."""
-        self._run_ms += (run_ms - self._run_ms) // 8
+    def drain(self) -> None:
+        """Refuse whatever comes from now on."""
+        self._admission.drain()
 
-    def _grant(self, place: Place) -> None:
-        self._running[id(place)] = place
-        place.granted.set()
+    def _offer(self, arrival: Arrival) -> Admitted:
+        now_ms = self._read_clock_ms()
+        # Those notice by themselves that their time is over; here they only stop taking room.
+        self._admission.take_expired(now_ms=now_ms)
+        taken = self._admission.offer(arrival, now_ms=now_ms, draw=secrets.randbits(64))
+        if isinstance(taken, Refused):
+            raise _make_refusal(taken)
+        return taken
 
-    def _estimate_wait_ms(self) -> int:
-        wait_ms = self._run_ms * (self.queued + 1) // self._slots
-        return min(max(wait_ms, RETRY_AFTER_MS_MIN), RETRY_AFTER_MS_MAX)
+    def _grant(self) -> None:
+        for key in self._admission.take_ready(now_ms=self._read_clock_ms()):
+            self._places[key].granted.set()
+        self._changed()
+
+
+def _make_refusal(refused: Refused) -> EngineError:
+    return EngineError(
+        _FAULTS.get(refused.code, EngineFault.OVERLOADED),
+        refused.detail,
+        retry_after_ms=refused.retry_after_ms or None,
+        hint="ask again later or ask another peer",
+    )

@@ -113,6 +113,14 @@ class Journal:
         reader = self._get(self._reader)
         return await self._reads.run(lambda: reader.find_commits(ids))
 
+    async def write_with(self, write: Callable[[sqlite3.Connection], None]) -> None:
+        """What a table's own function writes, in a transaction of its own. Raises `StorageError`.
+
+        For what this node may lose: a failure is the caller's, and does not end the journal.
+        """
+        writer = self._get(self._writer)
+        await self._writes.run(lambda: writer.write_with(write))
+
     async def read_with(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """What a table's own function reads."""
         reader = self._get(self._reader)

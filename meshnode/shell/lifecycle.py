@@ -126,6 +126,7 @@ async def _start(options: RuntimeOptions, stack: AsyncExitStack) -> Runtime:
     # A long history takes a while; the loop may have other nodes to run meanwhile.
     node = await asyncio.to_thread(_make_node, settings, seed, recovered)
     runtime = parts.run(node, settings, recorder)
+    stack.push_async_callback(runtime.placements.close)
     stack.push_async_callback(parts.stop)
     await parts.wait_started()
     parts.gate.open(_make_admission(options, node))

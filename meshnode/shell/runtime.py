@@ -12,6 +12,7 @@ from meshnode.core.inputs import Rejected
 from meshnode.errors import DeadlineExceeded
 from meshnode.shell.market_history import MarketHistory
 from meshnode.shell.pacing import Pace
+from meshnode.shell.placement_log import PlacementLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,7 @@ class Runtime:
         self.author = author
         self.transport = transport
         self.telemetry = telemetry
+        self.placements = PlacementLog(journal)
         self._node = node
         self._clock = clock
         self._inbox = inbox

@@ -20,7 +20,7 @@ from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.effects import ForgetVertices, StoreSnapshot, StoreValue, StoreVertex
 from meshnode.core.recovered import PRUNED_KEY, Recovered
 from meshnode.errors import CorruptJournal, InvalidMessage, StorageError
-from meshnode.shell import commit_table, market_table, snapshot_table
+from meshnode.shell import commit_table, market_table, placement_table, snapshot_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +125,10 @@ class Store:
             self._connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             execute("COMMIT")
         self._connection.executescript(
-            commit_table.SCHEMA + snapshot_table.SCHEMA + market_table.SCHEMA
+            commit_table.SCHEMA
+            + snapshot_table.SCHEMA
+            + market_table.SCHEMA
+            + placement_table.SCHEMA
         )
         self.check_meta(network)
 
@@ -258,6 +261,17 @@ class Store:
         """What a table's own function reads."""
         with storage_errors(self._path):
             return read(self._connection)
+
+    def write_with(self, write: Callable[[sqlite3.Connection], None]) -> None:
+        """What a table's own function writes, all or none."""
+        with storage_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                write(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
 
     def scan(
         self, *, limit: int, kind: int | None, author: bytes | None, before: int | None

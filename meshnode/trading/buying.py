@@ -25,10 +25,9 @@ from meshnode.errors import (
     MeshError,
     TransportError,
 )
-from meshnode.routing.policy import Choice
-from meshnode.routing.replica import Replica
-from meshnode.serving.client import Question, encode_request
 from meshnode.serving.port import ServingPeer
+from meshnode.serving.question import Question, encode_request
+from meshnode.serving.target import Target
 from meshnode.trading.counting import count_question
 from meshnode.trading.errors import NoOffer
 from meshnode.trading.models import find_engine_model, get_model_name
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from market.commands import PlaceOrder
     from meshnode.market_views import OutcomeInfo
     from meshnode.serving.client import Asker
+    from meshnode.serving.dispatcher import Dispatcher
     from meshnode.serving.port import MeshPort
     from meshnode.trading.room import TradingRoom
     from meshnode.views import StreamItem
@@ -93,6 +93,11 @@ class Buyer:
         self._doubted_ms: dict[bytes, int] = {}
         """By provider that did not answer: when that was."""
         self._clearing = asyncio.Lock()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What is known of peers, whatever they were asked for."""
+        return self._asker.dispatcher
 
     async def stream(self, question: Question, wish: Wish) -> AsyncGenerator[StreamItem, None]:
         """Answer a question for pay: one `Started`, then `Delta`s, then `Finished`.
@@ -202,14 +207,15 @@ class Buyer:
             ) from None
 
     def _list_doubtful(self, purchase: _Purchase) -> dict[bytes, None]:
-        """Who has failed this question, and who did not answer another one lately."""
+        """Who has failed this question, and who had better not be asked after another one."""
         now_ms = self._port.read_clock_ms()
         self._doubted_ms = {
             provider: since_ms
             for provider, since_ms in self._doubted_ms.items()
             if now_ms - since_ms < DOUBT_MS
         }
-        return {**purchase.failed, **dict.fromkeys(self._doubted_ms)}
+        troubled = self._asker.dispatcher.list_troubled()
+        return {**purchase.failed, **dict.fromkeys((*self._doubted_ms, *troubled))}
 
     async def _wait_accepted(
         self, purchase: _Purchase, plan: Plan, bought: Sequence[bytes]
@@ -272,15 +278,15 @@ class Buyer:
         contract, provider = match.contract, match.provider
         sessions, terms = self._room.sessions, make_terms(self._room.port.network, contract)
         payer = ContractPayer(self._room, terms, secrets.token_bytes(32))
-        choice = _make_choice(match.plan, provider)
-        question = _limit(purchase.question, match.plan, contract, choice)
+        target = _make_target(match.plan, provider)
+        question = _limit(purchase.question, match.plan, contract, target)
         started = False
         sessions.begin(contract.id)
         try:
             async with aclosing(
                 self._asker.stream_paid(
                     question,
-                    choice,
+                    target,
                     payer,
                     started_ms=purchase.started_ms,
                     tried=tuple(purchase.tried),
@@ -302,24 +308,22 @@ class Buyer:
             sessions.end(contract.id)
 
 
-def _make_choice(plan: Plan, provider: ServingPeer) -> Choice:
+def _make_target(plan: Plan, provider: ServingPeer) -> Target:
     variant = plan.model.model_variant
     served = tuple(model.id for model in provider.models)
     name = find_engine_model(variant, served) or get_model_name(variant)
-    replica = Replica(
+    return Target(
         peer=provider.peer,
         author=provider.author,
         name=_name(provider),
-        models=(name,),
+        model=name,
         engine=provider.models[0].engine if provider.models else "",
-        slots=provider.slots,
     )
-    return Choice(replica=replica, model=name, explain=())
 
 
-def _limit(question: Question, plan: Plan, contract: Contract, choice: Choice) -> Question:
+def _limit(question: Question, plan: Plan, contract: Contract, target: Target) -> Question:
     """The question with the longest answer that the contract pays for."""
-    request: dict[str, Any] = {**question.request, "model": choice.model}
+    request: dict[str, Any] = {**question.request, "model": target.model}
     tokens = count_question(encode_request(request))
     wanted = min(plan.answer_tokens, int(request.get("max_tokens") or plan.answer_tokens))
     request["max_tokens"] = count_answer_tokens(plan.model, tokens, contract.lots, wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meshnode.routing.replica import AUTO_MODEL
+from meshnode.routing.query import AUTO_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,9 +25,10 @@ class TransportLimits:
     queue_bytes: dict[Channel, int] = field(default_factory=_default_queue_bytes)
     """Unsent bytes per peer and channel before `send` answers False."""
     stream_queue_bytes: int = 256 * 1024
-    inbound_streams: int = 32
-    """Streams a peer may have open to this node besides its channels."""
-    muxer_streams: int = 64
+    inbound_streams: int = 320
+    """Streams a peer may have open to this node besides its channels: answers, mostly, which the
+    layer above counts and refuses in words."""
+    muxer_streams: int = 384
     """Streams a peer may have open or half open in the muxer; beyond, the connection ends."""
     muxer_buffer_bytes: int = 8 * MIB
     """Bytes of a connection not yet read out of the muxer; beyond, the connection ends."""

@@ -98,12 +98,12 @@ async def a_question_that_is_noise(hands: Hands) -> int:
 @MEMBERS.add("malformed")
 async def a_question_whose_body_is_no_json(hands: Hands) -> int:
     body = hands.mutator.noise(200) + b"\xff"
-    return await ask(hands, Ask(1, bytes(16), len(body), "full", 1_000, ()), body)
+    return await ask(hands, Ask(1, bytes(16), len(body), "full", 1_000, (), False), body)
 
 
 @MEMBERS.add("too_large")
 async def a_question_larger_than_it_said(hands: Hands) -> int:
-    return await ask(hands, Ask(1, bytes(16), 2, "full", 1_000, ()), b"{}" * 20)
+    return await ask(hands, Ask(1, bytes(16), 2, "full", 1_000, (), False), b"{}" * 20)
 
 
 async def ask(hands: Hands, question: Ask, body: bytes) -> int:
@@ -211,7 +211,7 @@ async def questions_given_up_half_way(hands: Hands) -> int:
     async with ready(hands, hands.members[0]) as line:
         for number in range(min(hands.batch, 12)):
             stream = await line.open_stream()
-            question = frame(encode_frame(Ask(1, bytes(16), len(body), "full", 5_000, ())))
+            question = frame(encode_frame(Ask(1, bytes(16), len(body), "full", 5_000, (), False)))
             rest = frame(encode_frame(AskPart(body[: 5 * number] or b"{")))
             await stream.write(question + rest)
             if number % 2:
@@ -238,7 +238,7 @@ async def questions_without_sense(hands: Hands) -> int:
     async with ready(hands, hands.members[0]) as line:
         for body in SENSELESS:
             stream = await line.open_stream()
-            question = Ask(1, hands.random.randbytes(16), len(body), "full", 20_000, ())
+            question = Ask(1, hands.random.randbytes(16), len(body), "full", 20_000, (), False)
             await stream.write(frame(encode_frame(question)) + frame(encode_frame(AskPart(body))))
             await read_verdict(stream)
         await settle(line)

@@ -181,7 +181,7 @@ async def asking_as_nobody(hands: Hands) -> int:
     async with hands.line() as line:
         stream = await line.open_stream()
         with suppress(Exception):
-            await stream.write(frame(encode_frame(Ask(1, bytes(16), 2, "full", 1_000, ()))))
+            await stream.write(frame(encode_frame(Ask(1, bytes(16), 2, "full", 1_000, (), False))))
             with trio.fail_after(15):
                 assert not await stream.read(4_096)
         return line.sent

@@ -87,9 +87,12 @@ from meshnode.serving.protocol import (
     Done,
     Failed,
     Invoice,
+    Load,
     PaidAsk,
     Part,
+    Probe,
     Queued,
+    Report,
     decode_answer_frame,
     decode_ask_frame,
     encode_frame,
@@ -228,24 +231,29 @@ def wire_decoders() -> tuple[Decoder, ...]:
     )
 
 
+LOAD = Load(1, 2, 3, 4, 5, 6, 7, False)
+
+
 def question_frames() -> tuple[bytes, ...]:
     """One valid frame of every kind an asking peer sends."""
     return (
-        encode_frame(Ask(1, bytes(16), 2, "full", 1_000, (ID,))),
+        encode_frame(Ask(1, bytes(16), 2, "full", 1_000, (ID,), True)),
         encode_frame(AskPart(b"{}")),
         encode_frame(Cancel()),
-        encode_frame(PaidAsk(1, bytes(16), 2, "full", 1_000, (), ID, ID)),
+        encode_frame(PaidAsk(1, bytes(16), 2, "full", 1_000, (), False, ID, ID)),
         encode_frame(Countersign(1, bytes(64))),
+        encode_frame(Probe(1, 7)),
     )
 
 
 def answer_frames() -> tuple[bytes, ...]:
     """One valid frame of every kind a serving peer sends."""
     return (
-        encode_frame(Queued(1)),
+        encode_frame(Queued(1, LOAD)),
         encode_frame(Part(b"{}", last=True)),
-        encode_frame(Done(ID, 2, "echo", "echo-1", "full", "stop", 1, 1, 0, 1, 2)),
-        encode_frame(Failed("overloaded", "busy", 5)),
+        encode_frame(Done(ID, 2, "echo", "echo-1", "full", "stop", 1, 1, 0, 1, 2, LOAD)),
+        encode_frame(Failed("overloaded", "busy", 5, LOAD)),
+        encode_frame(Report(LOAD, 3, True, bytes(16))),
         encode_frame(Invoice(bytes(150), bytes(64))),
     )
 

@@ -16,10 +16,12 @@ from meshnode.engines.base import EngineError, EngineFault, ModelInfo
 from meshnode.engines.chunks import delta_chunk, usage_of
 from meshnode.errors import CommandRejected, InvalidMessage
 from meshnode.serving import protocol
-from meshnode.serving.client import Asker, Question
+from meshnode.serving.client import Asker
 from meshnode.serving.desk import Desk
 from meshnode.serving.port import ServingPeer
+from meshnode.serving.question import Question
 from meshnode.serving.server import AnswerServer
+from meshnode.shell.placement_table import Placement
 from meshnode.transport.base import PeerId
 from meshnode.transport.memory import MemoryNetwork, MemoryTransport
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 NETWORK = bytes(32)
 REQUEST = {"messages": [{"role": "user", "content": "hi"}]}
+LOAD = protocol.Load(1, 1, 1, 0, 0, 0, 0, draining=False)
 BUSY = EngineError(EngineFault.OVERLOADED, "busy", retry_after_ms=700)
 
 
@@ -108,16 +111,22 @@ class FakeNode:
     offences: list[tuple[str, InvalidMessage]] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     published: list[SignedVertex] = field(default_factory=list)
+    placements: list[Placement] = field(default_factory=list)
     withheld: bool = False
     refuses_to_publish: bool = False
     clock_offset_ms: int = 0
     desk: Any = None
+    advertised_ms: int = 0
 
     def __post_init__(self) -> None:
         self.author = hashlib.sha256(self.name.encode()).digest()
         self.server = AnswerServer(None, self)
-        self.asker = Asker(self, None)
+        self.asker: Asker = Asker(self, None)
         self.handle_stream = self.server.serve
+
+    @property
+    def network(self) -> bytes:
+        return NETWORK
 
     @property
     def peer(self) -> str:
@@ -150,6 +159,13 @@ class FakeNode:
             running=advert.running,
             queued=advert.queued,
             draining=advert.draining,
+            incarnation=advert.incarnation,
+            sequence=advert.sequence,
+            queued_prefill_tokens=advert.queued_prefill_tokens,
+            kv_usage_bp=advert.kv_usage_bp,
+            shareable=advert.shareable,
+            reported_ms=other.advertised_ms,
+            rtt_ms=1,
         )
 
     async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
@@ -173,6 +189,10 @@ class FakeNode:
 
     async def advertise(self, serve: Serve) -> None:
         self.adverts.append(serve)
+        self.advertised_ms = self.read_clock_ms()
+
+    def note_placement(self, placement: Placement) -> None:
+        self.placements.append(placement)
 
     def report_offence(self, peer: str, error: InvalidMessage) -> None:
         self.offences.append((peer, error))
@@ -225,6 +245,7 @@ class ServingNet:
         """Take a node away as a crash would."""
         del self.nodes[node.peer]
         await node.transport.close()
+        await node.asker.dispatcher.close()
         if node.desk is not None:
             await node.desk.drain()
             await node.desk.close()
@@ -278,6 +299,7 @@ def make_ask(body: bytes = b"{}", **fields) -> protocol.Ask:
             "share": "full",
             "remaining_ms": 60_000,
             "knowledge": (),
+            "private": False,
             **fields,
         }
     )

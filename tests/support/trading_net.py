@@ -11,7 +11,7 @@ from market.commands import PlaceOrder, compute_command_id
 from market.receipts import sign_receipt
 from meshnode.errors import CommandRejected
 from meshnode.market_views import OutcomeInfo, SubmissionInfo, TradeInfo
-from meshnode.serving.client import Question
+from meshnode.serving.question import Question
 from meshnode.serving.server import AnswerServer
 from meshnode.trading.buying import Buyer
 from meshnode.trading.counting import TOKEN_BYTES

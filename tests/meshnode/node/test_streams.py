@@ -202,3 +202,19 @@ async def test_settling_waits_for_the_first_advert_only():
         assert found is None
         with pytest.raises(DeadlineExceeded):
             await nodes[0].wait_for_peers(timeout_ms=1)
+
+
+async def test_strangers_are_bounded(monkeypatch):
+    monkeypatch.setattr(streams_module, "STRANGERS_MAX", 1)
+    scene = Scene()
+    waiting, further = FakeStream(), FakeStream(b"join me")
+    serving = asyncio.create_task(scene.router.serve(waiting))
+    await until(lambda: scene.router._strangers == 1)
+    await scene.router.serve(further)
+    assert scene.joins.seen == []
+    assert further.ended.is_set()
+    waiting.frames.append(b"join me")
+    waiting.ended.set()
+    serving.cancel()
+    await asyncio.wait({serving})
+    assert scene.router._strangers == 0

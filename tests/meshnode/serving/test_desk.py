@@ -14,7 +14,7 @@ from meshnode.errors import (
     AnswerInterrupted,
 )
 from meshnode.serving import protocol
-from meshnode.serving.client import Question
+from meshnode.serving.question import Question
 from tests.support.serving_net import (
     BUSY,
     REQUEST,

@@ -15,7 +15,7 @@ from meshnode.errors import (
     PeerGone,
 )
 from meshnode.serving import remote
-from meshnode.serving.client import Question
+from meshnode.serving.question import Question
 from tests.support.serving_net import (
     BUSY,
     REQUEST,

@@ -17,8 +17,9 @@ from meshnode.errors import (
     StreamReset,
 )
 from meshnode.serving import protocol, server
-from meshnode.serving.client import Question
+from meshnode.serving.question import Question
 from tests.support.serving_net import (
+    LOAD,
     ScriptedEngine,
     answer,
     gated,
@@ -120,8 +121,8 @@ async def test_streams_of_one_peer_are_bounded(monkeypatch):
             await stream.send(GOOD_ASK)
         await until(lambda: host.server._streams == {client.peer: 2})
         further = await open_raw(client, host)
-        with pytest.raises(StreamReset):
-            await read_raw(further)
+        (refusal,) = await read_raw(further)
+        assert (refusal.fault, refusal.load.slots) == (EngineFault.OVERLOADED, 1)
         for stream in kept:
             stream.reset()
         await until(lambda: not host.server._streams)
@@ -135,7 +136,9 @@ def encode_chunk(chunk) -> bytes:
 
 
 FIRST = encode_chunk({"choices": [{"delta": {"content": "Hello"}}]})
-DONE = protocol.encode_frame(protocol.Done(bytes(32), 1, "e", "m", "full", "stop", 0, 0, 0, 0, 0))
+DONE = protocol.encode_frame(
+    protocol.Done(bytes(32), 1, "e", "m", "full", "stop", 0, 0, 0, 0, 0, LOAD)
+)
 
 
 def serve_frames(frames, *, end: str = "finish"):

@@ -11,6 +11,7 @@ from meshnode.errors import InvalidMessage, MalformedMessage, MessageTooLarge
 from meshnode.serving import protocol
 from meshnode.transport.base import FRAME_BYTES_MAX
 
+LOAD = protocol.Load(7, 6, 5, 4, 3, 2, 1, draining=False)
 ASK = protocol.Ask(
     version=1,
     request=bytes(16),
@@ -18,6 +19,7 @@ ASK = protocol.Ask(
     share="full",
     remaining_ms=1_000,
     knowledge=(bytes(32),),
+    private=True,
 )
 PAID_ASK = protocol.PaidAsk(
     version=1,
@@ -26,6 +28,7 @@ PAID_ASK = protocol.PaidAsk(
     share="full",
     remaining_ms=1_000,
     knowledge=(),
+    private=False,
     contract=bytes([1]) * 32,
     salt=bytes([2]) * 32,
 )
@@ -41,6 +44,7 @@ DONE = protocol.Done(
     queued_ms=3,
     first_token_ms=4,
     total_ms=5,
+    load=LOAD,
 )
 
 
@@ -52,6 +56,7 @@ DONE = protocol.Done(
         protocol.AskPart(b"{}"),
         protocol.Cancel(),
         protocol.Countersign(1, b"s"),
+        protocol.Probe(1, 9),
     ],
 )
 def test_ask_frame_survives_the_wire(frame):
@@ -61,7 +66,9 @@ def test_ask_frame_survives_the_wire(frame):
 @pytest.mark.parametrize(
     "frame",
     [
-        protocol.Queued(3),
+        protocol.Queued(3, LOAD),
+        protocol.Report(LOAD, 4, True, bytes(16)),
+        protocol.Failed("internal", "broken", 0, LOAD),
         protocol.Part(b"{}", last=True),
         DONE,
         protocol.Invoice(b"receipt", b"signature"),
@@ -73,17 +80,17 @@ def test_answer_frame_survives_the_wire(frame):
 
 
 def test_frames_have_a_frozen_byte_form():
-    assert protocol.encode_frame(protocol.Queued(3)).hex() == "920403"
+    assert protocol.encode_frame(protocol.Queued(3, LOAD)).hex() == "930403980706050403" + "0201c2"
     assert protocol.encode_frame(protocol.Part(b"{}", last=True)).hex() == "9305c4027b7dc3"
     assert protocol.encode_frame(protocol.Cancel()).hex() == "9103"
     ask = protocol.encode_frame(ASK).hex()
     paid = protocol.encode_frame(PAID_ASK).hex()
     assert paid == (
-        "990801c410" + "00" * 16 + "02a466756c6ccd03e890c420" + "01" * 32 + "c420" + "02" * 32
+        "9a0801c410" + "00" * 16 + "02a466756c6ccd03e890c2c420" + "01" * 32 + "c420" + "02" * 32
     )
     assert protocol.encode_frame(protocol.Countersign(3, b"s")).hex() == "930a03c40173"
     assert protocol.encode_frame(protocol.Invoice(b"r", b"s")).hex() == "9309c40172c40173"
-    assert ask == "970101c410" + "00" * 16 + "02a466756c6ccd03e891c420" + "00" * 32
+    assert ask == "980101c410" + "00" * 16 + "02a466756c6ccd03e891c420" + "00" * 32 + "c3"
 
 
 def test_largest_part_fits_a_frame():
@@ -107,6 +114,25 @@ def test_largest_part_fits_a_frame():
 def test_ask_is_refused_when_a_field_breaks_its_limit(change):
     with pytest.raises(MalformedMessage):
         protocol.decode_ask_frame(protocol.encode_frame(msgspec.structs.replace(ASK, **change)))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        protocol.Report(LOAD, 1, True, bytes(7)),
+        protocol.Report(LOAD, 1, True, bytes(8 * (protocol.BLOCKS_MAX + 1))),
+        protocol.Report(msgspec.structs.replace(LOAD, kv_usage_bp=10_001), 1, True, b""),
+        protocol.Queued(1, msgspec.structs.replace(LOAD, running=-1)),
+    ],
+)
+def test_report_is_refused_when_a_field_breaks_its_limit(frame):
+    with pytest.raises(MalformedMessage):
+        protocol.decode_answer_frame(protocol.encode_frame(frame))
+
+
+def test_probe_is_refused_when_its_version_is_another():
+    with pytest.raises(MalformedMessage, match="version"):
+        protocol.decode_ask_frame(protocol.encode_frame(protocol.Probe(2, 0)))
 
 
 def test_frame_is_refused_when_it_is_too_large():

@@ -15,11 +15,12 @@ from meshnode.errors import (
     CommandRejected,
     DeadlineExceeded,
     NoPeerServes,
+    PolicyRefused,
     StreamReset,
 )
 from meshnode.serving import desk as desk_module
 from meshnode.serving import protocol, remote
-from meshnode.serving.client import Question, encode_request
+from meshnode.serving.question import Question, encode_request
 from meshnode.transport.base import PeerId
 from meshnode.views import Delta, Finished, Started
 from tests.support.serving_net import (
@@ -93,7 +94,7 @@ async def test_foreign_question_fails_when_the_only_engine_serves_its_owner():
     async with serving_net() as net:
         engine = ScriptedEngine(shareable=False)
         host, client = await net.add("host", engine), await net.add("client")
-        with pytest.raises(NoPeerServes, match="serves nothing"):
+        with pytest.raises(PolicyRefused, match="serves its owner only"):
             await answer(client)
         # Nor does it help to ask although nothing is advertised.
         stream = await open_raw(client, host)
@@ -186,7 +187,7 @@ async def test_further_questions_are_refused_when_the_queue_is_full():
         host, client = await net.add("host", engine), await net.add("client")
         tasks = [asyncio.create_task(ask(client)) for _ in range(3)]
         await until(lambda: host.desk.queued == 2)
-        with pytest.raises(EngineError, match="1 questions run and 2 wait") as caught:
+        with pytest.raises(EngineError, match="1 requests run and 2 wait") as caught:
             await answer(client)
         assert caught.value.fault is EngineFault.OVERLOADED
         assert caught.value.retry_after_ms is not None
@@ -243,12 +244,15 @@ async def test_asker_hears_heartbeats_while_it_waits(monkeypatch):
         stream = await open_raw(client, host)
         await stream.send(protocol.encode_frame(make_ask()))
         await stream.send(protocol.encode_frame(protocol.AskPart(b"{}")))
-        waiting = [protocol.decode_answer_frame(await stream.receive()) for _ in range(3)]
+        waiting: list[Any] = [
+            protocol.decode_answer_frame(await stream.receive()) for _ in range(3)
+        ]
         engine.gate.set()
         rest = await read_raw(stream)
         await first
-    assert waiting == [protocol.Queued(1)] * 3
-    assert protocol.Queued(0) in rest
+    assert [frame.position for frame in waiting] == [1, 1, 1]
+    assert [frame.load.queued for frame in waiting] == [1, 1, 1]
+    assert 0 in [frame.position for frame in rest if isinstance(frame, protocol.Queued)]
     assert isinstance(rest[-1], protocol.Done)
 
 

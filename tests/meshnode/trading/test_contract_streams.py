@@ -18,10 +18,9 @@ from meshnode.errors import (
     NoPeerServes,
     StorageError,
 )
-from meshnode.routing.policy import Choice
-from meshnode.routing.replica import Replica
-from meshnode.serving.client import Question
 from meshnode.serving.protocol import Invoice
+from meshnode.serving.question import Question
+from meshnode.serving.target import Target
 from meshnode.trading import room, selling, settling
 from meshnode.trading.delivery import PaidDelivery
 from meshnode.trading.payer import ContractPayer
@@ -91,11 +90,10 @@ async def _hold(net: TradingNet, buyer: Trader) -> Contract:
 async def _ask_under(trader, contract: Contract) -> None:
     peers = trader.node.list_serving_peers()
     peer = next(each for each in peers if each.author == contract.provider)
-    replica = Replica(peer=peer.peer, author=peer.author, name="", models=(MODEL,), slots=1)
     payer = ContractPayer(trader.room, make_terms(NETWORK, contract), bytes(32))
     items = trader.node.asker.stream_paid(
         Question(request=REQUEST),
-        Choice(replica=replica, model=MODEL, explain=()),
+        Target(peer=peer.peer, author=peer.author, name="", model=MODEL),
         payer,
         started_ms=trader.node.read_clock_ms(),
         tried=(),

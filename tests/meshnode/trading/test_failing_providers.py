@@ -13,7 +13,7 @@ from meshnode.errors import (
     AnswerInterrupted,
     DeadlineExceeded,
 )
-from meshnode.serving.client import Question
+from meshnode.serving.question import Question
 from meshnode.trading import buying, settling
 from meshnode.trading.errors import NoOffer
 from meshnode.trading.purchase import Wish
