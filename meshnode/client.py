@@ -21,7 +21,9 @@ from meshnode.errors import DeadlineExceeded, MalformedMessage, MeshError, NoDae
 from meshnode.event_views import NodeEvent, read_event
 from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
 from meshnode.gateway.problems import read_problem
+from meshnode.gateway.tls import make_client_context
 from meshnode.home import get_default_home
+from meshnode.openai_client import OPENAI_PATH, make_openai_client
 from meshnode.remote_decisions import RemoteDecisions
 from meshnode.remote_market import RemoteMarket
 from meshnode.runtime_file import RuntimeRecord, require_runtime
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import aiohttp
+    from openai import AsyncOpenAI
 
     from meshnode.gateway.port import Messages
 
@@ -83,6 +86,11 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
     def api(self) -> str:
         """HOST:PORT of the node's HTTP interface."""
         return self._record.api
+
+    @property
+    def openai_url(self) -> str:
+        """Where programs made for OpenAI's interface find the node."""
+        return f"{self._record.url}{OPENAI_PATH}"
 
     @property
     def since_ms(self) -> int:
@@ -238,6 +246,24 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
                     raise read_problem(data)
                 yield read_stream_item(data)
 
+    async def embed(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a request for embeddings with the node's own engine."""
+        data = await self._post("/v1/embeddings", dict(request), timeout_ms=ASK_TIMEOUT_MS)
+        if not isinstance(data, dict):
+            raise MalformedMessage("the node answered without embeddings")
+        return data
+
+    def openai(self) -> AsyncOpenAI:
+        """A client of OpenAI's SDK that asks this node; close it like any other.
+
+        Raises `ConfigError` where the package `openai` is not installed.
+        """
+        return make_openai_client(
+            self.openai_url,
+            self._record.token,
+            trust=make_client_context(self._record.certificate),
+        )
+
     async def publish(
         self,
         content: str | bytes,
@@ -337,7 +363,7 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
         try:
             async with session.request(
                 method,
-                f"http://{self._record.api}{path}",
+                f"{self._record.url}{path}",
                 data=None if body is None else io.BytesIO(msgspec.json.encode(body)),
                 params=query,
                 timeout=timeout,
@@ -368,8 +394,10 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
             raise MeshError("this connection to the node is closed", hint="call connect() again")
         if self._session is None:
             token = self._record.token
+            trust = make_client_context(self._record.certificate)
             self._session = aiohttp.ClientSession(
                 headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                connector=None if trust is None else aiohttp.TCPConnector(ssl=trust),
                 trust_env=False,
             )
         return self._session

@@ -44,6 +44,10 @@ class NodeConfig:
     free port where that one is taken, so that several homes of one machine need no setting."""
     api_insecure: bool = False
     """Whether the HTTP interface may listen beyond this machine, unencrypted."""
+    api_cert: Path | None = None
+    """PEM file with the certificate that encrypts the HTTP interface; None for plain HTTP."""
+    api_key_file: Path | None = None
+    """PEM file with the key of that certificate; None where the certificate's file holds it."""
     engine: str | None = None
     """Registered name of what answers questions here; 'none' to serve nothing. None: 'auto' on a
     node that founded its mesh, 'none' on a guest's, because taking part is voluntary."""

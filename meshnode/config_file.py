@@ -44,7 +44,7 @@ _FILE_ONLY: Final = ("kimi",)
 """Tables that only the settings file holds."""
 _ACCOUNT_ENGINES: Final = ("moonshot", "openrouter", "local")
 _LIST_KEYS: Final = ("listen", "advertise")
-_PATH_KEYS: Final = ("record", "passphrase_file")
+_PATH_KEYS: Final = ("record", "passphrase_file", "api_cert", "api_key_file")
 
 _Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Path = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -56,6 +56,8 @@ _PATTERNS: Final = {
     "network_name": _CONTROL,
     "record": _CONTROL,
     "passphrase_file": _CONTROL,
+    "api_cert": _CONTROL,
+    "api_key_file": _CONTROL,
     "listen": _MULTIADDR,
     "advertise": _MULTIADDR,
     "engine": ("it is no engine's name", "for example echo"),
@@ -74,6 +76,8 @@ class _Layer(BaseModel):
     advertise: Annotated[list[_Multiaddr], Field(max_length=8)] | None = None
     api: str | None = None
     api_insecure: bool | None = None
+    api_cert: _Path | None = None
+    api_key_file: _Path | None = None
     engine: Annotated[str, Field(pattern=r"^[a-z0-9_\-]{1,64}$")] | None = None
     engine_options: dict[str, Any] | None = None
     serve_free: bool | None = None

@@ -33,15 +33,32 @@ class RuntimeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     folder: int = 0
     """Inode of the home folder it was written into."""
+    certificate: str = ""
+    """File with the certificate that encrypts the interface; empty for plain HTTP."""
+
+    @property
+    def url(self) -> str:
+        """Where the paths of the interface begin."""
+        return f"{'https' if self.certificate else 'http'}://{self.api}"
 
     def __repr__(self) -> str:
         return f"RuntimeRecord(pid={self.pid}, api={self.api!r}, since_ms={self.since_ms})"
 
 
-def make_runtime_record(*, api: str, token: Secret, since_ms: int, version: str) -> RuntimeRecord:
+def make_runtime_record(
+    *, api: str, token: Secret, since_ms: int, version: str, certificate: Path | None = None
+) -> RuntimeRecord:
     """A record of the calling process."""
     pid = os.getpid()
-    return RuntimeRecord(pid, _read_start_ticks(pid) or 0, api, token.reveal(), since_ms, version)
+    return RuntimeRecord(
+        pid=pid,
+        started_ticks=_read_start_ticks(pid) or 0,
+        api=api,
+        token=token.reveal(),
+        since_ms=since_ms,
+        version=version,
+        certificate="" if certificate is None else str(certificate),
+    )
 
 
 def write_runtime(path: Path, record: RuntimeRecord) -> None:

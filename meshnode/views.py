@@ -167,6 +167,8 @@ class NodeStatus(View):
     """How the node's key is kept, where it is kept."""
     api: str | None = None
     """Address of the local HTTP interface, where there is one."""
+    api_url: str | None = None
+    """Where its paths begin; clients made for OpenAI's interface add `/v1`."""
     consensus: ConsensusInfo | None = None
     money: MoneyInfo | None = None
     """None from a node of before there was any."""

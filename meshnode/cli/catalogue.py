@@ -214,6 +214,24 @@ _IDENTITY: Final = (
         ("meshnode identity export-public > alice.json",),
     ),
 )
+_KEYS: Final = (
+    Command(
+        "create",
+        "keys:create",
+        "Make an API key for a program; it is shown once.",
+        (
+            "meshnode keys create agent",
+            "meshnode keys create nightly --requests-per-min 60 --ruv-per-day 5 --expires-days 30",
+        ),
+    ),
+    Command(
+        "list",
+        "keys:list_",
+        "List the API keys, their scopes and limits.",
+        ("meshnode keys list", "meshnode keys list --json"),
+    ),
+    Command("revoke", "keys:revoke", "End an API key at once.", ("meshnode keys revoke agent",)),
+)
 TRADE_NOUNS: Final = (
     Noun("market", "Offer capacity, bid for it, and see what became of it.", MARKET),
     Noun("wallet", "Look at the ruv of this node, send them, stake them.", WALLET),
@@ -224,4 +242,5 @@ INSPECT_NOUNS: Final = (
     Noun("decide", "Put questions to the mesh, and answer them.", _DECIDE),
     Noun("validators", "Look at or change who agrees on the order.", _VALIDATORS),
     Noun("identity", "Look at or replace this node's keys.", _IDENTITY),
+    Noun("keys", "Let programs of this machine use the node, each with its own key.", _KEYS),
 )

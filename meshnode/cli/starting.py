@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from meshnode.cli.formats import UNKNOWN, format_count, format_id, format_name, format_size
 from meshnode.cli.output import clean_line, note, say
+from meshnode.cli.status import describe_api
 from meshnode.client import connect
+from meshnode.config import LOOPBACK_HOSTS, parse_api_address
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,13 +90,23 @@ def describe_start(status: NodeStatus, *, pid: int, log: Path | None) -> list[st
             f"{format_count(status.peers_ready, 'peer')} connected",
         ),
         _line("listens", ", ".join(status.addresses) or UNKNOWN),
-        _line("api", f"http://{status.api}"),
+        _line("api", describe_api(status)),
     ]
+    if is_exposed(status):
+        lines.append(_line("WARNING", "the api listens beyond this machine and is NOT ENCRYPTED;"))
+        lines.append(_line("", "give --api-cert and --api-key-file, or use 127.0.0.1"))
     if log is not None:
         lines.append(_line("log", str(log)))
     lines += [_line("problem", clean_line(problem)) for problem in status.problems]
     following = 'meshnode ask "Why is the sky blue?"' if status.peers_ready else "meshnode invite"
     return [*lines, _line("next", f"{following}, meshnode status, meshnode down")]
+
+
+def is_exposed(status: NodeStatus) -> bool:
+    """Whether others can reach the HTTP interface, and whoever is between can read it."""
+    if not status.api or (status.api_url or "").startswith("https:"):
+        return False
+    return parse_api_address(status.api)[0] not in LOOPBACK_HOSTS
 
 
 def describe_engine(status: NodeStatus) -> str:

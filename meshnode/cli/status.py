@@ -100,7 +100,7 @@ def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
         *(_describe_order(status.consensus) if status.consensus else ()),
         *(_describe_money(status.money) if status.money else ()),
         *(_describe_unanswered(status) if status.unanswered else ()),
-        _line("api", f"http://{status.api}" if status.api else UNKNOWN),
+        _line("api", describe_api(status)),
     ]
     problems = [clean_line(problem) for problem in status.problems] or ["none"]
     label = "problems"
@@ -123,6 +123,12 @@ def describe_models(status: NodeStatus, peers: list[PeerInfo]) -> str:
                 places.setdefault(_name_model(model), []).append(name)
     parts = [f"{model} on {', '.join(where)}" for model, where in places.items()]
     return clean_line("; ".join(parts)) or "none: nobody serves a model"
+
+
+def describe_api(status: NodeStatus) -> str:
+    """Where the node answers, and where programs made for OpenAI's interface find it."""
+    url = status.api_url or (f"http://{status.api}" if status.api else "")
+    return f"{url}, for OpenAI clients {url}/v1" if url else UNKNOWN
 
 
 def _describe_verdict(status: NodeStatus) -> str:

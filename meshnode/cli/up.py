@@ -64,9 +64,18 @@ class NodeOptions:
     api_insecure: Annotated[
         bool,
         Parameter(
-            help="Let that interface listen beyond this machine.", negative="", show_default=False
+            help="Let that interface listen beyond this machine unencrypted.",
+            negative="",
+            show_default=False,
         ),
     ] = False
+    api_cert: Annotated[
+        Path | None,
+        Parameter(help="Certificate (PEM) that encrypts it, which it may then do anywhere."),
+    ] = None
+    api_key_file: Annotated[
+        Path | None, Parameter(help="The certificate's key (PEM), if that is another file.")
+    ] = None
     listen: Annotated[
         tuple[str, ...],
         Parameter(help="Multiaddr to listen on; may be repeated.", negative="", show_default=False),
@@ -107,6 +116,8 @@ class NodeOptions:
             "engine_options": self._make_engine_options(),
             "api": self.api,
             "api_insecure": self.api_insecure or None,
+            "api_cert": self.api_cert,
+            "api_key_file": self.api_key_file,
             "listen": self.listen or None,
             "advertise": self.advertise or None,
             "share": self.share,

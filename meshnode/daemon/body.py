@@ -126,6 +126,7 @@ class Daemon:
             raise NotReady(
                 f"the node is not ready: {phase.detail} for {phase.elapsed_ms // 1_000} s",
                 hint="try again in a moment, or watch /startupz",
+                phase=phase.name,
             )
         return self._node
 
@@ -173,9 +174,17 @@ class Daemon:
     @asynccontextmanager
     async def _serve_http(self, home: Home, since_ms: int) -> AsyncIterator[None]:
         from meshnode.gateway.app import Gateway
+        from meshnode.gateway.tls import TlsFiles
 
         config = self._config
-        gateway = Gateway(self, api=config.api, insecure=config.api_insecure, since_ms=since_ms)
+        gateway = Gateway(
+            self,
+            api=config.api,
+            insecure=config.api_insecure,
+            since_ms=since_ms,
+            home=home.path,
+            tls=TlsFiles(config.api_cert, config.api_key_file),
+        )
         await gateway.start()
         try:
             self._api = gateway.api
@@ -184,6 +193,7 @@ class Daemon:
                 token=gateway.token,
                 since_ms=since_ms,
                 version=version("meshnode"),
+                certificate=config.api_cert,
             )
             await asyncio.to_thread(write_runtime, home.runtime_path, record)
             try:

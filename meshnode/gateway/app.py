@@ -31,6 +31,7 @@ from meshnode.gateway.tls import NO_TLS, TlsFiles, make_server_context
 from meshnode.secret import Secret
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from meshnode.gateway.port import NodeHost
@@ -83,7 +84,7 @@ class Gateway:
         app.on_shutdown.append(lambda _: door.close())
         endpoints = [
             *make_health_endpoints(host, since_ms=since_ms),
-            *MeshApi(host, lambda: self.api).make_endpoints(),
+            *MeshApi(host, lambda: self.url).make_endpoints(),
             *DecisionsApi(host).make_endpoints(),
             *MarketApi(host).make_endpoints(),
             *door.make_endpoints(),
@@ -109,9 +110,15 @@ class Gateway:
         """Where its paths begin."""
         return f"{'https' if self._tls else 'http'}://{self.api}"
 
-    async def start(self) -> None:
-        """Listen. Raises `Unavailable` where the address cannot be had."""
+    async def start(self, taken: socket.socket | None = None) -> None:
+        """Listen, on a port that was taken already or on one's own.
+
+        Raises `Unavailable` where the address cannot be had.
+        """
         await self._runner.setup()
+        if taken is not None:
+            await web.SockSite(self._runner, taken, backlog=BACKLOG).start()
+            return
         try:
             await self._listen()
         except OSError as error:

@@ -84,10 +84,10 @@ class Stopping(View):
 class MeshApi:
     """The handlers of `/api/v1`."""
 
-    def __init__(self, host: NodeHost, get_api: Callable[[], str]) -> None:
-        """`get_api` gives the address listened on, which the node itself does not know."""
+    def __init__(self, host: NodeHost, get_url: Callable[[], str]) -> None:
+        """`get_url` gives where the interface is found, which the node itself does not know."""
         self._host = host
-        self._get_api = get_api
+        self._get_url = get_url
 
     def make_endpoints(self) -> list[Endpoint]:
         """Every path."""
@@ -157,8 +157,12 @@ class MeshApi:
             post("/api/v1/shutdown", "Stop the node soon.", self._shutdown, Stopping),
         ]
 
+    def _place(self, status: NodeStatus) -> NodeStatus:
+        url = self._get_url()
+        return replace(status, api=url.partition("://")[2], api_url=url)
+
     async def _status(self, _: web.Request, __: None) -> NodeStatus:
-        return replace(await self._host.get_node().status(), api=self._get_api())
+        return self._place(await self._host.get_node().status())
 
     async def _peers(self, _: web.Request, __: None) -> list[PeerInfo]:
         return await self._host.get_node().peers()
@@ -196,7 +200,7 @@ class MeshApi:
         return Ticket(ticket=ticket)
 
     async def _join(self, _: web.Request, body: JoinBody) -> NodeStatus:
-        return replace(await self._host.join(body.ticket), api=self._get_api())
+        return self._place(await self._host.join(body.ticket))
 
     async def _shutdown(self, _: web.Request, __: None) -> Stopping:
         self._host.request_shutdown()

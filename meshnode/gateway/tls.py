@@ -19,6 +19,8 @@ class TlsFiles:
     """None where the certificate's file holds it."""
 
 
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
 NO_TLS: Final = TlsFiles()
 
 
@@ -46,3 +48,25 @@ def make_server_context(files: TlsFiles) -> ssl.SSLContext | None:
 
 def _refuse_passphrase() -> str:
     raise ValueError("the key has a passphrase")
+
+
+def make_client_context(certificate: str) -> ssl.SSLContext | None:
+    """A context that trusts this node's certificate and nothing else; None for plain HTTP.
+
+    The certificate itself is compared, so its name need not be the address that is dialled.
+    Raises `ConfigError`.
+    """
+    if not certificate:
+        return None
+    try:
+        text = Path(certificate).read_text(encoding="ascii")
+        own = text[text.index(_BEGIN) : text.index(_END) + len(_END)]
+        context = ssl.create_default_context(cadata=own)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the certificate {certificate} of the running node cannot be read: {error}",
+            hint="restart the node after its certificate was moved",
+        ) from None
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context

@@ -13,6 +13,7 @@ from dag.canonical import encode
 from dag.types import Kind
 from meshnode.errors import CommandRejected, DeadlineExceeded, NodeClosed
 from meshnode.event_views import NodeEvent
+from meshnode.node.addressing import OpenAIMethods
 from meshnode.node.asking import AskingMethods, QuestionDesk
 from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
@@ -74,7 +75,7 @@ DRAIN_MS: Final = 2_000
 VERTICES_MAX: Final = 1_000
 
 
-class NodeHandle(AskingMethods, EmbeddingMethods, DecisionMethods, MarketMethods):
+class NodeHandle(AskingMethods, EmbeddingMethods, OpenAIMethods, DecisionMethods, MarketMethods):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
     Methods raise `NodeClosed` once the node has ended, and `MeshError`s otherwise.
@@ -357,6 +358,10 @@ class NodeHandle(AskingMethods, EmbeddingMethods, DecisionMethods, MarketMethods
     def _get_questions(self) -> QuestionDesk:
         self._require_runtime()
         return self._questions
+
+    def _get_stack(self) -> AsyncExitStack:
+        self._require_runtime()
+        return self._stack
 
     def _find_engine(self) -> Engine | None:
         self._require_runtime()

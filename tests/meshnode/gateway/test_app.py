@@ -75,7 +75,7 @@ def http(gateway):
 async def test_status_tells_the_address_the_node_does_not_know(gateway, http):
     status, data, _ = await http("GET", "/api/v1/status")
     assert status == 200
-    assert data == plain({**STATUS.to_json(), "api": gateway[1].api})
+    assert data == plain({**STATUS.to_json(), "api": gateway[1].api, "api_url": gateway[1].url})
     assert data["schema"] == "meshnode.status/1"
 
 
