@@ -63,6 +63,7 @@ class Attempts:
             self._running[self._tickets] = Attempt(query, candidate, now_ms)
             state.begin(self._tickets, candidate.miss_tokens, now_ms=now_ms)
             state.find_service(candidate.model).breaker.on_sent(self._tickets, now_ms=now_ms)
+            self._knowledge.cooldowns.on_sent(state.domain, self._tickets)
         return self._tickets
 
     def note_first_token(self, ticket: int, *, now_ms: int) -> None:
@@ -77,6 +78,7 @@ class Attempts:
         sent = state.prefilled(ticket)
         assert sent is not None, "an attempt has one first token"
         _learn_prefill(service, sent, candidate.rtt_us, now_ms)
+        self._knowledge.cooldowns.on_served(state.domain)
         self._errors.note(candidate.first_token_us // 1_000, now_ms - attempt.sent_ms)
         if attempt.query.prefix:
             self._knowledge.prefixes.add(candidate.peer, attempt.query.prefix, now_ms=now_ms)
@@ -104,6 +106,7 @@ class Attempts:
         state, service = self._look_up(attempt)
         state.end(ticket)
         service.breaker.on_success(ticket, now_ms=now_ms)
+        self._knowledge.cooldowns.on_served(state.domain)
         tokens = output_tokens or attempt.tokens
         self._knowledge.lengths.note(attempt.query.tenant, attempt.candidate.model, tokens)
         if attempt.first_ms is not None and attempt.tokens == 1 and tokens > 1:
@@ -130,7 +133,9 @@ class Attempts:
             self._knowledge.cooldowns.start(
                 state.domain, retry_after_ms, now_ms=now_ms, is_load=fault is Fault.OVERLOADED
             )
-        elif fault.disables:
+            return
+        self._knowledge.cooldowns.on_ended(state.domain, ticket)
+        if fault.disables:
             service.disabled_ms = now_ms
 
     def cancel(self, ticket: int, *, now_ms: int) -> None:
@@ -142,6 +147,7 @@ class Attempts:
         _learn_lateness(state, service, ticket, attempt, now_ms)
         state.end(ticket)
         service.breaker.on_neutral(ticket)
+        self._knowledge.cooldowns.on_ended(state.domain, ticket)
 
     def _look_up(self, attempt: Attempt) -> tuple[ReplicaState, ServiceState]:
         state = self._knowledge.states[attempt.candidate.peer]

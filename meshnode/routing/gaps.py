@@ -27,12 +27,13 @@ class Gaps:
 
     def find_long_ms(self) -> int:
         """The gap that 99 of 100 stay below; 0 before there was one."""
+        if not self._buckets:
+            return 0
+        longest = sorted(self._buckets, reverse=True)
         beyond = self._count // 100
-        for bucket in sorted(self._buckets, reverse=True):
-            beyond -= self._buckets[bucket]
-            if beyond < 0:
-                return _find_end(bucket)
-        return 0
+        while beyond >= self._buckets[longest[0]]:
+            beyond -= self._buckets[longest.pop(0)]
+        return _find_end(longest[0])
 
     def stall_ms(self, minimum_ms: int) -> int:
         """How long a silence is a stall."""

@@ -80,7 +80,7 @@ class Router:
             return False
         state.heartbeats.hear(now_ms)
         if state.requests < state.slots:
-            self._knowledge.cooldowns.end_for_load(state.domain)
+            self._knowledge.cooldowns.on_room(state.domain)
         return True
 
     def on_prefixes(

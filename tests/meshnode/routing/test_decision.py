@@ -14,13 +14,11 @@ def test_decision_explains_every_replica():
     router.on_report("d", make_report(2, running=8), now_ms=0)
     router.on_rtt("b", 15_000, now_ms=0)
     decision = router.choose(QUERY, now_ms=0, draw=0)
+    tokens, decode, slots = "for 0 queued + 1000 new tokens", "decode 5145 ms", "on 8 slots"
     assert decision.explain() == (
-        "ann: cost 5445 ms (rtt 0.0 ms, prefill 300 ms for 0 queued + 1000 new tokens, "
-        "decode 5145 ms; 0 requests on 8 slots)",
-        "b: cost 5460 ms (rtt 15 ms, prefill 300 ms for 0 queued + 1000 new tokens, "
-        "decode 5145 ms; 0 requests on 8 slots)",
-        "d: cost 5745 ms (rtt 0.0 ms, prefill 600 ms for 0 queued + 1000 new tokens, "
-        "decode 5145 ms; 8 requests on 8 slots)",
+        f"ann: cost 5445 ms (rtt 0.0 ms, prefill 300 ms {tokens}, {decode}; 0 requests {slots})",
+        f"b: cost 5460 ms (rtt 15 ms, prefill 300 ms {tokens}, {decode}; 0 requests {slots})",
+        f"d: cost 5745 ms (rtt 0.0 ms, prefill 600 ms {tokens}, {decode}; 8 requests {slots})",
         "c: draining",
     )
 
@@ -32,10 +30,17 @@ def test_decision_explains_caches_faults_and_suspicion():
     router.on_failure(ticket, Fault.TIMEOUT, now_ms=14_000, draw=0)
     query = QUERY.__class__(model="m", prompt_tokens=1_000, prefix=(1,), max_output_tokens=1)
     decision = router.choose(query, now_ms=15_000, draw=0)
-    assert decision.explain() == (
-        "a: cost 5000 ms (rtt 0.0 ms, prefill 512 ms for 0 queued + 488 new tokens, "
-        "decode 15 ms, 512 tokens cached, failed lately +4472 ms, suspect; 0 requests on 1 slots)",
-    )
+    (line,) = decision.explain()
+    assert line.startswith("a: cost 5000 ms (rtt 0.0 ms, prefill 512 ms for 0 queued + 488 new")
+    doubts = "decode 15 ms, 512 tokens cached, failed lately +4472 ms, suspect"
+    assert line.endswith(f"{doubts}; 0 requests on 1 slots)")
+
+
+def test_decision_shows_long_times_in_seconds():
+    router = make_router("a")
+    query = QUERY.__class__(model="m", prompt_tokens=90_000)
+    (line,) = router.choose(query, now_ms=0, draw=0).explain()
+    assert line.startswith("a: cost 32 s (rtt 0.0 ms, prefill 27 s for 0 queued + 90000 new")
 
 
 def test_decision_that_chose_nobody_explains_why():

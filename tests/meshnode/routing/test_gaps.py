@@ -22,6 +22,15 @@ def test_stall_is_ten_times_the_long_gap():
     assert 30_000 < gaps.stall_ms(15_000) <= 40_000
 
 
+def test_one_long_gap_in_a_hundred_is_no_rule():
+    gaps = Gaps()
+    for _ in range(198):
+        gaps.note(30)
+    for _ in range(2):
+        gaps.note(3_000)
+    assert gaps.find_long_ms() < 40
+
+
 def test_gaps_fade_when_there_are_many_newer_ones():
     gaps = Gaps()
     for _ in range(COUNT_MAX // 2):

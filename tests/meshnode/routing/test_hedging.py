@@ -24,6 +24,15 @@ def test_hedge_waits_for_what_was_predicted_and_the_tail_of_errors():
     assert errors.hedge_delay_ms(2_000) == 2_950
 
 
+def test_hedge_forgets_old_errors():
+    errors = PredictionErrors()
+    for _ in range(WINDOW):
+        errors.note(0, 50_000)
+    for _ in range(WINDOW):
+        errors.note(0, 2_000)
+    assert errors.hedge_delay_ms(0) == 2_000
+
+
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=SAMPLES_MIN, max_size=3 * WINDOW))
 def test_hedge_delay_is_a_quantile_of_the_last_errors(errors_ms):
     errors = PredictionErrors()

@@ -187,6 +187,14 @@ def test_retries_stay_within_their_budget():
     assert router.plan_retry(QUERY, "a", Fault.TIMEOUT, now_ms=0, draw=0).decision.chosen
 
 
+def test_retries_earn_no_budget_for_more():
+    router = make_router("a", "b")
+    for _ in range(100):
+        router.on_cancelled(send(router, "a", replace(QUERY, tried=("b",))), now_ms=0)
+    plans = [router.plan_retry(QUERY, "a", Fault.TIMEOUT, now_ms=0, draw=0) for _ in range(9)]
+    assert sum(plan.decision.chosen is not None for plan in plans) == 3
+
+
 def test_retry_in_the_same_quota_domain_waits():
     router = Router(Settings(exploration_permille=0))
     for peer in "ab":
