@@ -84,7 +84,7 @@ class Gateway:
         app.on_shutdown.append(lambda _: door.close())
         endpoints = [
             *make_health_endpoints(host, since_ms=since_ms),
-            *MeshApi(host, lambda: self.url).make_endpoints(),
+            *MeshApi(host, limits, lambda: self.url).make_endpoints(),
             *DecisionsApi(host).make_endpoints(),
             *MarketApi(host).make_endpoints(),
             *door.make_endpoints(),

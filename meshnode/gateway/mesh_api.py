@@ -21,6 +21,7 @@ from aiohttp import web
 
 from meshnode.errors import MeshError
 from meshnode.event_views import EVENT_VIEWS, VerticesOrdered
+from meshnode.gateway.access import get_caller
 from meshnode.gateway.bodies import (
     AskBody,
     EventsQuery,
@@ -30,8 +31,10 @@ from meshnode.gateway.bodies import (
     PublishBody,
     VerticesQuery,
 )
+from meshnode.gateway.door.facts import get_cost_uruv
 from meshnode.gateway.endpoints import Endpoint, Listed, Streamed, get, post
 from meshnode.gateway.problems import make_problem
+from meshnode.gateway.refusals import InvalidRequest
 from meshnode.gateway.streaming import (
     EVENTS_TYPE,
     answer_events,
@@ -55,10 +58,12 @@ from meshnode.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from meshnode.event_views import NodeEvent
+    from meshnode.gateway.limits import Hold, Limits
     from meshnode.gateway.port import NodeHost
+    from meshnode.views import StreamItem
 
 STREAM_TYPE: Final = "application/x-ndjson"
 
@@ -84,9 +89,10 @@ class Stopping(View):
 class MeshApi:
     """The handlers of `/api/v1`."""
 
-    def __init__(self, host: NodeHost, get_url: Callable[[], str]) -> None:
+    def __init__(self, host: NodeHost, limits: Limits, get_url: Callable[[], str]) -> None:
         """`get_url` gives where the interface is found, which the node itself does not know."""
         self._host = host
+        self._limits = limits
         self._get_url = get_url
 
     def make_endpoints(self) -> list[Endpoint]:
@@ -207,21 +213,16 @@ class MeshApi:
         return Stopping()
 
     async def _ask(self, request: web.Request, body: AskBody) -> Answer | web.StreamResponse:
-        node, question = self._host.get_node(), body.get_question()
-        if not body.stream:
-            return await node.ask(question, **body.get_options())
-        # The first item is awaited before the status line: what fails at once has a status.
-        async with closing_items(node.stream(question, **body.get_options())) as items:
-            first = await anext(items)
-            response = await begin_stream(request, STREAM_TYPE)
-            await response.write(_encode_line(first.to_json()))
-            try:
-                async for item in items:
-                    await response.write(_encode_line(item.to_json()))
-            except MeshError as error:
-                await response.write(_encode_line({"type": "error", **make_problem(error)}))
-            await response.write_eof()
-            return response
+        node, question, caller = self._host.get_node(), body.get_question(), get_caller(request)
+        if body.max_price_uruv is not None and not (body.max_spend_uruv or caller.is_owner):
+            raise InvalidRequest("a key's paid question needs max_spend_uruv, which bounds it")
+        with self._limits.hold(caller, body.max_spend_uruv or 0) as hold:
+            if not body.stream:
+                answer = await node.ask(question, **body.get_options())
+                hold.settle(get_cost_uruv(answer))
+                return answer
+            async with closing_items(node.stream(question, **body.get_options())) as items:
+                return await _stream_answer(request, items, hold)
 
     async def _events(self, request: web.Request, query: EventsQuery) -> web.StreamResponse:
         after = read_position(request, query.after)
@@ -232,6 +233,24 @@ class MeshApi:
 def _encode_event(event: NodeEvent) -> bytes:
     index = event.commit_index if isinstance(event, VerticesOrdered) else None
     return encode_event(event.type, event.to_json(), position=index)
+
+
+async def _stream_answer(
+    request: web.Request, items: AsyncIterator[StreamItem], hold: Hold
+) -> web.StreamResponse:
+    """Answer item by item; the first comes before the status, so what fails at once has one."""
+    first = await anext(items)
+    response = await begin_stream(request, STREAM_TYPE)
+    await response.write(_encode_line(first.to_json()))
+    try:
+        async for item in items:
+            if isinstance(item, Finished):
+                hold.settle(get_cost_uruv(item.answer))
+            await response.write(_encode_line(item.to_json()))
+    except MeshError as error:
+        await response.write(_encode_line({"type": "error", **make_problem(error)}))
+    await response.write_eof()
+    return response
 
 
 def _encode_line(data: dict[str, Any]) -> bytes:
