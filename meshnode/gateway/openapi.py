@@ -21,6 +21,7 @@ from meshnode.gateway.endpoints import (
 from meshnode.gateway.guard import OPEN_PATHS
 from meshnode.gateway.openai_problems import OPENAI_PREFIX
 from meshnode.gateway.problems import OpenAIProblemDocument, ProblemDocument
+from meshnode.gateway.streaming import EVENTS_TYPE
 from meshnode.views import View
 
 if TYPE_CHECKING:
@@ -182,8 +183,8 @@ def _leave_out_null(schema: Schema) -> Schema:
 def _describe_responses(endpoint: Endpoint, components: _Components) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for form in endpoint.gives:
-        media_type, schema = _describe_form(form, components)
-        content[media_type] = {"schema": schema}
+        media_type, described = _describe_form(form, components)
+        content[media_type] = described
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status in _list_refusals(endpoint):
         responses[str(status)] = _describe_problem(_REFUSALS[status], endpoint.path, components)
@@ -221,26 +222,25 @@ def _describe_problem(description: str, path: str, components: _Components) -> d
     return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
 
 
-def _describe_form(form: Given, components: _Components) -> tuple[str, Schema]:
+def _describe_form(form: Given, components: _Components) -> tuple[str, dict[str, Any]]:
     match form:
+        case Plain() if form.media_type == EVENTS_TYPE:
+            return form.media_type, {}
         case Plain():
-            return form.media_type, form.schema
+            return form.media_type, {"schema": form.schema}
         case Streamed():
-            # One piece after the other; a document can only say what each may be.
-            names = ", ".join(item.__name__ for item in form.items)
-            return form.media_type, {"type": "string", "description": f"Each is one of {names}."}
+            # A schema is of a whole; what comes piece by piece has one for each piece.
+            pieces = [components.references[item] for item in form.items]
+            return form.media_type, {"x-items": {"anyOf": pieces}}
         case Listed():
             properties = {
                 "schema": {"const": f"meshnode.{form.name}/1"},
                 form.name: {"type": "array", "items": components.references[form.item]},
             }
-            return JSON_TYPE, {
-                "type": "object",
-                "properties": properties,
-                "required": list(properties),
-            }
+            schema = {"type": "object", "properties": properties, "required": list(properties)}
+            return JSON_TYPE, {"schema": schema}
         case _:
-            return JSON_TYPE, _stand_alone(form, components)
+            return JSON_TYPE, {"schema": _stand_alone(form, components)}
 
 
 def _stand_alone(kind: type[View], components: _Components) -> Schema:
