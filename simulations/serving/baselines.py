@@ -99,6 +99,13 @@ class Baseline:
         """See `Policy`."""
         self.view.on_digest(replica, added, removed)
 
+    def find_silent(self, _now_ms: int, /) -> Collection[int]:
+        """See `Policy`; no baseline asks others."""
+        return ()
+
+    def on_witness(self, now_ms: int, replica: int, reached: bool, /) -> None:  # noqa: FBT001
+        """See `Policy`."""
+
     def find_lost(self, now_ms: int, /) -> Collection[int]:
         """See `Policy`."""
         return self.view.find_lost(now_ms)
@@ -145,10 +152,12 @@ class RoundRobin(Baseline):
 class PowerOfTwo(Baseline):
     """Two by lot, the one with fewer own requests under way (P2C: Mitzenmacher 2001; Envoy)."""
 
+    choices = 2
+
     def pick(self, _now_ms: int, _request: Request, usable: Sequence[int], /) -> int:
         """The better of two."""
-        pair = self.stream.sample(usable, min(2, len(usable)))
-        return self.pick_least([(len(self.view.open[one]), one) for one in pair])
+        drawn = self.stream.sample(usable, min(self.choices, len(usable)))
+        return self.pick_least([(len(self.view.open[one]), one) for one in drawn])
 
 
 class ShortestQueue(Baseline):

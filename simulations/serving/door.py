@@ -20,6 +20,10 @@ FIRST_TOKEN_MS: Final = 60_000
 ANSWER_MS: Final = 600_000
 """Patience with the whole answer."""
 PROBE_MS: Final = 1_000
+WITNESSES: Final = 3
+"""Nodes that are asked to reach a replica which fell silent."""
+WITNESS_MS: Final = 500
+"""Until they say whether they did."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,16 +54,16 @@ class Door:
         replicas: Sequence[Replica],
         *,
         record: Callable[[Outcome], None],
-        is_strict: bool = False,
+        patience_ms: int | None = FIRST_TOKEN_MS,
     ) -> None:
-        """With `is_strict` users wait only as long as an answer is of use to them."""
+        """`patience_ms` is for the first token; None for as long as an answer counts as good."""
         self.number = number
         self.policy = policy
         self._kernel = kernel
         self._wire = wire
         self._replicas = replicas
         self._record = record
-        self._is_strict = is_strict
+        self._patience_ms = patience_ms
         self._inquiries: dict[Attempt, _Inquiry] = {}
         self._numbers = 0
         self._is_open = True
@@ -73,8 +77,8 @@ class Door:
 
     def ask(self, request: Request) -> None:
         """A user's request comes."""
-        patience_ms = FIRST_TOKEN_MS
-        if self._is_strict:
+        patience_ms = self._patience_ms
+        if patience_ms is None:
             patience_ms = round(limit_first_token_ms(request.input_tokens))
         inquiry = _Inquiry(request, self._kernel.now_ns, self._now_ms + patience_ms)
         self._place(inquiry, self.policy.choose(self._now_ms, request, patience_ms))
@@ -112,7 +116,7 @@ class Door:
         hedge_after_ms = self.policy.on_sent(now_ms, attempt)
         first_token_ms = max(1, inquiry.deadline_ms - now_ms)
         replica = self._replicas[where.replica]
-        arguments = (attempt, self, first_token_ms, ANSWER_MS)
+        arguments = (attempt, self, first_token_ms, max(ANSWER_MS, first_token_ms))
         self._wire.to_replica(self.number, where.replica, replica.arrive, *arguments)
         if hedge_after_ms is not None and not hedges:
             self._kernel.after(hedge_after_ms * NS_PER_MS, self._hedge, inquiry, attempt)
@@ -199,12 +203,19 @@ class Door:
         for replica in self._replicas:
             arguments = (self, self._kernel.now_ns)
             self._wire.to_replica(self.number, replica.number, replica.answer_probe, *arguments)
+        for number in self.policy.find_silent(self._now_ms):
+            self._kernel.after(WITNESS_MS * NS_PER_MS, self._hear_witnesses, number)
         lost = self.policy.find_lost(self._now_ms)
         if lost:
             for attempt in [one for one in self._inquiries if one.replica in lost]:
                 failure: Failure = "timeout" if attempt.first_ms < 0 else "gone"
                 self.hear_failure(attempt, failure, 0, None)
         self._kernel.after(PROBE_MS * NS_PER_MS, self.probe)
+
+    def _hear_witnesses(self, replica: int) -> None:
+        """Other nodes tried to reach a replica: they do unless it is dead."""
+        for _ in range(WITNESSES):
+            self.policy.on_witness(self._now_ms, replica, not self._replicas[replica].is_dead)
 
     def close(self) -> None:
         """Probe no more; whoever still waits waited in vain."""

@@ -173,6 +173,14 @@ class Ours:
         """See `Policy`."""
         self.router.on_prefixes(self._ids[replica], added, now_ms=now_ms, removed=removed)
 
+    def find_silent(self, now_ms: int, /) -> Collection[int]:
+        """See `Policy`."""
+        return [self._numbers[peer] for peer in self.router.list_silent(now_ms=now_ms)]
+
+    def on_witness(self, now_ms: int, replica: int, reached: bool, /) -> None:  # noqa: FBT001
+        """See `Policy`."""
+        self.router.on_probe(self._ids[replica], reached=reached, now_ms=now_ms)
+
     def find_lost(self, now_ms: int) -> Collection[int]:
         """See `Policy`."""
         candidates = self.router.choose(_ANY, now_ms=now_ms, draw=0).candidates

@@ -116,6 +116,12 @@ class Policy(Protocol):
     ) -> None:
         """A replica said which blocks it holds that it did not hold before, and the reverse."""
 
+    def find_silent(self, now_ms: int, /) -> Collection[int]:
+        """Replicas that others should try to reach; `on_witness` tells whether they did."""
+
+    def on_witness(self, now_ms: int, replica: int, reached: bool, /) -> None:  # noqa: FBT001
+        """Another node tried to reach a replica for this router."""
+
     def find_lost(self, now_ms: int, /) -> Collection[int]:
         """Replicas that are held for dead: what runs there is given up."""
 

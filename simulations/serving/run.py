@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from simulations.kernel import NS_PER_MS, Kernel
-from simulations.serving.door import PROBE_MS, Door
+from simulations.serving.door import FIRST_TOKEN_MS, PROBE_MS, Door
 from simulations.serving.engine import EngineSpec
 from simulations.serving.faults import SLOWDOWN, Fault, Kind, plan_faults
 from simulations.serving.fleet import FleetName, Paths, make_fleet, make_paths
@@ -82,7 +82,7 @@ def run(spec: Spec) -> Figures:
         streams,
         faults=faults,
         digest_ms=spec.digest_ms,
-        is_strict=spec.is_strict,
+        patience_ms=None if spec.is_strict else FIRST_TOKEN_MS,
     )
     world.run()
     return world.tell_figures()
@@ -101,7 +101,7 @@ class ServingWorld:
         *,
         faults: Sequence[Fault] = (),
         digest_ms: int = DIGEST_MS,
-        is_strict: bool = False,
+        patience_ms: int | None = FIRST_TOKEN_MS,
         is_open: bool = False,
     ) -> None:
         """`is_open` takes every limit off the replicas' queues, as textbooks do."""
@@ -130,7 +130,7 @@ class ServingWorld:
                 self._wire,
                 self.replicas,
                 record=self.outcomes.append,
-                is_strict=is_strict,
+                patience_ms=patience_ms,
             )
             for number in range(len(paths.rtt_ms))
         ]
