@@ -9,7 +9,6 @@ tell that much carry no prefix.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class PrefixIndex:
         self._digests_max = digests_max
         self._ttl_ms = ttl_ms
         self._bits: dict[str, int] = {}
+        self._peers: list[str] = []
+        """By bit; the bits of who was forgotten are free for others."""
         self._free: list[int] = []
         self._held: dict[str, dict[int, int]] = {}
         """Of each replica: digest to when it was last known held, oldest first."""
@@ -69,7 +70,7 @@ class PrefixIndex:
     def add(self, peer: str, digests: Sequence[int], *, now_ms: int) -> None:
         """The replica holds these, newest last."""
         if peer not in self._bits:
-            self._bits[peer] = self._free.pop() if self._free else len(self._bits)
+            self._bits[peer] = self._take_bit(peer)
             self._held[peer] = {}
         bit = 1 << self._bits[peer]
         held = self._held[peer]
@@ -102,21 +103,34 @@ class PrefixIndex:
         """How many leading blocks of a prompt each replica holds; those with none are left out."""
         for peer in self._held:
             self._expire(peer, now_ms)
-        masks: list[int] = []
-        holders = -1
-        for digest in prefix:
-            holders &= self._masks.get(digest, 0)
-            if not holders:
-                break
-            masks.append(holders)
-        if not masks:
-            return {}
+        holders, depth = -1, 0
         depths: dict[str, int] = {}
-        for peer, position in self._bits.items():
-            if masks[0] >> position & 1:
-                gone = [not mask >> position & 1 for mask in masks]
-                depths[peer] = bisect_left(gone, x=True)
+        for digest in prefix:
+            still = holders & self._masks.get(digest, 0)
+            if still != holders:
+                if depth:
+                    self._name(holders & ~still, depth, depths)
+                holders = still
+                if not holders:
+                    break
+            depth += 1
+        if depth and holders:
+            self._name(holders, depth, depths)
         return depths
+
+    def _name(self, bits: int, depth: int, depths: dict[str, int]) -> None:
+        """Note that the replicas of these bits hold so many blocks and no more."""
+        while bits:
+            lowest = bits & -bits
+            depths[self._peers[lowest.bit_length() - 1]] = depth
+            bits ^= lowest
+
+    def _take_bit(self, peer: str) -> int:
+        if self._free:
+            self._peers[self._free[-1]] = peer
+            return self._free.pop()
+        self._peers.append(peer)
+        return len(self._peers) - 1
 
     def _expire(self, peer: str, now_ms: int) -> None:
         """Drop what is too old, and the oldest of what is too much."""

@@ -85,8 +85,8 @@ class ReplicaState:
     @property
     def requests(self) -> int:
         """Requests known to be there."""
-        reported = max(0, self._reported_requests)
-        return max(len(self._waiting) + len(self._running), reported + self._fresh_requests)
+        own = len(self._waiting) + len(self._running)
+        return max(own, max(0, self._reported_requests) + self._fresh_requests)
 
     @property
     def queue_tokens(self) -> int:

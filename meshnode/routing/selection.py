@@ -19,6 +19,7 @@ from meshnode.routing.settings import Settings
 
 if TYPE_CHECKING:
     from meshnode.routing.report import ModelOffer
+    from meshnode.routing.service_state import ServiceState
 
 _SAMPLE, _EXPLORE, _EXPLORED, _TIE = range(4)
 """What a draw is used for."""
@@ -138,7 +139,8 @@ def _judge(
         assert refusal is not None, "no model without a reason"
         return _refuse(state, refusal, now_ms)
     vitality = state.heartbeats.judge(now_ms)
-    refusal = _find_trouble(knowledge, state, offer, vitality, now_ms, spared=spared)
+    service = state.find_service(offer.id)
+    refusal = _find_trouble(knowledge, state, service, vitality, now_ms, spared=spared)
     if refusal is not None:
         return _refuse(state, refusal, now_ms, offer)
     depth = depths.get(state.peer.id, 0)
@@ -157,7 +159,7 @@ def _judge(
 def _find_trouble(
     knowledge: Knowledge,
     state: ReplicaState,
-    offer: ModelOffer,
+    service: ServiceState,
     vitality: Vitality,
     now_ms: int,
     *,
@@ -166,9 +168,8 @@ def _find_trouble(
     """Why a replica that could serve the query is left alone for now."""
     if vitality is Vitality.DEAD:
         return Obstacle.DEAD, "others cannot reach it either"
-    service = state.find_service(offer.id)
     if service.is_disabled(now_ms):
-        return Obstacle.DISABLED, f"refused {offer.id} for good"
+        return Obstacle.DISABLED, "refused the model for good"
     wait_ms = knowledge.cooldowns.wait_ms(state.domain, now_ms)
     if wait_ms:
         return Obstacle.COOLDOWN, f"busy or out of its limits for {wait_ms} ms"
