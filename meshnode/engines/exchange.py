@@ -127,6 +127,8 @@ class Exchange:
             for chunk in chunks:
                 begun = begun or has_token(chunk)
                 yield chunk
+            if self._stream.failure is not None:
+                raise self._stream.failure
             if self._stream.complete:
                 wait_until = min(_after(TAIL_TIMEOUT_MS), deadline)
             elif begun and chunks:

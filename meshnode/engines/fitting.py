@@ -111,7 +111,8 @@ class ContextFitter:
         self._trimmed_after = True
         match = _REQUESTED.search(error.message)
         told = int(next(filter(None, match.groups()))) if match else 0
-        window = self._window or _read_limit(error.message)
+        limits = [limit for limit in (self._window, _read_limit(error.message)) if limit]
+        window = min(limits, default=0)
         tokens = told or measure(self._draft.messages, self._draft.get("tools")).bound.tokens
         room = window - self._cap()
         if not window or tokens <= room:

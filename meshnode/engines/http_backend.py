@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -141,7 +142,10 @@ class HttpBackend:
         base = self._root_url if below_root else self._base_url
         async with self._wait(deadline, EngineFault.UNREACHABLE, "cannot be reached"):
             response = await self._session.request(
-                method, base / path, data=body, allow_redirects=False
+                method,
+                base / path,
+                data=None if body is None else io.BytesIO(body),
+                allow_redirects=False,
             )
         if response.status == 200 and "html" not in response.content_type:
             return response

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from meshnode.engines.base import ModelInfo
 
-_PLAIN_KIMI = re.compile(r"kimi-k(\d{1,3})(?:\.(\d{1,3}))?")
+_PLAIN_KIMI = re.compile(r"kimi-k(\d{1,3})(?:\.(\d{1,3}))?(?:-\d{4})?(?:-preview)?")
 
 
 def describe_kimi(model: ModelInfo) -> ModelInfo:

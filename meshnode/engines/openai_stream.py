@@ -45,6 +45,8 @@ class CompletionStream:
         """Per choice index, whether it still lacks its finish reason."""
         self._last: Chunk | None = None
         self._usage: dict[str, Any] | None = None
+        self.failure: EngineError | None = None
+        """What broke the stream off after the last chunks that were returned."""
         self.done = False
         """Whether the server said that nothing follows."""
 
@@ -54,7 +56,10 @@ class CompletionStream:
         return bool(self._open_choices) and not any(self._open_choices.values())
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """The chunks completed by these bytes. Raises `EngineError`."""
+        """The chunks completed by these bytes. Raises `EngineError`.
+
+        Where good chunks come before a bad one, they are returned, and `failure` holds the error.
+        """
         self._answer_bytes += len(data)
         if self._answer_bytes > self._answer_bytes_max:
             raise EngineError(
@@ -66,6 +71,8 @@ class CompletionStream:
     def finish(self) -> list[Chunk]:
         """What is left when the stream ends. Raises `EngineError` when the answer is cut short."""
         chunks = self._take(self._parser.finish())
+        if self.failure is not None:
+            raise self.failure
         if not self.complete:
             raise EngineError(
                 EngineFault.TRUNCATED, f"the answer of {self._backend} ended without a finish"
@@ -78,12 +85,16 @@ class CompletionStream:
     def _take(self, events: list[SseEvent]) -> list[Chunk]:
         chunks: list[Chunk] = []
         for event in events:
-            if self.done:
-                break
-            if event.data.strip() == "[DONE]":
+            if self.done or event.data.strip() == "[DONE]":
                 self.done = True
-            else:
+                break
+            try:
                 chunks.append(self.take(event.data, is_error=event.event == "error"))
+            except EngineError as error:
+                if not chunks:
+                    raise
+                self.failure = error
+                break
         return chunks
 
     def take(self, data: str, *, is_error: bool = False) -> Chunk:
