@@ -123,7 +123,7 @@ class Attempts:
         if fault in {Fault.TIMEOUT, Fault.STALLED}:
             _learn_lateness(state, service, ticket, attempt, now_ms)
         state.end(ticket)
-        if fault.is_breakage:
+        if fault.is_breakage and not self._is_impatience(attempt, fault, now_ms):
             service.breaker.on_failure(ticket, now_ms=now_ms, draw=draw)
         else:
             service.breaker.on_neutral(ticket)
@@ -148,6 +148,11 @@ class Attempts:
         state.end(ticket)
         service.breaker.on_neutral(ticket)
         self._knowledge.cooldowns.on_ended(state.domain, ticket)
+
+    def _is_impatience(self, attempt: Attempt, fault: Fault, now_ms: int) -> bool:
+        """Whether a query's own deadline was short: its end says that the replica is late."""
+        waited_ms = now_ms - attempt.sent_ms
+        return fault is Fault.TIMEOUT and waited_ms < self._knowledge.settings.stall_ms_min
 
     def _look_up(self, attempt: Attempt) -> tuple[ReplicaState, ServiceState]:
         state = self._knowledge.states[attempt.candidate.peer]

@@ -146,7 +146,7 @@ def _judge(
     depth = depths.get(state.peer.id, 0)
     candidate = _price(knowledge, state, query, offer, depth=depth, now_ms=now_ms)
     patience_ms = min(query.first_token_ms, query.remaining_ms)
-    if candidate.first_token_us > patience_ms * 1_000 and not _is_unused(
+    if candidate.first_token_us > patience_ms * settings.deadline_permille and not _is_unused(
         knowledge, state.peer.id, now_ms
     ):
         detail = f"a first token is expected after {candidate.first_token_us // 1_000} ms"

@@ -43,6 +43,8 @@ class Settings:
     """Replicas scored because they hold most of the prompt's prefix."""
     attempts_max: int = 3
     """The first replica and at most two others."""
+    deadline_permille: int = 1_000
+    """How late a first token may be predicted, of the time there is: predictions are off."""
     stall_ms_min: int = 15_000
     """The least silence in an answer that counts as a stall."""
     resume_max: int = 1

@@ -94,6 +94,15 @@ def test_failures_of_the_replica_count_against_it(bench):
     assert bench.state.fault_ms == 10
 
 
+def test_deadline_that_was_short_says_that_a_replica_is_late_not_broken(bench):
+    for _ in range(10):
+        bench.fail(Fault.TIMEOUT, now_ms=14_999)
+    assert bench.service.breaker.allows(14_999)
+    for _ in range(5):
+        bench.fail(Fault.TIMEOUT, now_ms=15_000)
+    assert not bench.service.breaker.allows(15_000)
+
+
 def test_storm_of_refusals_opens_no_breaker(bench):
     for _ in range(1_000):
         bench.fail(Fault.RATE_LIMITED)
