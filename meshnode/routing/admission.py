@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from meshnode.routing.draws import derive, spread
 from meshnode.routing.fair_queue import FairQueue
+from meshnode.routing.pace import PaceLimit
 
 PAID_RUN_MAX = 8
 """So many paid requests may go before a waiting one that is not."""
@@ -40,6 +41,8 @@ class Limits:
     """What a tenant may have served in one turn of the round."""
     request_tokens: int = 512
     """What a request counts beside its prompt: its answer takes a slot, too."""
+    token_us_max: int = 0
+    """Fewer run at once while a token takes longer than this (`Admission.on_pace`); 0 for never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ class Admission:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._slots = max(1, limits.slots)
+        self._pace = PaceLimit(max(1, limits.slots), limits.token_us_max)
         self._keys = 0
         self._places: dict[int, _Place] = {}
         self._queues = {
@@ -121,6 +124,11 @@ class Admission:
         self._run_ms = RUN_MS_START
         self._prefill_ns = PREFILL_NS_START
         self._draining = False
+
+    @property
+    def slots(self) -> int:
+        """How many may run at once now, which is what to report."""
+        return self._pace.slots
 
     @property
     def running(self) -> int:
@@ -173,7 +181,7 @@ class Admission:
     def take_ready(self, *, now_ms: int) -> tuple[int, ...]:
         """Keys of requests that hold a slot from now on: run them."""
         ready: list[int] = []
-        while self._queued and self.running < self._slots:
+        while self._queued and self.running < self.slots:
             key = self._choose_queue().take()
             place = self._places[key]
             place.waits = False
@@ -203,6 +211,10 @@ class Admission:
         self._prefill_ns += (sample_ns - self._prefill_ns) // _RUN_DIVISOR
         self._prefill_tokens -= place.prefill_tokens
         place.prefill_tokens = 0
+
+    def on_pace(self, token_us: int) -> None:
+        """What a token of the running answers took in the mean of the last second."""
+        self._pace.note(token_us, self.running)
 
     def leave(self, key: int, *, now_ms: int) -> None:
         """A request is over or given up, running or waiting. Follow with `take_ready`."""
@@ -244,10 +256,10 @@ class Admission:
         if arrival.size_bytes > limits.request_bytes_max:
             detail = f"a request of {arrival.size_bytes} bytes, {limits.request_bytes_max} allowed"
             return Refused(RefusalCode.TOO_LARGE, 0, detail)
-        if self.running < self._slots and not self._queued:
+        if self.running < self.slots and not self._queued:
             return None
         here = f"{self.running} requests run and {self._queued} wait here"
-        if self._queued >= limits.queued_per_slot * self._slots:
+        if self._queued >= limits.queued_per_slot * self.slots:
             return Refused(RefusalCode.QUEUE_FULL, retry_after_ms, here)
         if self._queued_bytes + arrival.size_bytes > limits.queued_bytes_max:
             detail = f"{here} with {self._queued_bytes} bytes"
@@ -263,7 +275,7 @@ class Admission:
 
     def _sheds(self, draw: int, kv_usage_bp: int) -> bool:
         """Whether a sheddable request is dropped: with the fifth power of how full this node is."""
-        capacity = max(1, self._limits.queued_per_slot * self._slots)
+        capacity = max(1, self._limits.queued_per_slot * self.slots)
         by_queue = self._queued * 1_000 // capacity
         by_cache = kv_usage_bp * 100 // 900 - 200
         saturation = min(max(by_queue, by_cache, 0), 1_000)
@@ -278,14 +290,14 @@ class Admission:
 
     def _predict_wait_ms(self) -> int:
         """How long a request that comes now would wait for a slot."""
-        if self.running < self._slots and not self._queued:
+        if self.running < self.slots and not self._queued:
             return 0
-        return self._run_ms * (self._queued + 1) // self._slots
+        return self._run_ms * (self._queued + 1) // self.slots
 
     def _find_retry_after_ms(self, draw: int) -> int:
         """When those that wait now will run: the queue has room then."""
         limits = self._limits
-        wait_ms = -(-self._run_ms * max(1, self._queued) // self._slots)
+        wait_ms = -(-self._run_ms * max(1, self._queued) // self.slots)
         bounded_ms = min(max(wait_ms, limits.retry_after_ms_min), limits.retry_after_ms_max)
         jittered_ms = spread(bounded_ms, derive(draw, _JITTER), permille=_RETRY_JITTER_PERMILLE)
         return min(jittered_ms, limits.retry_after_ms_max)
