@@ -32,6 +32,38 @@ if TYPE_CHECKING:
     from meshnode.market_views import ContractInfo, OutcomeInfo
 
 ContractArgument = Annotated[str, Parameter(help="Its id, or the beginning of it.")]
+ProviderOption = Annotated[
+    int | None,
+    Parameter(
+        help="The provider's part of what the receipts say, in percent; the rest is the buyer's.",
+        validator=validators.Number(gte=0, lte=100),
+    ),
+]
+MethodOption = Annotated[
+    str, Parameter(help="How it was judged: replay, canaries, by hand; everybody can read it.")
+]
+ComparedOption = Annotated[
+    int,
+    Parameter(
+        help="How many tokens or answers were compared.",
+        validator=validators.Number(gte=0, lte=2**31),
+    ),
+]
+MatchedOption = Annotated[
+    int,
+    Parameter(
+        help="How many of them were as they had to be.",
+        validator=validators.Number(gte=0, lte=2**31),
+    ),
+]
+ModelDigestOption = Annotated[
+    str | None,
+    Parameter(help="SHA-256 of the weights that it was compared with, in hex.", show_default=""),
+]
+FraudOption = Annotated[
+    bool,
+    Parameter(negative="", help="Another model is proven: the provider loses all it bonded."),
+]
 _READ_BYTES = 1_048_576
 _DISPUTABLE = ("delivering", "claimable")
 PERCENT_BP = 100
@@ -132,40 +164,12 @@ async def dispute(
 async def verdict(
     contract: ContractArgument,
     *,
-    provider: Annotated[
-        int | None,
-        Parameter(
-            help="The provider's part of what the receipts say, in percent; the rest is the buyer's.",
-            validator=validators.Number(gte=0, lte=100),
-        ),
-    ] = None,
-    method: Annotated[
-        str, Parameter(help="How it was judged: replay, canaries, by hand; everybody can read it.")
-    ] = "by hand",
-    compared: Annotated[
-        int,
-        Parameter(
-            help="How many tokens or answers were compared.",
-            validator=validators.Number(gte=0, lte=2**31),
-        ),
-    ] = 0,
-    matched: Annotated[
-        int,
-        Parameter(
-            help="How many of them were as they had to be.",
-            validator=validators.Number(gte=0, lte=2**31),
-        ),
-    ] = 0,
-    model_digest: Annotated[
-        str | None,
-        Parameter(
-            help="SHA-256 of the weights that it was compared with, in hex.", show_default=""
-        ),
-    ] = None,
-    fraud: Annotated[
-        bool,
-        Parameter(negative="", help="Another model is proven: the provider loses all it bonded."),
-    ] = False,
+    provider: ProviderOption = None,
+    method: MethodOption = "by hand",
+    compared: ComparedOption = 0,
+    matched: MatchedOption = 0,
+    model_digest: ModelDigestOption = None,
+    fraud: FraudOption = False,
     timeout_s: WaitOption = WAIT_S,
     home: HomeOption = None,
     json: JsonOption = False,
