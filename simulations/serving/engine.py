@@ -91,7 +91,8 @@ class Engine:
         self._batch = 0
         self._tokens = 0.0
         self._tokens_since_ns = 0
-        self._token_ns = 0.0
+        self.token_ns = 0.0
+        """What a token of every sequence takes now."""
         self._decode_generation = 0
         self._numbers = 0
         kernel.register(target, self._handle)
@@ -235,8 +236,8 @@ class Engine:
     def _advance(self) -> None:
         """Bring the clock of decoded tokens to now."""
         now_ns = self._kernel.now_ns
-        if self._batch and self._token_ns:
-            self._tokens += (now_ns - self._tokens_since_ns) / self._token_ns
+        if self._batch and self.token_ns:
+            self._tokens += (now_ns - self._tokens_since_ns) / self.token_ns
         self._tokens_since_ns = now_ns
 
     def _retime_decodes(self) -> None:
@@ -252,8 +253,8 @@ class Engine:
         if not decodes:
             return
         pace = self.spec.tell_decode_ms(self._batch) * self.slowdown * NS_PER_MS
-        self._token_ns = pace * (1 + self.spec.interference) if self._prefills else pace
-        wait_ns = round((decodes[0][0] - self._tokens) * self._token_ns)
+        self.token_ns = pace * (1 + self.spec.interference) if self._prefills else pace
+        wait_ns = round((decodes[0][0] - self._tokens) * self.token_ns)
         due_ns = self._kernel.now_ns + max(0, wait_ns)
         self._kernel.schedule(due_ns, self._target, _DECODE, self._decode_generation)
 

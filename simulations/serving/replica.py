@@ -15,6 +15,7 @@ from meshnode.routing.admission import Admission, Arrival, Limits, Refused
 from simulations.kernel import NS_PER_MS, Kernel
 from simulations.serving.door import Door
 from simulations.serving.engine import Engine, EngineSpec, Job
+from simulations.serving.outcome import TPOT_MS
 from simulations.serving.port import Attempt, Failure, Status
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ QUOTA_RETRY_MS: Final = 5_000
 RUBBISH_MS: Final = 20
 """A replica that answers rubbish is quick about it."""
 SWEEP_MS: Final = 1_000
+TOKEN_US_MAX: Final = round(TPOT_MS * 1_000)
+"""The node is told what a token may take, as its owner tells it."""
+NS_PER_US: Final = 1_000
 _BASIS_POINTS: Final = 10_000
 _DRAW_BITS: Final = 32
 
@@ -71,7 +75,7 @@ class Replica:
         self._kernel = kernel
         self._wire = wire
         self._stream = stream
-        self._limits = Limits(slots=spec.slots)
+        self._limits = Limits(slots=spec.slots, token_us_max=TOKEN_US_MAX)
         if is_open:
             self._limits = Limits(
                 slots=spec.slots, queued_per_slot=1_000_000, wait_ms_max=1_000_000_000
@@ -145,7 +149,7 @@ class Replica:
         latencies_ms = self._latencies_ms
         return Status(
             sequence=self._sequence,
-            slots=self.spec.slots,
+            slots=admission.slots,
             running=admission.running,
             queued=admission.queued,
             queued_tokens=admission.queued_prefill_tokens,
@@ -182,12 +186,14 @@ class Replica:
             self._fail(guest.attempt, guest.door, "refused")
         for key in self._admission.take_ready(now_ms=now_ms):
             self.engine.submit(self._guests[key].job)
-        if self._admission.queued and not self._is_sweeping:
+        if self._guests and not self._is_sweeping:
             self._is_sweeping = True
             self._kernel.after(SWEEP_MS * NS_PER_MS, self._sweep)
 
     def _sweep(self) -> None:
+        """Look every second whether the batch is too slow, and who has waited too long."""
         self._is_sweeping = False
+        self._admission.on_pace(round(self.engine.token_ns / NS_PER_US))
         self._pump()
 
     def _say_first(self, job: Job) -> None:
