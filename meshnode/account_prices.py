@@ -28,14 +28,13 @@ def read_listed_price(model: ModelInfo) -> Price | None:
     return Price(prompt=prompt, completion=completion, cached=cached)
 
 
-def make_price_finder(
-    provider: str, base_url: str, models: Sequence[ModelInfo] = ()
-) -> PriceFinder:
+def make_price_finder(provider: str, region: str, models: Sequence[ModelInfo] = ()) -> PriceFinder:
     """Finds prices of a provider's models. The platform in China bills in yuan: it has none here."""
     if provider == "local":
         return lambda _: _FREE
     listed = {model.id: price for model in models if (price := read_listed_price(model))}
-    prices = {} if provider != "moonshot" or ".cn/" in base_url else MOONSHOT_PRICES
+    has_list = provider == "moonshot" and region == "international"
+    prices = MOONSHOT_PRICES if has_list else {}
 
     def find(model: str) -> Price | None:
         return listed.get(model) or find_price(prices, model)

@@ -86,6 +86,8 @@ class KimiSettings:
 
     provider: Provider
     base_url: str
+    region: Region = "international"
+    """Which of the two Kimi platforms; each has accounts, keys and a currency of its own."""
     api_key: str = ""
     """A reference; empty for an engine that asks for no key."""
     model: str = AUTO_MODEL
@@ -117,6 +119,7 @@ def complete_settings(table: KimiTable | None, environ: Mapping[str, str]) -> Ki
     return KimiSettings(
         provider=table.provider,
         base_url=table.base_url or get_base_url(table.provider, table.region),
+        region=table.region or "international",
         api_key=table.api_key or suggest_reference(table.provider, environ),
         model=table.model or AUTO_MODEL,
         max_tokens=table.max_tokens or MAX_TOKENS_DEFAULT,
@@ -250,6 +253,8 @@ def make_engine_options(settings: KimiSettings) -> dict[str, Any]:
         "total_timeout_ms": settings.timeout_s * 1_000,
         "first_token_timeout_ms": min(settings.first_token_timeout_s, settings.timeout_s) * 1_000,
     }
+    if settings.provider == "moonshot":
+        options["region"] = settings.region
     if settings.api_key:
         options["api_key"] = settings.api_key
     if settings.model != AUTO_MODEL:

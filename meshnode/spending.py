@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.engines.chunks import find_usage
+from meshnode.engines.context import measure
 from meshnode.engines.pricing import compute_cost_udollar
 from meshnode.engines.usage import TokenUsage
 from meshnode.kimi_settings import AUTO_MODEL, format_usd
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from meshnode.engines.usage import UsageRecord
     from meshnode.usage_store import UsageStore
 
-BYTES_PER_TOKEN: Final = 3
-"""English has four to five bytes to a token, Chinese three to five; this errs to the high side."""
-OVERHEAD_TOKENS: Final = 16
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -43,18 +38,12 @@ class Refusal:
     hint: str
 
 
-def estimate_prompt_tokens(request: Mapping[str, Any]) -> int:
-    """About how many tokens a request's conversation and tools have, more rather than fewer."""
-    parts = [request.get("messages"), request.get("tools")]
-    size_bytes = len(msgspec.json.encode([part for part in parts if part]))
-    return size_bytes // BYTES_PER_TOKEN + OVERHEAD_TOKENS
-
-
 def estimate_cost_udollar(request: Mapping[str, Any], price: Price, *, answer_tokens: int) -> int:
     """What a request may cost at most, by that estimate."""
     asked = request.get("max_completion_tokens") or request.get("max_tokens")
     longest = asked if isinstance(asked, int) and asked > 0 else answer_tokens
-    usage = TokenUsage(prompt=estimate_prompt_tokens(request), completion=longest)
+    prompt = measure(request.get("messages") or [], request.get("tools")).bound.tokens
+    usage = TokenUsage(prompt=prompt, completion=longest)
     return compute_cost_udollar(usage, price)
 
 
@@ -135,6 +124,7 @@ class CappedEngine:
         cap: DailyCap,
         *,
         make_finder: Callable[[Sequence[ModelInfo]], PriceFinder],
+        models: Sequence[ModelInfo] = (),
         default_model: str,
         answer_tokens: int,
     ) -> None:
@@ -142,7 +132,7 @@ class CappedEngine:
         self._default_model = default_model
         self._cap = cap
         self._make_finder = make_finder
-        self._find_price = make_finder(())
+        self._find_price = make_finder(models)
         self._answer_tokens = answer_tokens
         self._turn = asyncio.Lock()
 

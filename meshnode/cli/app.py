@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Final
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnknownCommandError
 
 from meshnode.cli import exits
-from meshnode.cli.catalogue import INSPECT, INSPECT_NOUNS, START, TRADE_NOUNS, USE
+from meshnode.cli.catalogue import (
+    INSPECT,
+    INSPECT_NOUNS,
+    START,
+    TRADE_NOUNS,
+    USE,
+    USE_NOUNS,
+)
 from meshnode.cli.output import print_error
 from meshnode.errors import ConfigError, MeshError
 
@@ -47,7 +54,7 @@ def make_app() -> App:
     )
     for commands, group in ((START, start), (USE, use), (INSPECT, inspect)):
         _register(app, commands, group)
-    for nouns, group in ((TRADE_NOUNS, trade), (INSPECT_NOUNS, inspect)):
+    for nouns, group in ((USE_NOUNS, use), (TRADE_NOUNS, trade), (INSPECT_NOUNS, inspect)):
         for noun in nouns:
             sub = _make_group(
                 noun.name, noun.summary, f"Examples:\n  {noun.commands[0].examples[0]}"
@@ -140,7 +147,7 @@ def _explain_usage(error: CycloptsError) -> tuple[str, str]:
         return str(error).rstrip(". \n"), hint
     # Its own text would load every command, to suggest one.
     word = (error.unused_tokens or [""])[0]
-    nouns = (*TRADE_NOUNS, *INSPECT_NOUNS)
+    nouns = (*USE_NOUNS, *TRADE_NOUNS, *INSPECT_NOUNS)
     inside = next((noun for noun in nouns if chain == f"meshnode {noun.name}"), None)
     if inside is not None:
         names = [command.name for command in inside.commands]

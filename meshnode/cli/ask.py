@@ -95,7 +95,7 @@ async def ask(
     With --max-price the answer is bought: the bid meets the cheapest offer that fits, and what was
     delivered is paid.
     """
-    messages = make_messages(_read_prompt(prompt), system)
+    messages = make_messages(read_prompt(prompt), system)
     options: dict[str, Any] = {
         "model": model,
         "share": share,
@@ -205,7 +205,8 @@ def describe_payment(payment: Payment) -> str:
     )
 
 
-def _read_prompt(prompt: str) -> str:
+def read_prompt(prompt: str) -> str:
+    """The question as it was given, or from stdin for '-'. Raises `CommandRejected`."""
     if prompt != "-":
         return prompt
     with interruptible():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshnode.cli.command import Command, Noun
+from meshnode.cli.kimi_catalogue import KIMI
 from meshnode.cli.market_catalogue import MARKET, WALLET
 
 START: Final = (
@@ -231,6 +232,9 @@ _KEYS: Final = (
         ("meshnode keys list", "meshnode keys list --json"),
     ),
     Command("revoke", "keys:revoke", "End an API key at once.", ("meshnode keys revoke agent",)),
+)
+USE_NOUNS: Final = (
+    Noun("kimi", "Ask a provider of Kimi with your own key, and keep its books.", KIMI),
 )
 TRADE_NOUNS: Final = (
     Noun("market", "Offer capacity, bid for it, and see what became of it.", MARKET),

@@ -12,6 +12,8 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
+from meshnode.secret import redact
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -73,9 +75,9 @@ def note(text: str) -> None:
 
 
 def print_error(message: str, hint: str = "") -> None:
-    """The one line a failed command ends with: what, why, next step."""
+    """The one line a failed command ends with: what, why, next step. It never holds a key."""
     line = clean_line(f"{message}; {hint}" if hint else message)
-    note(f"meshnode: error: {line}")
+    note(f"meshnode: error: {redact(line)}")
 
 
 def describe_error(message: str, hint: str) -> str:

@@ -73,11 +73,15 @@ def choose_key_passphrase(home: Home, config: NodeConfig) -> Secret | None:
     return choice.passphrase
 
 
-def get_key_passphrase(file: Path | None = None) -> Secret | None:
-    """The passphrase that opens encrypted keys of services, asked for where a person is there."""
+def get_key_passphrase(file: Path | None = None, *, fresh: bool = False) -> Secret | None:
+    """The passphrase of a home's encrypted keys, asked for where a person is there.
+
+    A fresh one is asked for twice.
+    """
     given = read_passphrase(file, os.environ)
     if given is None and is_interactive():
-        text = _ask_passphrase("Passphrase of this home's keys: ")
+        asking = "Choose a passphrase for" if fresh else "Passphrase of"
+        text = _ask_passphrase(f"{asking} this home's keys: ")
         return Secret(text) if text else None
     return given
 

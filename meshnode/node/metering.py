@@ -50,7 +50,9 @@ async def meter_engine(engine: Engine, config: NodeConfig, stack: AsyncExitStack
     return CappedEngine(
         engine,
         cap,
-        make_finder=partial(make_price_finder, engine.name, str(options.get("base_url", ""))),
+        make_finder=partial(
+            make_price_finder, engine.name, str(options.get("region", "international"))
+        ),
         default_model=str(options.get("model", "")),
         answer_tokens=int(str(options.get("answer_tokens", MAX_TOKENS_DEFAULT))),
     )

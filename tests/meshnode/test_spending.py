@@ -32,7 +32,7 @@ def make_capped(store, cap_udollar, engine=None, now_ms=lambda: NOW_MS, **option
     return CappedEngine(
         engine,
         cap,
-        make_finder=partial(make_price_finder, engine.name, "https://api.moonshot.ai/v1"),
+        make_finder=partial(make_price_finder, engine.name, "international"),
         **{"default_model": "kimi-k2.6", "answer_tokens": 4_096, **options},
     )
 
@@ -130,9 +130,9 @@ def test_prices_come_from_the_listing_or_the_list():
         make_model(prompt="0"),
     ):
         assert read_listed_price(broken) is None
-    find = make_price_finder("openrouter", "https://openrouter.ai/api/v1", [listed])
+    find = make_price_finder("openrouter", "international", [listed])
     assert find("moonshotai/kimi-x") == read_listed_price(listed)
     assert find("moonshotai/kimi-k2.6") is None
-    assert make_price_finder("local", "http://127.0.0.1:1/v1")("x") == Price(prompt=0, completion=0)
-    assert make_price_finder("moonshot", "https://api.moonshot.cn/v1")("kimi-k3") is None
-    assert make_price_finder("moonshot", "https://api.moonshot.ai/v1")("kimi-k3") is not None
+    assert make_price_finder("local", "international")("x") == Price(prompt=0, completion=0)
+    assert make_price_finder("moonshot", "china")("kimi-k3") is None
+    assert make_price_finder("moonshot", "international")("kimi-k3") is not None
