@@ -128,22 +128,24 @@ async def test_provider_lost_in_the_middle_is_an_error_event_and_no_done(engine,
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "code"),
+    ("fault", "expected"),
     [
-        (EngineFault.BAD_REQUEST, 400, "bad_request"),
-        (EngineFault.CONTEXT_OVERFLOW, 400, "context_length_exceeded"),
-        (EngineFault.FORBIDDEN, 403, "forbidden"),
-        (EngineFault.UNAUTHORIZED, 502, "unauthorized"),
+        (EngineFault.BAD_REQUEST, (400, "bad_request")),
+        (EngineFault.CONTEXT_OVERFLOW, (400, "context_length_exceeded")),
+        (EngineFault.FORBIDDEN, (403, "forbidden")),
+        (EngineFault.UNAUTHORIZED, (502, "unauthorized")),
     ],
 )
-async def test_failures_before_the_first_word_have_their_status(engine, door, fault, status, code):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_failures_before_the_first_word_have_their_status(
+    engine, door, fault, expected, stream
+):
     engine._script = lambda _: [EngineError(fault, "no")]
-    for stream in (False, True):
-        found, body, headers = await door.chat(stream=stream)
-        assert (found, body["error"]["code"]) == (status, code)
-        assert set(body["error"]) == {"message", "type", "param", "code"}
-        assert headers["x-request-id"].startswith("req_")
-        assert (headers.get("x-should-retry") == "false") == (fault is EngineFault.UNAUTHORIZED)
+    found, body, headers = await door.chat(stream=stream)
+    assert (found, body["error"]["code"]) == expected
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert headers["x-request-id"].startswith("req_")
+    assert (headers.get("x-should-retry") == "false") == (fault is EngineFault.UNAUTHORIZED)
 
 
 async def test_rate_limit_of_an_engine_says_when_to_come_back(engine, door):
