@@ -84,6 +84,12 @@ USE: Final = (
 )
 INSPECT: Final = (
     Command(
+        "health",
+        "health:health",
+        "Say whether the node can serve, by one word and the exit code.",
+        ("meshnode health", "meshnode health --live", "meshnode health --json"),
+    ),
+    Command(
         "doctor",
         "doctor:doctor",
         "Check this machine and its node; say how to repair what is broken.",
@@ -236,6 +242,14 @@ _KEYS: Final = (
 USE_NOUNS: Final = (
     Noun("kimi", "Ask a provider of Kimi with your own key, and keep its books.", KIMI),
 )
+_MCP: Final = (
+    Command(
+        "serve",
+        "mcp:serve",
+        "Offer the running node's tools on stdin and stdout.",
+        ("meshnode mcp serve", "meshnode mcp serve --max-ruv 2"),
+    ),
+)
 TRADE_NOUNS: Final = (
     Noun("market", "Offer capacity, bid for it, and see what became of it.", MARKET),
     Noun("wallet", "Look at the ruv of this node, send them, stake them.", WALLET),
@@ -247,4 +261,5 @@ INSPECT_NOUNS: Final = (
     Noun("validators", "Look at or change who agrees on the order.", _VALIDATORS),
     Noun("identity", "Look at or replace this node's keys.", _IDENTITY),
     Noun("keys", "Let programs of this machine use the node, each with its own key.", _KEYS),
+    Noun("mcp", "Let programs that host models use the node as a tool.", _MCP),
 )

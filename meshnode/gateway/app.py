@@ -24,6 +24,7 @@ from meshnode.gateway.health import PROGRAM, make_health_endpoints
 from meshnode.gateway.http_meter import HttpMeter
 from meshnode.gateway.limits import Limits
 from meshnode.gateway.market_api import MarketApi
+from meshnode.gateway.mcp_api import McpApi
 from meshnode.gateway.mesh_api import MeshApi
 from meshnode.gateway.metrics import MetricsApi
 from meshnode.gateway.openapi import make_openapi_endpoint
@@ -89,6 +90,9 @@ class Gateway:
             *MarketApi(host).make_endpoints(),
             *door.make_endpoints(),
         ]
+        tools = McpApi(host, limits, home=home, secured=loopback_only)
+        app.on_shutdown.append(lambda _: tools.close())
+        endpoints += tools.make_endpoints()
         endpoints += MetricsApi(host, meter, version=version("meshnode")).make_endpoints()
         document = make_openapi_endpoint(endpoints, version=version("meshnode"))
         app.add_routes(make_routes([*endpoints, document]))

@@ -40,6 +40,7 @@ _REFUSALS: Final = {
     413: "It is too large.",
     422: "It contradicts what was sent before under the same key.",
     429: "Too much of it; Retry-After says when to come back.",
+    501: "This node has not installed what it takes.",
     502: "A peer or an engine failed.",
     503: "Not now; the message names the phase, Retry-After says when to come back.",
     504: "It took longer than allowed.",
