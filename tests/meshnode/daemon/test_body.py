@@ -34,6 +34,8 @@ class Stage:
         self.config = NodeConfig(home=path, api="127.0.0.1:0", name="ada", **config)
         self.loading = asyncio.Event()
         self.loading.set()
+        self.draining = asyncio.Event()
+        self.draining.set()
         self.nodes = []
         self.tickets: list[str | None] = []
         self.open = 0
@@ -69,6 +71,7 @@ class Stage:
         try:
             yield node
         finally:
+            await self.draining.wait()
             self.open -= 1
 
     async def until(self, name):
@@ -138,6 +141,19 @@ async def test_stop_through_the_api(stage):
         async with asyncio.timeout(10):
             await running
     assert stage.phases[-1] == "stopping"
+
+
+async def test_node_that_drains_is_not_ready_before_anything_ends(stage):
+    stage.draining.clear()
+    async with stage.running(), connect(stage.path) as node:
+        await node.shutdown()
+        await stage.until("stopping")
+        assert stage.open == 1
+        startup = await node.startup()
+        assert (startup["ready"], startup["phase"]) == (False, "stopping")
+        with pytest.raises(NotReady):
+            await node.ask("one more")
+        stage.draining.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
