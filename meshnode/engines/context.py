@@ -1,14 +1,16 @@
 """Whether a conversation fits a model's context, and what is left out of it where it does not.
 
-Pure: who counts is somebody else. Two facts of tokenizers that work on bytes carry this module. A
-token stands for at least one byte, so a conversation with fewer bytes than the context has tokens
-fits without being counted. And text takes at most one token for two bytes but for noise (measured:
-English 4.3 bytes a token, Python 3.1, JSON 2.6, Chinese 3.0, hexadecimal 1.6), which gives a bound
-where nobody can count.
+Pure: who counts is somebody else. Tokenizers that work on bytes give a token to at least one byte,
+so a conversation with fewer bytes than the context has tokens fits without being counted. Where
+nobody can count, a bound takes every byte for a token but those of plain words and blanks, which
+take at least two. Measured on a vocabulary of 49 thousand tokens, which cuts finer than the large
+ones, the bound is 2.6 times the count for English and Python, 1.9 for JSON, 1.8 for Chinese, and
+1.0 to 1.3 for random digits, hexadecimal and base64: never below it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from meshnode.engines.rules.draft import Draft
 
-BYTES_PER_TOKEN = 2
 MESSAGE_TOKENS = 16
 """What a chat template adds to a message, at most."""
 REQUEST_TOKENS = 64
@@ -30,6 +31,11 @@ MEDIA_TOKENS = 4_096
 """For a part that is not text: its tokens have nothing to do with its bytes."""
 TEXT_ROLES_KEPT = ("system", "developer")
 RECOUNTS_MAX = 4
+
+_PLAIN = re.compile(
+    rb" ?(?<![A-Za-z0-9])(?:[A-Z]?[a-z]+|[A-Z]+)(?![A-Za-z0-9])| {2,}",
+)
+"""Plain words, with the blank before them, and runs of blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +51,19 @@ class Size:
         """More tokens than this it cannot have, unless it holds something else than text."""
         return self.text_bytes + self.messages * MESSAGE_TOKENS + REQUEST_TOKENS
 
-    @property
-    def bound(self) -> TokenCount:
-        """A count that errs to the high side for anything but noise."""
-        text = -(-self.text_bytes // BYTES_PER_TOKEN)
-        frame = self.messages * MESSAGE_TOKENS + REQUEST_TOKENS
-        return TokenCount(text + frame + self.media * MEDIA_TOKENS, CountMethod.BOUND)
+
+def bound_tokens(messages: Sequence[Any], tools: Any = None) -> TokenCount:
+    """A count that errs to the high side, for a tokenizer that is not at hand."""
+    size = measure(messages, tools)
+    plain = sum(
+        (match.end() - match.start()) // 2
+        for part in (*messages, tools)
+        if part
+        for match in _PLAIN.finditer(encode_json(_without_media(part)))
+    )
+    frame = size.messages * MESSAGE_TOKENS + REQUEST_TOKENS
+    tokens = size.text_bytes - plain + frame + size.media * MEDIA_TOKENS
+    return TokenCount(tokens, CountMethod.BOUND)
 
 
 def measure(messages: Sequence[Any], tools: Any = None) -> Size:
@@ -63,14 +76,20 @@ def measure(messages: Sequence[Any], tools: Any = None) -> Size:
 
 
 def _measure_message(message: Any) -> tuple[int, int]:
-    if not isinstance(message, dict):
-        return len(encode_json(message)), 0
-    content = message.get("content")
+    content = message.get("content") if isinstance(message, dict) else None
     parts = content if isinstance(content, list) else []
-    media = sum(1 for part in parts if isinstance(part, dict) and "text" not in part)
-    texts = [part for part in parts if not (isinstance(part, dict) and "text" not in part)]
-    whole = {**message, "content": texts} if media else message
-    return len(encode_json(whole)), media
+    return len(encode_json(_without_media(message))), sum(map(_is_media, parts))
+
+
+def _is_media(part: Any) -> bool:
+    return isinstance(part, dict) and "text" not in part
+
+
+def _without_media(message: Any) -> Any:
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, list) or not any(map(_is_media, content)):
+        return message
+    return {**message, "content": [part for part in content if not _is_media(part)]}
 
 
 def encode_json(value: Any) -> bytes:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from meshnode.engines.base import EngineError, EngineFault, ModelInfo
+from meshnode.engines.base import CountMethod, EngineError, EngineFault, ModelInfo, TokenCount
 from meshnode.engines.cpu import default_thread_count
-from meshnode.engines.embedded_request import build_request
+from meshnode.engines.embedded_request import build_request, read_prompt_tokens
 from meshnode.engines.models import BUILTIN_MODEL, ModelFile, resolve_model, verify_model
 from meshnode.engines.openai_stream import CompletionStream
 from meshnode.engines.options import Count, EngineOptions
@@ -144,6 +144,29 @@ class EmbeddedEngine:
                 yield chunk
         finally:
             run.stop()
+
+    async def count_tokens(self, request: ChatRequest) -> TokenCount:
+        """The tokens of a request's prompt, by the model's own tokenizer and template: exact.
+
+        The first report on a prompt says how long it is; the call is stopped right there.
+        """
+        if self._server is None or self._info is None:
+            raise self._not_running()
+        body = build_request(
+            request,
+            answer_tokens_max=self._options.answer_tokens_max,
+            context_tokens=self._options.context_tokens,
+        )
+        await self._gate.acquire()
+        run = self._begin(body)
+        try:
+            while (data := await run.next_piece()) is not None:
+                total = read_prompt_tokens(data)
+                if total is not None:
+                    return TokenCount(total, CountMethod.TOKENIZER)
+        finally:
+            run.stop()
+        raise EngineError(EngineFault.INTERNAL, f"{_LABEL} did not say how long the prompt is")
 
     def _not_running(self) -> EngineError:
         if self._gate.closed:

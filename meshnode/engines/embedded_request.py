@@ -124,3 +124,17 @@ def _read_number(key: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise bad_request(f"'{key}' is not a number between {low:g} and {high:g}")
     return value
+
+
+def read_prompt_tokens(piece: str) -> int | None:
+    """How long the prompt is, where a reported piece says so: reading it, or refusing it."""
+    try:
+        value = json.loads(piece)
+    except ValueError:
+        return None
+    for name, key in (("prompt_progress", "total"), ("error", "n_prompt_tokens")):
+        said = value.get(name) if isinstance(value, dict) else None
+        total = said.get(key) if isinstance(said, dict) else None
+        if isinstance(total, int):
+            return total
+    return None

@@ -9,6 +9,7 @@ from meshnode.engines.base import CountMethod, EngineError, EngineFault, TokenCo
 from meshnode.engines.capabilities import find_capabilities
 from meshnode.engines.context import (
     RECOUNTS_MAX,
+    bound_tokens,
     drop_turns,
     fit_answer_cap,
     measure,
@@ -113,7 +114,7 @@ class ContextFitter:
         told = int(next(filter(None, match.groups()))) if match else 0
         limits = [limit for limit in (self._window, _read_limit(error.message)) if limit]
         window = min(limits, default=0)
-        tokens = told or measure(self._draft.messages, self._draft.get("tools")).bound.tokens
+        tokens = told or bound_tokens(self._draft.messages, self._draft.get("tools")).tokens
         room = window - self._cap()
         if not window or tokens <= room:
             return False
@@ -128,7 +129,7 @@ class ContextFitter:
         counted = await self._counter.count_draft(self._draft)
         if counted is not None:
             return counted
-        return measure(self._draft.messages, self._draft.get("tools")).bound
+        return bound_tokens(self._draft.messages, self._draft.get("tools"))
 
     def _cap(self) -> int:
         cap: Any = self._draft.get(self._counter.cap_field)

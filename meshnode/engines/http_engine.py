@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from meshnode.engines.base import Account, EngineError, EngineFault, HasAccount, ModelInfo
 from meshnode.engines.capabilities import find_capabilities
-from meshnode.engines.context import encode_json, measure
+from meshnode.engines.context import bound_tokens, encode_json
 from meshnode.engines.exchange import Exchange
 from meshnode.engines.fitting import ContextFitter
 from meshnode.engines.http_backend import HttpBackend
@@ -208,7 +208,7 @@ class HttpEngine:
         """The tokens of a request's prompt, as exactly as the service allows, and how it knows."""
         draft = self._draft(request)
         counted = await self.count_draft(draft)
-        return counted or measure(draft.messages, draft.get("tools")).bound
+        return counted or bound_tokens(draft.messages, draft.get("tools"))
 
     async def count_draft(self, draft: Draft) -> TokenCount | None:
         """Count the prompt as exactly as the service allows; None where it cannot, or not now."""

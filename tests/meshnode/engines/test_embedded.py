@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from meshnode.engines.base import EngineError, EngineFault
+from meshnode.engines.base import CountMethod, EngineError, EngineFault
 from meshnode.engines.embedded import EmbeddedEngine, EmbeddedOptions
+from meshnode.engines.embedded_request import read_prompt_tokens
 from meshnode.engines.registry import embedded_is_installed
 from tests.support.chunks import finish_reason_of, text_of
 from tests.support.engines import ask, drain, read_chunks, read_text
@@ -234,6 +235,7 @@ async def test_answer_fails_when_closed_with_pieces_still_unread(monkeypatch):
 
 SCRIPT = """
 import asyncio, sys
+from meshnode.engines.embedded_request import read_prompt_tokens
 from meshnode.engines.registry import create_engine
 
 async def main():
@@ -259,3 +261,33 @@ def test_process_exits_by_itself_in_the_middle_of_an_answer(ending):
     )
     assert (done.returncode, done.stdout) == (0, "smollm2-135m-instruct\n"), done.stderr
     assert done.stderr == ""
+
+
+async def test_tokens_are_counted_by_the_models_own_tokenizer():
+    async with started() as engine:
+        count = await engine.count_tokens(ask("Hello there, how are you?"))
+        beyond = await engine.count_tokens(ask("word " * 1_000))
+        chunks = await read_chunks(engine, ask("Hello there, how are you?", max_tokens=1))
+    assert count.method is CountMethod.TOKENIZER
+    assert count.tokens == chunks[-1]["usage"]["prompt_tokens"]
+    assert beyond.tokens > 1_000, "what does not fit is counted, too"
+
+
+async def test_tokens_are_not_counted_before_the_start_or_without_a_report():
+    with pytest.raises(EngineError, match="started"):
+        await EmbeddedEngine().count_tokens(ask("Hello"))
+    async with started() as engine:
+        server, engine._server = engine._server, SilentServer()
+        with pytest.raises(EngineError, match="how long"):
+            await engine.count_tokens(ask("Hello"))
+        engine._server = server
+
+
+class SilentServer:
+    def handle_chat_completions(self, body, report):
+        report("{}")
+
+
+@pytest.mark.parametrize("piece", ["[]", "oops", "{}", '{"error": {}}'])
+def test_piece_that_tells_no_length_tells_none(piece):
+    assert read_prompt_tokens(piece) is None

@@ -46,15 +46,16 @@ async def test_kind_is_told_by_endpoints(kind):
     ],
 )
 async def test_kind_is_told_by_the_model_list(owner, kind, found):
-    async with local_server(kind=kind, owner=owner) as server:
-        async with connected("local", server) as engine:
-            assert engine.kind == found
+    async with local_server(kind=kind, owner=owner) as server, connected("local", server) as engine:
+        assert engine.kind == found
 
 
 async def test_kind_that_is_set_is_not_asked_for():
-    async with local_server(kind="vllm") as server:
-        async with connected("local", server, kind="llama_cpp") as engine:
-            assert engine.kind == "llama_cpp"
+    async with (
+        local_server(kind="vllm") as server,
+        connected("local", server, kind="llama_cpp") as engine,
+    ):
+        assert engine.kind == "llama_cpp"
 
 
 @pytest.mark.parametrize(
@@ -130,10 +131,12 @@ async def test_load_is_read_from_metrics(kind, load):
 
 
 async def test_load_of_an_engine_without_metrics_is_an_error():
-    async with local_server(kind="other") as server:
-        async with connected("local", server, kind="vllm") as engine:
-            with pytest.raises(EngineError):
-                await engine.read_load()
+    async with (
+        local_server(kind="other") as server,
+        connected("local", server, kind="vllm") as engine,
+    ):
+        with pytest.raises(EngineError):
+            await engine.read_load()
 
 
 @pytest.mark.parametrize(
@@ -169,10 +172,12 @@ async def test_kimi_weights_get_their_rules_and_nothing_is_refused_for_the_engin
         "max_completion_tokens": 3,
         "tool_choice": "required",
     }
-    async with local_server(kind="vllm", model_id="moonshotai/Kimi-K2-Instruct") as server:
-        async with connected("local", server) as engine:
-            (model,) = await engine.models()
-            await read_chunks(engine, request)
+    async with (
+        local_server(kind="vllm", model_id="moonshotai/Kimi-K2-Instruct") as server,
+        connected("local", server) as engine,
+    ):
+        (model,) = await engine.models()
+        await read_chunks(engine, request)
     (sent,) = server.requests
     assert model.tools
     assert sent["temperature"] == 0.6
@@ -199,10 +204,12 @@ async def test_answer_is_continued_in_the_engines_words(kind):
 
 async def test_thinking_is_switched_by_the_template():
     options = {"chat_template_kwargs": {"custom": 1}}
-    async with local_server(kind="vllm", model_id="kimi-k2.6") as server:
-        async with connected("local", server, **options) as engine:
-            await read_chunks(engine, HELLO | {"thinking": {"type": "disabled"}})
-            await read_chunks(engine, HELLO | {"chat_template_kwargs": {"thinking": True}})
+    async with (
+        local_server(kind="vllm", model_id="kimi-k2.6") as server,
+        connected("local", server, **options) as engine,
+    ):
+        await read_chunks(engine, HELLO | {"thinking": {"type": "disabled"}})
+        await read_chunks(engine, HELLO | {"chat_template_kwargs": {"thinking": True}})
     sent = [request["chat_template_kwargs"] for request in server.requests]
     assert sent == [{"custom": 1, "thinking": False}, {"custom": 1, "thinking": True}]
 
@@ -217,11 +224,13 @@ GO = [{"type": "function", "function": {"name": "go", "parameters": {}}}]
 async def test_tool_calls_that_leak_as_text_are_read_and_mark_the_engine():
     pieces = [LEAK[at : at + 7] for at in range(0, len(LEAK), 7)]
     steps: list[Step] = [text("On my way. "), *map(text, pieces), chunk({}, "stop"), DONE]
-    async with local_server(kind="vllm", model_id="kimi-k2", scripts=[Script(steps)]) as server:
-        async with connected("local", server) as engine:
-            chunks = await read_chunks(engine, HELLO | {"tools": GO})
-            (model,) = await engine.models()
-            assert engine.broken_tool_parsers == {"kimi-k2"}
+    async with (
+        local_server(kind="vllm", model_id="kimi-k2", scripts=[Script(steps)]) as server,
+        connected("local", server) as engine,
+    ):
+        chunks = await read_chunks(engine, HELLO | {"tools": GO})
+        (model,) = await engine.models()
+        assert engine.broken_tool_parsers == {"kimi-k2"}
     assert not model.tools
     seen = "".join(choice["delta"].get("content") or "" for c in chunks for choice in c["choices"])
     assert seen == "On my way. "
@@ -250,7 +259,9 @@ async def test_embeddings_pass_through_with_their_fields():
 
 
 async def test_embedding_request_over_its_limit_is_refused_here():
-    async with local_server() as server:
-        async with connected("local", server, request_bytes_max=100) as engine:
-            with pytest.raises(EngineError, match="bytes"):
-                await engine.embed({"input": "x" * 200})
+    async with (
+        local_server() as server,
+        connected("local", server, request_bytes_max=100) as engine,
+    ):
+        with pytest.raises(EngineError, match="bytes"):
+            await engine.embed({"input": "x" * 200})
