@@ -28,9 +28,9 @@ from simulations.serving.traces import Trace, load_trace
 from simulations.serving.wire import Wire
 from simulations.streams import Streams
 
-DRAIN_MS: Final = 120_000
-"""How long after the last request a run goes on while anybody waits, in steps of this."""
-DRAINS_MAX: Final = 6
+DRAIN_MS: Final = 10_000
+"""A run goes on after the last request while anybody waits, in steps of this."""
+DRAINS_MAX: Final = 66
 WARM_UP_MS: Final = 2_000
 """Routers have heard of every replica before the first user comes."""
 DIGEST_MS: Final = 15_000
@@ -175,10 +175,8 @@ class ServingWorld:
                     replica.is_rubbish = on
                 case "partition":
                     for router in fault.routers:
-                        if on:
-                            self._wire.cut[router, number] = None
-                        else:
-                            self._wire.cut.pop((router, number), None)
+                        switch = self._wire.cut if on else self._wire.heal
+                        switch(router, number)
 
     # --- while it goes on -------------------------------------------------------------------------
 
