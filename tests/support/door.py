@@ -17,7 +17,7 @@ from meshnode.gateway.private import PrivateGateway
 from meshnode.testing import mesh
 
 MODEL = "scripted-1"
-QUESTION = [{"role": "user", "content": "What is up?"}]
+QUESTION: Any = [{"role": "user", "content": "What is up?"}]
 
 
 class Hold:

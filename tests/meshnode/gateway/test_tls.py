@@ -50,6 +50,7 @@ async def test_other_certificate_is_not_trusted(files, tmp_path):
     other = write_certificate(tmp_path, name="other")
     async with open_gateway(api="127.0.0.1:0", tls=files) as (_, gateway):
         trust = make_client_context(str(other.certificate))
+        assert trust is not None
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
                 await session.get(f"{gateway.url}/livez", ssl=trust)
@@ -58,6 +59,7 @@ async def test_other_certificate_is_not_trusted(files, tmp_path):
 async def test_certificate_allows_listening_beyond_this_machine(files):
     async with open_gateway(api="0.0.0.0:0", tls=files) as (_, gateway):
         trust = make_client_context(str(files.certificate))
+        assert trust is not None
         async with aiohttp.ClientSession() as session:
             url = f"https://127.0.0.1:{gateway.api.rpartition(':')[2]}/livez"
             headers = {"Host": "node.example"}
