@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.engines.chunks import find_usage
-from meshnode.engines.context import measure
+from meshnode.engines.context import bound_tokens
 from meshnode.engines.pricing import compute_cost_udollar
 from meshnode.engines.usage import TokenUsage
 from meshnode.kimi_settings import AUTO_MODEL, format_usd
@@ -42,7 +42,7 @@ def estimate_cost_udollar(request: Mapping[str, Any], price: Price, *, answer_to
     """What a request may cost at most, by that estimate."""
     asked = request.get("max_completion_tokens") or request.get("max_tokens")
     longest = asked if isinstance(asked, int) and asked > 0 else answer_tokens
-    prompt = measure(request.get("messages") or [], request.get("tools")).bound.tokens
+    prompt = bound_tokens(request.get("messages") or [], request.get("tools")).tokens
     usage = TokenUsage(prompt=prompt, completion=longest)
     return compute_cost_udollar(usage, price)
 
