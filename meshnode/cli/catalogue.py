@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshnode.cli.command import Command, Noun
-from meshnode.cli.kimi_catalogue import KIMI
+from meshnode.cli.kimi_catalogue import KIMI, MODEL
 from meshnode.cli.market_catalogue import MARKET, WALLET
 
 START: Final = (
@@ -241,6 +241,7 @@ _KEYS: Final = (
 )
 USE_NOUNS: Final = (
     Noun("kimi", "Ask a provider of Kimi with your own key, and keep its books.", KIMI),
+    Noun("model", "Fetch, look at and measure model files of your own.", MODEL),
 )
 _MCP: Final = (
     Command(

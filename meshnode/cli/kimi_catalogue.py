@@ -57,3 +57,32 @@ KIMI: Final = (
         ),
     ),
 )
+MODEL: Final = (
+    Command(
+        "ls",
+        "model:ls",
+        "List model files, and what engines that run here serve.",
+        ("meshnode model ls", "meshnode model ls --json"),
+    ),
+    Command(
+        "pull",
+        "model_pull:pull",
+        "Fetch a model file; it is checked against its digest.",
+        (
+            "meshnode model pull hf:Qwen/Qwen3-0.6B-GGUF@main/Qwen3-0.6B-Q8_0.gguf",
+            "meshnode model pull file:/media/usb/model.gguf",
+        ),
+    ),
+    Command(
+        "show",
+        "model:show",
+        "Show what a model file says of itself, its licence and digest.",
+        ("meshnode model show builtin:smollm2-135m-instruct",),
+    ),
+    Command(
+        "bench",
+        "model_bench:bench",
+        "Measure how fast a model is on this machine.",
+        ("meshnode model bench", "meshnode model bench model.gguf --threads 2 --json"),
+    ),
+)
