@@ -31,6 +31,8 @@ MEDIA_TOKENS = 4_096
 """For a part that is not text: its tokens have nothing to do with its bytes."""
 TEXT_ROLES_KEPT = ("system", "developer")
 RECOUNTS_MAX = 4
+ANSWER_TOKENS_MIN = 256
+"""A default cap is not lowered below this: rather is the conversation too long."""
 
 _PLAIN = re.compile(
     rb" ?(?<![A-Za-z0-9])(?:[A-Z]?[a-z]+|[A-Z]+)(?![A-Za-z0-9])| {2,}",
@@ -156,12 +158,10 @@ def overflow(count: TokenCount, room: int, detail: str = "") -> EngineError:
     )
 
 
-def fit_answer_cap(
-    draft: Draft, *, field: str, window: int, tokens: int, is_default: bool, least: int = 256
-) -> None:
+def fit_answer_cap(draft: Draft, *, field: str, window: int, tokens: int) -> None:
     """Lower a cap that nobody asked for, where prompt and answer would not fit together."""
     cap = draft.get(field)
     room = window - tokens
-    if is_default and isinstance(cap, int) and cap > room >= least:
+    if draft.caps_by_default and isinstance(cap, int) and cap > room >= ANSWER_TOKENS_MIN:
         draft.fields[field] = room
         draft.note("answer_cap", field, f"lowered to {room}: the context has no more room")

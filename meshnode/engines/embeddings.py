@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshnode.engines.base import EngineError
 from meshnode.engines.context import encode_json
 from meshnode.engines.http_engine import AUTO_MODELS, HttpEngine
 from meshnode.engines.request import bad_request
@@ -26,12 +27,25 @@ class EmbeddingsEngine(HttpEngine):
             raise bad_request(
                 f"the request has {len(data)} bytes where {self._options.request_bytes_max} may be"
             )
+        model = str(body["model"])
+        meter = self._new_meter(model)
         async with self._gate.slot():
-            await self._check_standing(str(body["model"]))
-            return await self._backend.fetch_object(
-                "POST",
-                "embeddings",
-                deadline=self._after(self._options.total_timeout_ms),
-                body=data,
-                size_max_bytes=self._options.answer_bytes_max,
-            )
+            ended: BaseException | None = None
+            try:
+                await self._check_standing(model)
+                answer = await self._backend.fetch_object(
+                    "POST",
+                    "embeddings",
+                    deadline=self._after(self._options.total_timeout_ms),
+                    body=data,
+                    size_max_bytes=self._options.answer_bytes_max,
+                )
+                meter.take(answer, now_ms=self._now_ms())
+            except BaseException as error:
+                ended = error
+                if isinstance(error, EngineError):
+                    await self._note_error(error, model)
+                raise
+            finally:
+                self._close_meter(meter, ended)
+        return answer

@@ -122,7 +122,8 @@ class Exchange:
         if response.content_type == "application/json":
             yield await self._read_completion(response, deadline)
         wait_until, begun = first_token, False
-        while data := await self._read_more(response, wait_until):
+        waits_for = "the first token"
+        while data := await self._read_more(response, wait_until, waits_for):
             chunks = self._stream.feed(data)
             for chunk in chunks:
                 begun = begun or has_token(chunk)
@@ -133,6 +134,7 @@ class Exchange:
                 wait_until = min(_after(TAIL_TIMEOUT_MS), deadline)
             elif begun and chunks:
                 wait_until = min(_after(self._options.idle_timeout_ms), deadline)
+                waits_for = "the next chunk"
         for chunk in self._stream.finish():
             yield chunk
 
@@ -148,12 +150,14 @@ class Exchange:
         self._stream.accept(chunk)
         return chunk
 
-    async def _read_more(self, response: aiohttp.ClientResponse, wait_until: float) -> bytes:
+    async def _read_more(
+        self, response: aiohttp.ClientResponse, wait_until: float, waits_for: str
+    ) -> bytes:
         """The next bytes; empty at the end. A loss after the finish costs nothing: it is the end."""
         if self._stream.done:
             return b""
         try:
-            return await self._backend.read(response, deadline=wait_until)
+            return await self._backend.read(response, deadline=wait_until, waits_for=waits_for)
         except EngineError:
             if self._stream.complete:
                 return b""

@@ -17,7 +17,6 @@ from meshnode.engines.context import (
 )
 from meshnode.engines.http_options import ContextRule
 from meshnode.engines.rules.messages import normalise_tool_ids
-from meshnode.engines.rules.sampling import CAP_FIELDS
 
 if TYPE_CHECKING:
     from meshnode.engines.rules.draft import Draft
@@ -57,14 +56,12 @@ class ContextFitter:
         if not size.media and size.certain_tokens + self._cap() <= self._window:
             return
         count = await self._recount()
-        if self._caps_by_default():
-            fit_answer_cap(
-                self._draft,
-                field=self._counter.cap_field,
-                window=self._window,
-                tokens=count.tokens,
-                is_default=True,
-            )
+        fit_answer_cap(
+            self._draft,
+            field=self._counter.cap_field,
+            window=self._window,
+            tokens=count.tokens,
+        )
         room = self._window - self._cap()
         if count.tokens > room:
             await self._make_room(count, room)
@@ -134,11 +131,6 @@ class ContextFitter:
     def _cap(self) -> int:
         cap: Any = self._draft.get(self._counter.cap_field)
         return cap if isinstance(cap, int) and not isinstance(cap, bool) and cap > 0 else 1
-
-    def _caps_by_default(self) -> bool:
-        return any(note.rule == "answer_cap" for note in self._draft.notes) and any(
-            self._draft.get(name) for name in CAP_FIELDS
-        )
 
 
 _LIMIT = re.compile(r"(?:token limit|context length|context size)\D{0,30}(\d{3,9})", re.IGNORECASE)

@@ -154,9 +154,17 @@ class HttpBackend:
         finally:
             response.close()
 
-    async def read(self, response: aiohttp.ClientResponse, *, deadline: float) -> bytes:
+    async def read(
+        self,
+        response: aiohttp.ClientResponse,
+        *,
+        deadline: float,
+        waits_for: str = "the rest of its answer",
+    ) -> bytes:
         """The bytes that have arrived; empty at the end of the body. Raises `EngineError`."""
-        async with self._wait(deadline, EngineFault.TRUNCATED, "cut its answer short"):
+        async with self._wait(
+            deadline, EngineFault.TRUNCATED, "cut its answer short", waits_for=waits_for
+        ):
             return await response.content.readany()
 
     async def read_whole(
@@ -183,7 +191,9 @@ class HttpBackend:
         )
 
     @asynccontextmanager
-    async def _wait(self, deadline: float, fault: EngineFault, what: str) -> AsyncIterator[None]:
+    async def _wait(
+        self, deadline: float, fault: EngineFault, what: str, *, waits_for: str = "its answer"
+    ) -> AsyncIterator[None]:
         """Wait for the network until `deadline` or `close`; a loss becomes an error of `fault`."""
         if self._closed:
             raise self._closed_error()
@@ -198,8 +208,10 @@ class HttpBackend:
             if self._closed:
                 raise self._closed_error() from None
             if isinstance(error, TimeoutError):
+                if isinstance(error, aiohttp.ConnectionTimeoutError):
+                    waits_for = "a connection"
                 raise EngineError(
-                    EngineFault.TIMEOUT, f"{self.label} kept this node waiting too long"
+                    EngineFault.TIMEOUT, f"{self.label} kept this node waiting for {waits_for}"
                 ) from None
             reason = one_line(str(error), self._api_key) or type(error).__name__
             raise EngineError(fault, f"{self.label} {what}: {reason}") from None

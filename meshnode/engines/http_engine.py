@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from meshnode.engines.usage import UsageSink
 
 MODEL_LIST_BYTES_MAX = 4 << 20
+MODEL_LIST_TIMEOUT_MS = 30_000
 ACCOUNT_TIMEOUT_MS = 5_000
 """A balance is asked for between a request and its answer, so not for long."""
 COUNT_TIMEOUT_MS = 10_000
@@ -137,7 +138,9 @@ class HttpEngine:
             listing = await self._backend.fetch_object(
                 "GET",
                 "models",
-                deadline=self._after(self._options.first_token_timeout_ms),
+                deadline=self._after(
+                    min(self._options.first_token_timeout_ms, MODEL_LIST_TIMEOUT_MS)
+                ),
                 size_max_bytes=MODEL_LIST_BYTES_MAX,
             )
         except EngineError as error:
@@ -163,13 +166,7 @@ class HttpEngine:
         """Stream the server's answer; closing this iterator closes the HTTP stream at once."""
         draft = self._draft(request)
         self._encode(draft)  # what cannot be sent is refused before it waits
-        meter = Meter(
-            self.name,
-            draft.model,
-            self._prices,
-            now_ms=self._now_ms(),
-            wall_ms=time.time_ns() // 1_000_000,
-        )
+        meter = self._new_meter(draft.model)
         async with self._gate.slot():
             ended: BaseException | None = None
             try:
@@ -181,8 +178,20 @@ class HttpEngine:
                 ended = error
                 raise
             finally:
-                if self._sink is not None:
-                    self._sink(meter.close(ended, now_ms=self._now_ms()))
+                self._close_meter(meter, ended)
+
+    def _new_meter(self, model: str) -> Meter:
+        return Meter(
+            self.name,
+            model,
+            self._prices,
+            now_ms=self._now_ms(),
+            wall_ms=time.time_ns() // 1_000_000,
+        )
+
+    def _close_meter(self, meter: Meter, ended: BaseException | None) -> None:
+        if self._sink is not None:
+            self._sink(meter.close(ended, now_ms=self._now_ms()))
 
     def _draft(self, request: ChatRequest) -> Draft:
         """The request as it goes out. Raises `EngineError` where a rule refuses it."""

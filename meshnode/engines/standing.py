@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from meshnode.engines.base import EngineError, EngineFault
+from meshnode.engines.upstream_errors import says_daily
 
 if TYPE_CHECKING:
     from random import Random
@@ -45,13 +46,18 @@ class QuotaDomain:
     def cool_down(
         self, reason: str, *, now_ms: int, retry_after_ms: int | None, random: Random
     ) -> int:
-        """Begin a pause, or extend one; returns how long it is from now."""
+        """Begin a pause, or extend one; returns how long it is from now.
+
+        A provider's own time counts up to a minute, or up to a day where its limit is one for a day:
+        a mistake of its, or of a proxy, must not switch an engine off for longer.
+        """
         self._hits = min(self._hits + 1, 16)
         if retry_after_ms is None:
             grown_ms = min(COOLDOWN_MS_MIN << (self._hits - 1), COOLDOWN_MS_MAX)
             wait_ms = random.randint(grown_ms // 2, grown_ms)
         else:
-            wait_ms = min(max(retry_after_ms, 1), DAY_COOLDOWN_MS_MAX)
+            longest_ms = DAY_COOLDOWN_MS_MAX if says_daily(reason) else COOLDOWN_MS_MAX
+            wait_ms = min(max(retry_after_ms, 1), longest_ms)
         self.cool_until_ms = max(self.cool_until_ms, now_ms + wait_ms)
         self._reason = reason
         return self.cool_until_ms - now_ms

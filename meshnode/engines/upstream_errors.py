@@ -150,7 +150,7 @@ def error_from_response(
 def _read_reset_ms(refusal: Refusal, headers: Mapping[str, str]) -> int | None:
     """When a limit ends, where no `Retry-After` says it: a daily one with its day."""
     reset_ms = _wait_until_reset_ms(headers)
-    if reset_ms is None and _DAILY.search(refusal.message):
+    if reset_ms is None and says_daily(refusal.message):
         now_s = _read_date_s(headers)
         return None if now_s is None else DAY_MS - int(now_s * 1_000) % DAY_MS
     return reset_ms
@@ -179,6 +179,11 @@ def _read_date_s(headers: Mapping[str, str]) -> float | None:
         return parsedate_to_datetime(headers.get("Date", "")).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def says_daily(message: str) -> bool:
+    """Whether a limit is one for a day."""
+    return _DAILY.search(message) is not None
 
 
 def error_from_object(backend: str, payload: Any, *, secret: Secret) -> EngineError:

@@ -42,6 +42,8 @@ class Draft:
         wishes = request.get(MESH_FIELD)
         self.wishes: dict[str, Any] = wishes if isinstance(wishes, dict) else {}
         self.notes: list[Note] = []
+        self.caps_by_default = False
+        """Whether the cap on the answer is nobody's wish."""
         self.asked: Any = request.get("messages")
         """The conversation as it was asked, before any rule touched it."""
 

@@ -69,6 +69,7 @@ def apply_answer_cap(draft: Draft, *, field: str, default: int) -> None:
     if not caps:
         if default:
             draft.fields[field] = default
+            draft.caps_by_default = True
             draft.note("answer_cap", field, f"set to {default}, because the request sets none")
         return
     cap = caps[0]

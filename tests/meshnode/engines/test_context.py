@@ -122,6 +122,7 @@ def test_overflow_says_how_it_was_counted(method):
 )
 def test_only_a_cap_that_nobody_asked_for_is_lowered(cap, tokens, is_default, fitted):
     draft = Draft({"messages": [SYSTEM], "max_tokens": cap})
-    fit_answer_cap(draft, field="max_tokens", window=10_000, tokens=tokens, is_default=is_default)
+    draft.caps_by_default = is_default
+    fit_answer_cap(draft, field="max_tokens", window=10_000, tokens=tokens)
     assert draft.get("max_tokens") == fitted
     assert bool(draft.notes) is (fitted != cap)
