@@ -33,6 +33,7 @@ def running_node(tmp_path_factory):
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(300)  # importing four frameworks takes its time on a busy machine
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.stem)
 async def test_python_blocks_print_what_their_page_shows(page, running_node, tmp_path, monkeypatch):
     monkeypatch.setenv("MESHNODE_HOME", str(running_node))
