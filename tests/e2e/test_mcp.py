@@ -37,6 +37,12 @@ def start(machine, *arguments):
     )
 
 
+def read_text(result):
+    """Its only content, which is text."""
+    (content,) = result.contents if hasattr(result, "contents") else result.content
+    return content.text
+
+
 async def test_stdio_client_asks_and_finds_the_answer_again(machine):
     async with Client(start(machine)) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
@@ -51,9 +57,9 @@ async def test_stdio_client_asks_and_finds_the_answer_again(machine):
         assert not (await client.call_tool("mesh_ask", again)).is_error
         paid = await client.call_tool("mesh_ask", {"prompt": "x", "max_ruv": "1"})
         assert paid.is_error
-        assert "--max-ruv" in paid.content[0].text
-        (content,) = (await client.read_resource("mesh://models")).contents
-        assert json.loads(content.text)["models"][0]["model"] == "echo"
+        assert "--max-ruv" in read_text(paid)
+        found = await client.read_resource("mesh://models")
+        assert json.loads(read_text(found))["models"][0]["model"] == "echo"
 
 
 async def test_stdio_client_with_means_may_bid(machine):
@@ -62,7 +68,7 @@ async def test_stdio_client_with_means_may_bid(machine):
         result = await client.call_tool("market_place_bid", bid)
         assert result.is_error  # nothing is listed in a new network
         too_much = await client.call_tool("market_place_bid", {**bid, "max_ruv": "0.75"})
-        assert "this session has" in too_much.content[0].text
+        assert "this session has" in read_text(too_much)
 
 
 async def test_http_client_reaches_the_same_node(machine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ from tests.support.fake_node import open_gateway
 def served(home):
     """A gateway in another thread, whose runtime file is in the home folder."""
     home.mkdir(mode=0o700)
-    started, hosts = threading.Event(), []
+    started = threading.Event()
+    hosts: list[Any] = []
     stop = asyncio.Event()
 
     async def serve():

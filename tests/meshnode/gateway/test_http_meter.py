@@ -6,16 +6,15 @@ import asyncio
 
 import aiohttp
 
+from meshnode.gateway import app
 from meshnode.gateway.http_meter import HttpMeter
 from tests.support.fake_node import open_gateway
 
 
 async def test_requests_count_by_route_and_status(monkeypatch):
-    meters = []
-    init = HttpMeter.__init__
-    monkeypatch.setattr(HttpMeter, "__init__", lambda self: (init(self), meters.append(self))[0])
+    meter = HttpMeter()
+    monkeypatch.setattr(app, "HttpMeter", lambda: meter)
     async with open_gateway() as (host, gateway), aiohttp.ClientSession() as session:
-        (meter,) = meters
         headers = {"Authorization": f"Bearer {gateway.token.reveal()}"}
         for path in ("vertices/aa", "vertices/bb", "vertices?limit=0", "nowhere/1", "nowhere/2"):
             async with session.get(f"http://{gateway.api}/api/v1/{path}", headers=headers) as got:

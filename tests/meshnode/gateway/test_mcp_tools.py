@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import jsonschema
+from typing import Any
+
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from meshnode.engines.usage import Outcome, UsageRecord
 from meshnode.gateway.mcp_purse import SessionPurse
@@ -88,8 +90,8 @@ def test_models_of_the_mesh_are_counted_once_each():
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_schemas_are_valid_and_refuse_what_the_tool_refuses(tool):
     for kind in (tool.takes, tool.gives):
-        jsonschema.Draft202012Validator.check_schema(make_schema(kind))
-    validator = jsonschema.Draft202012Validator(make_schema(tool.takes))
+        Draft202012Validator.check_schema(make_schema(kind))
+    validator = Draft202012Validator(make_schema(tool.takes))
     assert not validator.is_valid({"unheard_of": 1})
     assert tool.description.endswith(".")
     assert tool.reads_only == (tool.scope == "read")
@@ -98,6 +100,7 @@ def test_schemas_are_valid_and_refuse_what_the_tool_refuses(tool):
 @pytest.mark.parametrize("arguments", [[], "x", {"prompt": ""}, {"prompt": "a", "timeout_s": 601}])
 async def test_arguments_that_cannot_be_used_are_refused(arguments):
     (ask,) = (tool for tool in TOOLS if tool.name == "mesh_ask")
-    context = Context(node=FakeNode(), purse=SessionPurse(), read_usage=make_usage_reader(None))
+    node: Any = FakeNode()
+    context = Context(node=node, purse=SessionPurse(), read_usage=make_usage_reader(None))
     with pytest.raises(InvalidRequest, match="the arguments of mesh_ask cannot be used"):
         await call_tool(ask, context, arguments)

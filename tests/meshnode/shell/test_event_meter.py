@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 from dag.bodies import Result
 from dag.canonical import encode
@@ -37,14 +38,15 @@ def make_result(requester=OWN):
 
 def admit(meter, number, *, now_ms=0, source="", lane=0, kind=Kind.NOTE, body=b""):
     vertex = SimpleNamespace(author=OWN, lane=lane, kind=kind, body=body)
-    signed = SimpleNamespace(id=bytes([number]) * 32, vertex=vertex)
+    signed: Any = SimpleNamespace(id=bytes([number]) * 32, vertex=vertex)
     meter.note(VertexAdmitted(signed, source), now_ms)
 
 
 def commit(meter, *numbers, said=None, now_ms=0):
     vertices = tuple(SimpleNamespace(id=bytes([number]) * 32) for number in numbers)
     said = len(numbers) if said is None else said
-    meter.note(Committed(SimpleNamespace(vertices=vertices), said), now_ms)
+    step: Any = SimpleNamespace(vertices=vertices)
+    meter.note(Committed(step, said), now_ms)
 
 
 def test_own_answers_are_counted_by_model_and_asker():
