@@ -17,12 +17,8 @@ from dag.errors import MalformedMessage, MessageTooLarge
 
 T = TypeVar("T")
 
-_encoder: Final = msgspec.msgpack.Encoder()
-
-
-def encode(value: object) -> bytes:
-    """Write the canonical bytes of a record."""
-    return _encoder.encode(value)
+encode: Final[Callable[[object], bytes]] = msgspec.msgpack.Encoder().encode
+"""Write the canonical bytes of a record. It is the encoder's own method: all digests call it."""
 
 
 class CanonicalDecoder(Generic[T]):

@@ -125,19 +125,17 @@ class Ledger:
 
     def reserve(self, account: bytes, free: int = 0, staked: int = 0) -> None:
         """Set money aside for an order."""
-        row = self._rows.get(account)
-        if row is None:
-            row = NO_ACCOUNT
+        row = self._rows.get(account, NO_ACCOUNT)
         if row.free < free:
             self._need_free(account, free)
-        if row.staked < staked:
-            self._need_stake(account, staked)
-        if not free and not staked:
+        if staked:
+            if row.staked < staked:
+                self._need_stake(account, staked)
+            row.staked -= staked
+        elif not free:
             return
         self._note_change(account)
         row.free -= free
-        if staked:
-            row.staked -= staked
         row.reserved += free + staked
 
     def release(self, account: bytes, free: int = 0, staked: int = 0, burned: int = 0) -> None:
@@ -211,15 +209,19 @@ class Ledger:
 
     def count_all(self) -> int:
         """All money there is, every account counted: equal to what was minted."""
-        return self._count_elsewhere() + sum(_count(row) for row in self.accounts.rows())
+        return self._count_elsewhere() + sum(
+            row.free + row.reserved + row.staked + row.unbonding for row in self.accounts.rows()
+        )
 
     def count_changed(self) -> int:
         """The same, but only accounts that have changed since the last time are counted anew."""
+        rows, counted, change = self._rows, self._counted, 0
         for account in self.accounts.take_changes():
-            row = self.accounts.get(account) or NO_ACCOUNT
-            money = _count(row)
-            self._counted_sum += money - self._counted.get(account, 0)
-            self._counted[account] = money
+            row = rows.get(account, NO_ACCOUNT)
+            money = row.free + row.reserved + row.staked + row.unbonding
+            change += money - counted.get(account, 0)
+            counted[account] = money
+        self._counted_sum += change
         return self._count_elsewhere() + self._counted_sum
 
     # --- inside ---------------------------------------------------------------------------------
@@ -246,7 +248,3 @@ class Ledger:
             raise Refused(
                 Code.INSUFFICIENT_STAKE, f"{staked} uruv are staked where {amount} are needed"
             )
-
-
-def _count(row: Account) -> int:
-    return row.free + row.reserved + row.staked + row.unbonding

@@ -8,7 +8,7 @@ they are swept out when there may be as many of them as of those that do hold.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 E = TypeVar("E")
@@ -37,13 +37,14 @@ class Agenda(Generic[E]):
         self._times: list[int] = []
         """A heap; every time that has a bucket is in it once."""
         self._sorted_ms = -1
-        """The time whose bucket is sorted, the first entry last; -1 for none."""
-        self._size = self._size_max = 0
+        """The time whose bucket is given out, sorted, the first entry last; -1 for none."""
+        self._room = 0
+        """How many entries more there may be before those that do not hold are swept out."""
         self._sweep()
 
     def __len__(self) -> int:
         """How many entries there are, those that no longer hold included."""
-        return self._size
+        return sum(len(bucket) for bucket in self._buckets.values())
 
     def put(self, due_ms: int, entry: E) -> None:
         """An entry that is alive is due then."""
@@ -55,8 +56,8 @@ class Agenda(Generic[E]):
             bucket.append(entry)
             if due_ms == self._sorted_ms:
                 self._sorted_ms = -1
-        self._size += 1
-        if self._size > self._size_max:
+        self._room -= 1
+        if self._room < 0:
             self._sweep()
 
     def find_next(self) -> int | None:
@@ -68,26 +69,27 @@ class Agenda(Generic[E]):
                 if self._is_alive(bucket[-1], due_ms):
                     return due_ms
                 bucket.pop()
-                self._size -= 1
+                self._room += 1
             self._drop_first()
         return None
 
-    def take_due(self, now_ms: int) -> tuple[int, E] | None:
-        """Remove and answer the first entry that is due, with its time.
+    def take_due(self, now_ms: int) -> Iterator[tuple[int, E]]:
+        """Remove and give all that is due, one entry after the other, each with its time.
 
-        Whoever takes it looks whether it still holds, and lets it hold no longer.
+        Whoever takes one looks whether it still holds, and lets it hold no longer. It may put
+        others meanwhile, and may stop at any of them.
         """
         while self._times and self._times[0] <= now_ms:
             due_ms = self._times[0]
             bucket = self._buckets[due_ms]
-            if due_ms != self._sorted_ms:
-                bucket.sort(key=self._order, reverse=True)
-                self._sorted_ms = due_ms
-            if bucket:
-                self._size -= 1
-                return due_ms, bucket.pop()
-            self._drop_first()
-        return None
+            if not bucket:
+                self._drop_first()
+                continue
+            bucket.sort(key=self._order, reverse=True)
+            self._sorted_ms = due_ms
+            while bucket and self._sorted_ms == due_ms:
+                self._room += 1
+                yield due_ms, bucket.pop()
 
     def _drop_first(self) -> None:
         del self._buckets[heapq.heappop(self._times)]
@@ -96,10 +98,10 @@ class Agenda(Generic[E]):
     def _sweep(self) -> None:
         """Build everything anew from what is alive."""
         self._buckets = {}
-        self._size, self._sorted_ms = 0, -1
+        self._sorted_ms, size = -1, 0
         for due_ms, entry in self._list_alive():
             self._buckets.setdefault(due_ms, []).append(entry)
-            self._size += 1
+            size += 1
         self._times = list(self._buckets)
         heapq.heapify(self._times)
-        self._size_max = 2 * self._size + SPARE_ENTRIES
+        self._room = size + SPARE_ENTRIES

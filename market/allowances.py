@@ -5,11 +5,11 @@ What is refused costs nothing, for it changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from market.errors import Code, Refused
 from market.tables import Table
 
 RATE: Final = 10
@@ -32,22 +32,18 @@ class Allowances:
         self.rows: Final[Table[Allowance]] = Table() if rows is None else rows
 
     def count(self, account: bytes, index: int) -> int:
-        """How much an account may say now; at least 1. Raises `Refused`."""
-        row = self.rows.get(account)
-        left = BURST if row is None else row.left + RATE * (index - row.index)
-        if left > BURST:
-            return BURST
-        if left < 1:
-            raise Refused(Code.RATE_LIMITED, f"an account has {RATE} commands a commit")
-        return left
-
-    def spend(self, account: bytes, index: int, left: int) -> None:
-        """An account has said something, of so much as it could."""
+        """How much an account may say in this commit, if it has said nothing in it yet."""
         row = self.rows.get(account)
         if row is None:
-            self.rows.put(account, Allowance(left - 1, index))
-            return
-        self.rows.note_change(account)
-        row.left = left - 1
-        if row.index != index:
-            row.index = index
+            return BURST
+        return min(BURST, row.left + RATE * (index - row.index))
+
+    def settle(self, lefts: Mapping[bytes, int], index: int) -> None:
+        """A commit ends: so much is left to each account that has said something in it."""
+        for account, left in lefts.items():
+            row = self.rows.get(account)
+            if row is None:
+                self.rows.put(account, Allowance(left, index))
+            else:
+                self.rows.note_change(account)
+                row.left, row.index = left, index

@@ -84,10 +84,15 @@ class Compliance:
         self.attestations: Final[Table[Attestation]] = (
             Table() if attestations is None else attestations
         )
+        self.contributions: Final[dict[bytes, None]] = {}
+        """Models whose terms allow contributions only: what is paid for one is a reward for a
+        contribution, not a price. To be read only."""
         self._counts: dict[bytes, int] = {}
         """Attestations by account."""
         self._keys: dict[tuple[bytes, bytes], bytes] = {}
         """Keys of live attestations, by account and model: every offer looks for one."""
+        for model, listed in self.models.items():
+            self._note_policy(model, listed.policy)
         for key, row in self.attestations.items():
             self._counts[row.account] = self._counts.get(row.account, 0) + 1
             self._keys[row.account, row.model] = key
@@ -97,7 +102,13 @@ class Compliance:
         model = Model(
             motion.model_variant, motion.backend_class, motion.in_weight_bp, motion.policy
         )
+        self._note_policy(compute_model_id(motion), motion.policy)
         self.models.put(compute_model_id(motion), model)
+
+    def _note_policy(self, model: bytes, policy: Policy) -> None:
+        self.contributions.pop(model, None)
+        if policy == "contribution_only":
+            self.contributions[model] = None
 
     def get_model(self, model: bytes) -> Model:
         """A listed model. Raises `Refused`."""
@@ -153,16 +164,12 @@ class Compliance:
     def check_offer(self, account: bytes, model: bytes, *, standing: bool) -> None:
         """Raises `Refused` unless this account may offer this model; `standing` offers renew."""
         policy = (self.models.get(model) or self.get_model(model)).policy
-        row = self._get(account, model)
-        if policy != "open":
-            _check_backend(policy, row.backend)
+        if policy == "open" and (account, model) in self._keys:
+            return
+        self.check_trade(model)
+        _check_backend(policy, self._get(account, model).backend)
         if standing and policy == "contribution_only":
             raise Refused(Code.MODEL_FORBIDDEN, "single tasks only: its terms allow contribution")
-
-    def is_reward(self, model: bytes) -> bool:
-        """Whether what is paid for this model is a reward for a contribution, not a price."""
-        row = self.models.get(model)
-        return row is not None and row.policy == "contribution_only"
 
     def use_lots(self, account: bytes, model: bytes, lots: int, time_ms: int) -> None:
         """Count lots that an account accepts against its daily cap. Raises `Refused`."""

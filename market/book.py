@@ -73,6 +73,8 @@ class Book:
         self._orders: Final = self._matcher.orders
         self.get: Final[Callable[[OrderId], RestingOrder | None]] = self._orders.get
         """An order that is alive, to be read only. It is the dictionary's own method."""
+        self._resting_max: Final = instrument.resting_max
+        self._life_max_ms: Final = instrument.order_life_max_ms
         self._now_ms = 0
         self._seq = 0
 
@@ -92,12 +94,25 @@ class Book:
         if new.id in orders:
             return [Rejected(new.id, new.owner, Code.DUPLICATE_ID)]
         code = find_fault(new, self.instrument, self._now_ms)
-        if code is None and not is_immediate and len(orders) >= self.instrument.resting_max:
-            code = Code.BOOK_FULL
         if code is not None:
             return [Rejected(new.id, new.owner, code)]
-        order = self._make_order(new)
-        floor = find_floor(new.side, new.price_uruv)
+        if len(orders) >= self._resting_max and not is_immediate:
+            return [Rejected(new.id, new.owner, Code.BOOK_FULL)]
+        side, price_uruv = new.side, new.price_uruv
+        order = RestingOrder(
+            new.id,
+            new.owner,
+            new.group,
+            side,
+            price_uruv or 0,
+            new.lots,
+            new.tiers,
+            self._seq + 1,
+            new.expires_ms or self._now_ms + self._life_max_ms,
+        )
+        if new.epochs:
+            order.rate_lots, order.epochs_left = new.lots, new.epochs - 1
+        floor = find_floor(side, price_uruv)
         if lifetime is POST_ONLY and matcher.would_match(order, floor):
             return [Rejected(new.id, new.owner, Code.WOULD_TAKE)]
         if lifetime is FOK and not matcher.can_fill(order, floor, new.budget_uruv):
@@ -164,12 +179,12 @@ class Book:
         if now_ms <= self._now_ms:
             return []
         self._now_ms = now_ms
-        events: list[Event] = []
         matcher = self._matcher
-        while (due := matcher.expiries.take_due(now_ms)) is not None:
-            if matcher.is_alive(due[1]):
-                events.append(matcher.withdraw(due[1], EXPIRED))
-        return events
+        return [
+            matcher.withdraw(order, EXPIRED)
+            for _, order in matcher.expiries.take_due(now_ms)
+            if matcher.is_alive(order)
+        ]
 
     def find_expiry(self) -> int | None:
         """When the next order expires; None for never."""
@@ -256,23 +271,6 @@ class Book:
         return book
 
     # --- inside ----------------------------------------------------------------------------------
-
-    def _make_order(self, new: NewOrder) -> RestingOrder:
-        """The order as a book keeps it. Its seq counts only once it is accepted."""
-        order = RestingOrder(
-            new.id,
-            new.owner,
-            new.group,
-            new.side,
-            new.price_uruv or 0,
-            new.lots,
-            new.tiers,
-            self._seq + 1,
-            new.expires_ms or self._now_ms + self.instrument.order_life_max_ms,
-        )
-        if new.epochs:
-            order.rate_lots, order.epochs_left = new.lots, new.epochs - 1
-        return order
 
     def _come_anew(self, order: RestingOrder, events: list[Event]) -> None:
         self._seq += 1

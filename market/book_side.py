@@ -32,7 +32,7 @@ class Ladder:
     def __init__(self, term: int) -> None:
         self.entries: list[Entry] = []
         self.term = term
-        """What is added to a taker's term: all spare bits are left standing if the two fit."""
+        """What is added to a taker's term: no spare bit is left standing if the two fit."""
 
 
 Head: TypeAlias = tuple[int, int, int, Ladder]
@@ -52,13 +52,13 @@ class BookSide:
 
     def find_term(self, tiers: int) -> int:
         """The term of a taker, that comes from the other side with these tiers."""
-        return tiers | self._guard if self._sign > 0 else -tiers
+        return ~(tiers | self._guard) if self._sign > 0 else tiers
 
     def add(self, order: RestingOrder) -> None:
         """Put an order in its place."""
         ladder = self._ladders.get(order.tiers)
         if ladder is None:
-            term = -order.tiers if self._sign > 0 else order.tiers | self._guard
+            term = order.tiers if self._sign > 0 else ~(order.tiers | self._guard)
             ladder = self._ladders[order.tiers] = Ladder(term)
         rank = self._sign * order.price_uruv
         entry = (rank, -order.seq, order)
@@ -107,18 +107,15 @@ class BookSide:
     def has_match(self, term: int, floor: int) -> bool:
         """Whether a taker would trade."""
         guard = self._guard
-        return any(
-            rank >= floor and (offered + term) & guard == guard
-            for rank, _, offered, _ in self.heads
-        )
+        return any(rank >= floor and not (own + term) & guard for rank, _, own, _ in self.heads)
 
     def walk(self, term: int, floor: int) -> Iterator[RestingOrder]:
         """The orders that a taker may trade with, best first; they must not change meanwhile."""
         guard = self._guard
         fitting = [
             reversed(ladder.entries)
-            for rank, _, offered, ladder in self.heads
-            if rank >= floor and (offered + term) & guard == guard
+            for rank, _, own, ladder in self.heads
+            if rank >= floor and not (own + term) & guard
         ]
         entries = merge(*fitting, key=_get_time, reverse=True)
         return (entry[2] for entry in takewhile(lambda entry: entry[0] >= floor, entries))

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from dag.canonical import CanonicalDecoder, compute_digest, compute_digests
+from dag.canonical import CanonicalDecoder, compute_digest
 from dag.types import BODY_BYTES_MAX
 from market.orders import Side, TimeInForce
 from market.receipts import HalfSignedReceipt, SignedReceipt
@@ -273,8 +273,3 @@ BATCH_DECODER: Final = CanonicalDecoder(Batch, what="market batch", bytes_max=BO
 def compute_command_id(vertex_id: bytes, position: int) -> bytes:
     """Name a command by its vertex and its place in it."""
     return compute_digest(COMMAND_DOMAIN, vertex_id + position.to_bytes(4, "big"))
-
-
-def compute_command_ids(vertex_id: bytes, count: int) -> list[bytes]:
-    """Name all commands of a vertex."""
-    return compute_digests(COMMAND_DOMAIN, [vertex_id + place for place in PLACES[:count]])

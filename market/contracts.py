@@ -52,6 +52,12 @@ PROVIDER_FINAL: Final = 2
 
 Phase = Literal["locked", "delivering", "claimable", "disputed"]
 Outcome = Literal["settled", "refunded", "resolved"]
+END_KINDS: Final[dict[Outcome, str]] = {
+    "settled": "contract_settled",
+    "refunded": "contract_refunded",
+    "resolved": "contract_resolved",
+}
+"""The kinds of the events that tell of an end."""
 
 
 class Contract(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -116,6 +122,8 @@ class Contracts:
         ledger: Ledger,
         deadlines: Deadlines,
         trail: Trail,
+        *,
+        on_open: Callable[[Contract], None],
         on_end: Callable[[Ended, int], None],
         rows: Table[Contract] | None = None,
     ) -> None:
@@ -126,6 +134,7 @@ class Contracts:
         self._ledger = ledger
         self._deadlines = deadlines
         self._trail = trail
+        self._on_open = on_open
         self._on_end = on_end
 
     def begin(self) -> None:
@@ -134,12 +143,14 @@ class Contracts:
 
     def open(self, contract: Contract) -> None:
         """A trade: its money is held already."""
-        contract_id = contract.id
+        contract_id, escrow, note = contract.id, contract.escrow, self._trail.note
         self.rows.note_change(contract_id)
         self.rows.by_key[contract_id] = contract
         self.opened.append(contract)
         self._deadlines.set(CONTRACT + contract_id, contract.opened_ms + ACCEPT_MS)
-        self._note("contract_locked", contract, contract.escrow)
+        note(Event("contract_locked", contract.buyer, contract_id, escrow))
+        note(Event("contract_locked", contract.provider, contract_id, escrow))
+        self._on_open(contract)
 
     def get(self, contract_id: bytes) -> Contract:
         """A live contract, to be read. Raises `Refused`."""
@@ -166,6 +177,7 @@ class Contracts:
     def decline(self, contract_id: bytes, account: bytes, time_ms: int) -> None:
         """The provider does not want to: all goes back."""
         row = self._need(contract_id, ("locked",), provider=account)
+        self._deadlines.clear(CONTRACT + contract_id)
         self._refund(row, time_ms, DECLINED)
 
     def take_receipt(self, receipt: Receipt, time_ms: int) -> None:
@@ -195,6 +207,7 @@ class Contracts:
         row = self.rows.edit(contract_id)
         row.finals |= mark
         if row.finals == BUYER_FINAL | PROVIDER_FINAL:
+            self._deadlines.clear(CONTRACT + contract_id)
             self._settle(row, time_ms)
 
     def dispute(self, contract_id: bytes, account: bytes, time_ms: int) -> None:
@@ -213,6 +226,7 @@ class Contracts:
         due_ms = self._deadlines.get(CONTRACT + contract_id)
         if due_ms is None or due_ms > time_ms:
             raise Refused(Code.NOT_DUE, "the time for disputes runs")
+        self._deadlines.clear(CONTRACT + contract_id)
         self._settle(row, time_ms)
 
     # --- what others find -----------------------------------------------------------------------
@@ -225,21 +239,23 @@ class Contracts:
         paid = 0 if is_fraud else take_share(row.cost, provider_bp)
         upheld = provider_bp == BASIS_POINTS and not is_fraud
         lost = row.disputer == row.buyer if upheld else row.disputer == row.provider
+        self._deadlines.clear(CONTRACT + contract_id)
         self._end(row, time_ms, "resolved", paid, clean=False, bond_burned=lost)
 
     def convict(self, contract_id: bytes, culprit: bytes, time_ms: int) -> None:
         """One side has signed two receipts of one number: it loses the contract."""
         row = self.get(contract_id)
         paid = row.escrow if culprit == row.buyer else 0
+        self._deadlines.clear(CONTRACT + contract_id)
         self._end(row, time_ms, "resolved", paid, clean=False, bond_burned=row.disputer == culprit)
 
     def expire(self, contract_id: bytes, time_ms: int) -> None:
         """The deadline of a contract has come."""
-        self.rows.note_change(contract_id)
         row = self.rows.by_key[contract_id]
         if row.phase == "locked":
             self._refund(row, time_ms, UNANSWERED)
         elif row.phase == "delivering":
+            self.rows.note_change(row.id)
             self._make_claimable(row, time_ms, "time")
         elif row.phase == "claimable":
             self._settle(row, time_ms)
@@ -301,9 +317,7 @@ class Contracts:
         penalty = take_share(row.collateral, TIMEOUT_PENALTY_BP) if missed else 0
         back = row.escrow + penalty
         self._ledger.end_contract(row.buyer, row.provider, back, 0, row.collateral - penalty)
-        self._forget(row)
-        self._note("contract_refunded", row, back, why)
-        self._tell(Ended(row, "refunded", 0, 0, clean=False, missed=missed), time_ms)
+        self._finish(Ended(row, "refunded", 0, 0, clean=False, missed=missed), time_ms, back, why)
 
     def _end(
         self,
@@ -330,19 +344,19 @@ class Contracts:
             self._ledger.burn_held(row.bond)
         elif row.bond:
             self._ledger.pay(row.disputer, row.bond)
-        self._forget(row)
-        self._note(f"contract_{outcome}", row, paid, "reward" if row.reward else "price")
-        self._tell(Ended(row, outcome, paid, fee.burned_uruv, clean=clean), time_ms)
+        ended = Ended(row, outcome, paid, fee.burned_uruv, clean=clean)
+        self._finish(ended, time_ms, paid, "reward" if row.reward else "price")
 
-    def _tell(self, ended: Ended, time_ms: int) -> None:
-        self.ended.append(ended)
-        self._on_end(ended, time_ms)
-
-    def _forget(self, row: Contract) -> None:
-        contract_id = row.id
+    def _finish(self, ended: Ended, time_ms: int, amount: int, detail: str) -> None:
+        """Forget a contract, and tell of its end."""
+        row, note = ended.contract, self._trail.note
+        contract_id, kind = row.id, END_KINDS[ended.outcome]
         self.rows.note_change(contract_id)
         del self.rows.by_key[contract_id]
-        self._deadlines.clear(CONTRACT + contract_id)
+        note(Event(kind, row.buyer, contract_id, amount, detail))
+        note(Event(kind, row.provider, contract_id, amount, detail))
+        self.ended.append(ended)
+        self._on_end(ended, time_ms)
 
     def _note(self, kind: str, row: Contract, amount: int = 0, detail: str = "") -> None:
         note = self._trail.note

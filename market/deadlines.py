@@ -6,7 +6,7 @@ leaves the old entry behind, to be skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from market.agenda import Agenda
@@ -53,15 +53,14 @@ class Deadlines:
         """The first deadline; None for none."""
         return self._agenda.find_next()
 
-    def take_due(self, time_ms: int) -> bytes | None:
-        """Remove and answer the first subject that is due, by deadline and then by subject."""
-        while (due := self._agenda.take_due(time_ms)) is not None:
-            due_ms, subject = due
-            if self._rows.get(subject) == due_ms:
-                self._note_change(subject)
-                del self._rows[subject]
-                return subject
-        return None
+    def take_due(self, time_ms: int) -> Iterator[bytes]:
+        """Remove and give the subjects that are due, by deadline and then by subject."""
+        rows, note_change = self._rows, self._note_change
+        for due_ms, subject in self._agenda.take_due(time_ms):
+            if rows.get(subject) == due_ms:
+                note_change(subject)
+                del rows[subject]
+                yield subject
 
     def _is_set(self, subject: bytes, due_ms: int) -> bool:
         return self.rows.get(subject) == due_ms

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from market.accounts import Ledger
-from market.amounts import NOTIONAL_MIN_URUV
+from market.amounts import NOTIONAL_MIN_URUV, ORDER_BOND_URUV
 from market.attestation import Compliance, Model
 from market.book import Book, InvalidBook
 from market.commands import PlaceOrder
@@ -27,12 +27,14 @@ from market.orders import (
     Reduce,
     Rejected,
     Replace,
+    Rested,
     RestingOrder,
     Side,
 )
 from market.orders import Code as OrderCode
 from market.orders import Event as BookEvent
 from market.reputation import TIERS_BP
+from market.sequencing import Issued
 from market.settling import Settler
 from market.tables import Table
 from market.tiers import CODES_MAX, STANDARD_TIERS
@@ -52,14 +54,19 @@ class Desk:
         ledger: Ledger,
         trail: Trail,
         compliance: Compliance,
+        *,
         open_contract: Callable[[Contract], None],
+        find_tier: Callable[[bytes, int], int],
     ) -> None:
+        """`find_tier` knows the reputation of an account at a time."""
         self.books: Final[dict[bytes, Book]] = {}
         self._open: Final = OpenOrders(ledger, trail, self._describe)
         self.orders: Final[Table[OpenOrder]] = self._open.rows
         self._settler: Final = Settler(network, self._open, ledger, compliance, open_contract)
-        self._trail: Final = trail
+        self._ledger: Final = ledger
+        self._note: Final = trail.note
         self._compliance: Final = compliance
+        self._find_tier: Final = find_tier
         self._index = self._time_ms = 0
 
     def begin(self, index: int, time_ms: int) -> None:
@@ -90,30 +97,28 @@ class Desk:
 
     # --- commands -------------------------------------------------------------------------------
 
-    def place(
-        self,
-        order_id: bytes,
-        account: bytes,
-        command: PlaceOrder,
-        find_tier: Callable[[bytes], int],
-    ) -> None:
-        """Take an order in; `find_tier` knows the reputation of an account."""
-        model, tiers = command.model, command.tiers
+    def place(self, issued: Issued, command: PlaceOrder) -> None:
+        """Take an order in."""
+        order_id, account = issued.id, issued.account
+        model, side, tiers = command.model, command.side, command.tiers
         self._check(account, command)
         book = self.books.get(model)
         if book is None:
             book = self._make_book(model)
-        self._compliance.check_trade(model)
-        if command.side is OFFER:
-            self._compliance.check_offer(account, model, standing=command.epochs > 0)
-            tiers = _set_reputation(tiers, find_tier(account))
         row = make_row(order_id, account, command, self._index)
-        self._open.reserve(row, row.margin, row.bond)
+        margin = row.margin
+        if side is OFFER:
+            self._compliance.check_offer(account, model, standing=command.epochs > 0)
+            tiers = _set_reputation(tiers, self._find_tier(account, self._time_ms))
+            self._ledger.reserve(account, ORDER_BOND_URUV, margin)
+        else:
+            self._compliance.check_trade(model)
+            self._ledger.reserve(account, ORDER_BOND_URUV + margin)
         events = book.submit(
             NewOrder(
                 order_id,
                 account,
-                command.side,
+                side,
                 command.price,
                 command.lots,
                 tiers,
@@ -123,13 +128,18 @@ class Desk:
                 command.epochs,
             )
         )
-        if type(events[0]) is Rejected:
-            self._open.release(row, row.margin, row.bond)
+        first = type(events[0])
+        if first is Rejected:
+            self._open.release(row, margin, ORDER_BOND_URUV)
             _refuse(events[0])
         self.books[model] = book
-        self._open.add(row)
-        self._trail.note(Event("order_placed", account, order_id, row.margin))
+        self._note(Event("order_placed", account, order_id, margin))
+        if first is Rested:
+            self._open.add(row)  # it met nobody
+            return
         self._settler.follow_order(book, row, events)
+        if book.get(order_id) is not None:
+            self._open.add(row)
 
     def cancel(self, order_id: bytes, account: bytes) -> None:
         """Take an order back."""
@@ -193,11 +203,13 @@ class Desk:
         for model in sorted(self.books):
             self.withdraw_offers(model, account)
 
-    def begin_epoch(self, find_tier: Callable[[bytes], int]) -> None:
+    def begin_epoch(self) -> None:
         """Reputations are looked at, and rate offers show their lots anew."""
         for book in self.list_books():
             for order in sorted(book.list_resting(OFFER), key=get_seq):
-                tiers = _set_reputation(order.tiers, find_tier(bytes_of(order.owner)))
+                tiers = _set_reputation(
+                    order.tiers, self._find_tier(bytes_of(order.owner), self._time_ms)
+                )
                 if tiers != order.tiers:
                     row = self.orders.edit(bytes_of(order.id))
                     self._settler.follow_order(book, row, book.retier(row.id, tiers))
@@ -228,12 +240,15 @@ class Desk:
         self._settler.follow_withdrawals(book, events)
 
     def _check(self, account: bytes, command: PlaceOrder) -> None:
-        if command.price is not None:
-            _check_limit(command.price, command.lots)
-        elif not NOTIONAL_MIN_URUV <= command.budget <= BUDGET_MAX_URUV:
-            raise Refused(OrderCode.BAD_BUDGET, "a market order has a budget")
-        elif not 1 <= command.lots <= LOTS_MAX:
-            raise Refused(OrderCode.BAD_LOTS, f"an order is for 1 to {LOTS_MAX} lots")
+        price, lots = command.price, command.lots
+        if price is None:
+            _check_market(command.budget, lots)
+        elif not (
+            1 <= price <= PRICE_MAX_URUV
+            and 1 <= lots <= LOTS_MAX
+            and price * lots >= NOTIONAL_MIN_URUV
+        ):
+            _check_limit(price, lots)
         if command.tiers not in STANDARD_TIERS.known:
             raise Refused(OrderCode.BAD_TIERS, "no such combination of tiers")
         counts = self._open.counts.get(account)
@@ -274,6 +289,13 @@ def _check_limit(price: int, lots: int) -> None:
         raise Refused(OrderCode.BAD_LOTS, f"an order is for 1 to {LOTS_MAX} lots")
     if price * lots < NOTIONAL_MIN_URUV:
         raise Refused(Code.OUT_OF_RANGE, f"an order is worth {NOTIONAL_MIN_URUV} uruv at least")
+
+
+def _check_market(budget: int, lots: int) -> None:
+    if not NOTIONAL_MIN_URUV <= budget <= BUDGET_MAX_URUV:
+        raise Refused(OrderCode.BAD_BUDGET, "a market order has a budget")
+    if not 1 <= lots <= LOTS_MAX:
+        raise Refused(OrderCode.BAD_LOTS, f"an order is for 1 to {LOTS_MAX} lots")
 
 
 def _refuse(event: BookEvent) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from dag.canonical import compute_digest, encode
+from dag.canonical import compute_digest, compute_digests, encode
 from market.tables import Table
 
 AUDIT_DOMAIN: Final = b"meshnode/market-audit/1"
@@ -31,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     detail: str = ""
 
 
-class Audit(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Audit(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """How far an account's chain goes."""
 
     count: int = 0
@@ -53,6 +53,8 @@ class Trail:
     def __init__(self, audits: Table[Audit] | None = None) -> None:
         self.audits: Final[Table[Audit]] = Table() if audits is None else audits
         self._events: list[Event] = []
+        self._refusals = 0
+        """How many of them are."""
         self.note: Final[Callable[[Event], None]] = self._events.append
         """Something happened. It is the list's own method: what a market does most is to note."""
 
@@ -64,15 +66,31 @@ class Trail:
     def begin(self) -> None:
         """A commit begins."""
         self._events.clear()
+        self._refusals = 0
+
+    def refuse(self, account: bytes, subject: bytes, code: str, amount: int = 0) -> None:
+        """Something did not happen: that is told, and leaves no mark on the account's chain."""
+        self._events.append(Event(REFUSED, account, subject, amount, code))
+        self._refusals += 1
 
     def end(self, time_ms: int) -> None:
         """A commit ends: what happened to each account is chained to what happened before."""
         grouped: defaultdict[bytes, list[Event]] = defaultdict(list)
-        marking = [event for event in self._events if event.kind != REFUSED]
+        marking = self._events
+        if self._refusals:
+            marking = [event for event in marking if event.kind != REFUSED]
         for event in marking:
             grouped[event.account].append(event)
+        rows, note_change = self.audits.by_key, self.audits.note_change
+        audits: list[Audit] = []
+        links: list[bytes] = []
         for account, events in grouped.items():
-            known = account in self.audits
-            audit = self.audits.edit(account) if known else self.audits.put(account, Audit())
+            note_change(account)
+            audit = rows.get(account)
+            if audit is None:
+                audit = rows[account] = Audit()
             audit.count += len(events)
-            audit.digest = extend_audit(audit.digest, time_ms, events)
+            audits.append(audit)
+            links.append(audit.digest + encode((time_ms, events)))
+        for audit, digest in zip(audits, compute_digests(AUDIT_DOMAIN, links), strict=True):
+            audit.digest = digest

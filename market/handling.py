@@ -40,12 +40,12 @@ from market.errors import Code, Refused
 from market.events import Event
 from market.parts import Parts
 from market.receipts import ReceiptVerifier
-from market.reputation import EPOCH_MS, find_tier
+from market.reputation import EPOCH_MS
 from market.sequencing import Issued
 
 
 class Handler:
-    """Follows commands and deadlines. `handle` raises `Refused` before it changes anything."""
+    """Follows commands and deadlines. What is refused raises before it changes anything."""
 
     def __init__(
         self, parts: Parts, verifier: ReceiptVerifier, weights: Mapping[bytes, int]
@@ -54,8 +54,8 @@ class Handler:
         self._verifier: Final = verifier
         self._weights: Final = weights
         self._index = self._time_ms = 0
-        self._routes: Final[dict[type, Callable[[Issued, Any], None]]] = {
-            PlaceOrder: self._place,
+        self.routes: Final[dict[type, Callable[[Issued, Any], None]]] = {
+            PlaceOrder: parts.desk.place,
             **dict.fromkeys((CancelOrder, CancelAll, ReduceOrder, ReplaceOrder), self._change),
             **dict.fromkeys((Transfer, Stake, Unstake), self._move),
             **dict.fromkeys((Attest, Revoke), self._open_backend),
@@ -65,7 +65,8 @@ class Handler:
             ProveEquivocation: self._convict,
             ReportProbes: self._report,
         }
-        """By the type of a command: to try one type after the other costs more than most do."""
+        """What follows a command, by its type; raises `Refused`. To try one type after the other
+        costs more than most do."""
 
     def begin(self, index: int, time_ms: int, commit_digest: bytes) -> None:
         """A commit begins."""
@@ -93,7 +94,7 @@ class Handler:
             self._judge_window(key)
         else:
             assert kind == EPOCH
-            parts.desk.begin_epoch(self._find_tier)
+            parts.desk.begin_epoch()
 
     def _judge_window(self, key: bytes) -> None:
         parts = self._parts
@@ -103,22 +104,7 @@ class Handler:
             parts.desk.withdraw_all_offers(window.provider)
             parts.judge.judge_window(window, parts.contracts, self._time_ms)
 
-    def _find_tier(self, account: bytes) -> int:
-        parts = self._parts
-        if parts.reputation.standings.get(account) is None:
-            return 0
-        bonded = parts.ledger.get(account).bonded
-        return find_tier(parts.reputation.compute(account, bonded, self._time_ms))
-
     # --- commands -------------------------------------------------------------------------------
-
-    def handle(self, issued: Issued) -> None:
-        """Follow a command. Raises `Refused`."""
-        command = issued.command
-        self._routes[type(command)](issued, command)
-
-    def _place(self, issued: Issued, command: PlaceOrder) -> None:
-        self._parts.desk.place(issued.id, issued.account, command, self._find_tier)
 
     def _change(
         self, issued: Issued, command: CancelOrder | CancelAll | ReduceOrder | ReplaceOrder

@@ -66,9 +66,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_price(self, price_uruv: int) -> bool:
         """Whether a price is within bounds and on the grid."""
-        tick = 0
-        for start, step in self.ticks:
-            if price_uruv < start:
-                break
-            tick = step
-        return tick != 0 and price_uruv <= PRICE_MAX_URUV and not price_uruv % tick
+        for start, step in reversed(self.ticks):
+            if price_uruv >= start:
+                return price_uruv <= PRICE_MAX_URUV and not price_uruv % step
+        return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Final
 
 from market.agenda import Agenda
@@ -23,6 +25,8 @@ from market.orders import (
 BID: Final = Side.BID
 NO_FLOOR: Final = -PRICE_MAX_URUV
 """The least rank there is: what a taker without a limit may trade with."""
+get_seq: Final[Callable[[RestingOrder], int]] = attrgetter("seq")
+"""The place of an order in time."""
 
 
 def find_floor(side: Side, price_uruv: int | None) -> int:
@@ -85,32 +89,32 @@ class Matcher:
 
         Answers the bound that stopped it, if one did. This is what a book spends its time on.
         """
-        opposite = self.offers if taker.side is BID else self.bids
-        heads, guard = opposite.heads, self._guard
-        last = len(heads) - 1
-        if last < 0 or heads[last][0] < floor:
+        side, guard = taker.side, self._guard
+        opposite = self.offers if side is BID else self.bids
+        heads = opposite.heads
+        if not heads or heads[-1][0] < floor:
             return None
-        term = -taker.tiers if opposite is self.offers else taker.tiers | guard
+        last, least = len(heads) - 1, bisect_left(heads, (floor,))
+        term = opposite.find_term(taker.tiers)
         lots, touches = taker.lots, self._touches_max
         owner, group, forbids = taker.owner, taker.group, self._forbids_self_trades
         reason, spendable = None, budget_uruv
         while lots and reason is None:
-            for position in range(last, -1, -1):
-                rank, _, offered, ladder = heads[position]
-                if rank < floor or (offered + term) & guard == guard:
+            for position in range(last, least - 1, -1):
+                if not (heads[position][2] + term) & guard:
                     break
             else:
                 break
+            rank, _, _, ladder = heads[position]
             if rank < floor:
-                break
+                break  # a head that went back made place for it above `least`
             maker = ladder.entries[-1][2]
             if not touches:
                 reason = Reason.MAX_FILLS
                 break
             last = position
             touches -= 1
-            kin = maker.owner == owner or (group is not None and maker.group == group)
-            if kin and forbids:
+            if forbids and (maker.owner == owner or (group is not None and maker.group == group)):
                 last = opposite.pop_head(position)
                 self.forget(maker)
                 events.append(Cancelled(maker.id, maker.owner, maker.lots, Reason.SELF_TRADE))
@@ -124,9 +128,7 @@ class Matcher:
                     break
                 spendable -= traded * price
             self.trades += 1
-            fill = Filled(
-                self.trades, taker.id, maker.id, owner, maker.owner, taker.side, price, traded
-            )
+            fill = Filled(self.trades, taker.id, maker.id, owner, maker.owner, side, price, traded)
             events.append(fill)
             lots -= traded
             maker.lots = resting - traded
@@ -144,13 +146,11 @@ class Matcher:
         if reason is not None and order.lots:
             events.append(Cancelled(order.id, order.owner, order.lots, reason))
             order.lots = 0
-        lots = order.lots
-        if lots:
-            self.know(order)
-            (self.bids if order.side is BID else self.offers).add(order)
-            events.append(Rested(order.id, order.owner, lots, order.seq))
+        if order.lots:
+            self.restore(order)
+            events.append(Rested(order.id, order.owner, order.lots, order.seq))
         elif order.epochs_left:
-            self.know(order)
+            self.restore(order)
 
     def take_up(self, order: RestingOrder, events: list[Event]) -> None:
         """An order comes, or comes anew: it trades up to its limit, and what is left rests."""
@@ -165,22 +165,19 @@ class Matcher:
         return Cancelled(order.id, order.owner, order.lots, reason)
 
     def restore(self, order: RestingOrder) -> None:
-        """Put a stored order back where it was, without matching it."""
-        self.know(order)
-        if order.lots:
-            (self.bids if order.side is BID else self.offers).add(order)
-
-    def know(self, order: RestingOrder) -> None:
-        """Enter an order into every index but its side."""
-        self.orders[order.id] = order
+        """Enter an order into every index, without matching it."""
+        order_id = order.id
+        self.orders[order_id] = order
         owned = self.owned.get(order.owner)
         if owned is None:
-            self.owned[order.owner] = {order.id: None}
+            self.owned[order.owner] = {order_id: None}
         else:
-            owned[order.id] = None
+            owned[order_id] = None
         if order.rate_lots:
-            self.rated[order.id] = None
+            self.rated[order_id] = None
         self.expiries.put(order.expires_ms, order)
+        if order.lots:
+            (self.bids if order.side is BID else self.offers).add(order)
 
     def is_alive(self, order: RestingOrder, _: int = 0) -> bool:
         """Whether an order is still in the book."""
@@ -198,8 +195,3 @@ class Matcher:
             del self.owned[order.owner]
         if order.rate_lots:
             del self.rated[order.id]
-
-
-def get_seq(order: RestingOrder) -> int:
-    """The place of an order in time."""
-    return order.seq

@@ -17,7 +17,7 @@ from market.accounts import Ledger
 from market.amounts import ORDER_BOND_URUV, compute_collateral
 from market.commands import PlaceOrder
 from market.events import Event, Trail
-from market.orders import Filled, Side
+from market.orders import Side
 from market.sla import COLLATERAL_BP
 from market.tables import Table
 from market.tiers import CODES_MAX, STANDARD_TIERS
@@ -74,12 +74,16 @@ class OpenOrders:
             models[model] = models.get(model, 0) + 1
 
     def close(self, row: OpenOrder, why: str, *, bond_burned: bool = False) -> None:
-        """An order that its book has no more: what is left behind it comes back."""
-        order_id, account, model, margin = row.id, row.account, row.model, row.margin
+        """An order that its book has no more, or never had: what is left behind it comes back."""
+        order_id, account, margin = row.id, row.account, row.margin
         if margin or row.bond:
             self.release(row, margin, row.bond, burn=bond_burned)
-        self.rows.note_change(order_id)
-        del self.rows.by_key[order_id]
+        if self.rows.by_key.pop(order_id, None) is not None:
+            self.rows.note_change(order_id)
+            self._uncount(account, row.model)
+        self._note(Event("order_closed", account, order_id, margin, why))
+
+    def _uncount(self, account: bytes, model: bytes) -> None:
         models = self.counts[account]
         if models[model] > 1:
             models[model] -= 1
@@ -87,7 +91,6 @@ class OpenOrders:
             del models[model]
         else:
             del self.counts[account]
-        self._note(Event("order_closed", account, order_id, margin, why))
 
     def reserve(self, row: OpenOrder, margin: int, bond: int = 0) -> None:
         """Set money aside. Raises `Refused`."""
@@ -98,7 +101,8 @@ class OpenOrders:
 
     def release(self, row: OpenOrder, margin: int, bond: int = 0, *, burn: bool = False) -> None:
         """Let go of money; a bond may be burned instead."""
-        free, burned = (0, bond) if burn else (bond, 0)
+        burned = bond if burn else 0
+        free = bond - burned
         if row.side is BID:
             self._ledger.release(row.account, free + margin, 0, burned)
         else:
@@ -126,12 +130,12 @@ def make_row(order_id: bytes, account: bytes, command: PlaceOrder, index: int) -
     )
 
 
-def compute_taken(offer: OpenOrder, fill: Filled) -> int:
-    """The part of an offer's margin that goes with the lots of a fill; they are off its lots."""
+def compute_taken(offer: OpenOrder, price: int, lots: int) -> int:
+    """The part of an offer's margin that goes with lots that were sold; they are off its lots."""
+    collateral_bp = COLLATERAL_BP[offer.sla_tier]
     if offer.price:
-        return offer.margin - offer.compute_need()
-    share = compute_collateral(fill.price_uruv, fill.lots, COLLATERAL_BP[offer.sla_tier])
-    return min(share, offer.margin)
+        return offer.margin - compute_collateral(offer.price, offer.lots, collateral_bp)
+    return min(compute_collateral(price, lots, collateral_bp), offer.margin)
 
 
 def bytes_of(name: int | bytes) -> bytes:

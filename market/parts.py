@@ -10,14 +10,14 @@ from market.accounts import Ledger
 from market.allowances import Allowances
 from market.attestation import Compliance
 from market.book import Book, BookSnapshot
-from market.contracts import Contract, Contracts
+from market.contracts import Contracts
 from market.deadlines import Deadlines
 from market.desk import Desk, make_instrument
 from market.events import Trail
 from market.genesis import MarketGenesis
 from market.judging import Judge
 from market.motions import Motions
-from market.reputation import Reputation
+from market.reputation import Reputation, find_tier
 from market.stores import STATE_VERSION, Snapshot, make_empty_snapshot
 from market.tables import Table, load_table
 from market.unbonding import Unbondings
@@ -35,7 +35,6 @@ class Parts:
         stored: Snapshot | None = None,
     ) -> None:
         """Begin with nothing, or with stored records."""
-        self._weights: Final = weights
         stored = make_empty_snapshot() if stored is None else stored
         self.ledger: Final = Ledger(load_table(stored.accounts), stored.totals)
         self.trail: Final = Trail(load_table(stored.audits))
@@ -45,7 +44,9 @@ class Parts:
         self.compliance: Final = Compliance(
             load_table(stored.models), load_table(stored.attestations)
         )
-        self.windows: Final = Windows(self.deadlines, load_table(stored.windows), stored.beacon)
+        self.windows: Final = Windows(
+            self.deadlines, weights, load_table(stored.windows), stored.beacon
+        )
         self.motions: Final = Motions(self.deadlines, load_table(stored.motions))
         self.unbondings: Final = Unbondings(
             self.ledger, self.deadlines, self.trail, load_table(stored.unbondings)
@@ -58,11 +59,17 @@ class Parts:
             self.ledger,
             self.deadlines,
             self.trail,
-            self.judge.end,
-            load_table(stored.contracts),
+            on_open=self.windows.add,
+            on_end=self.judge.end,
+            rows=load_table(stored.contracts),
         )
         self.desk: Final = Desk(
-            genesis.network, self.ledger, self.trail, self.compliance, self._open_contract
+            genesis.network,
+            self.ledger,
+            self.trail,
+            self.compliance,
+            open_contract=self.contracts.open,
+            find_tier=self._find_tier,
         )
         self.desk.restore(
             {model: self._restore_book(model, book) for model, book in stored.books},
@@ -78,9 +85,13 @@ class Parts:
         self.windows.begin(time_ms, commit_digest)
         self.desk.begin(index, time_ms)
 
-    def _open_contract(self, contract: Contract) -> None:
-        self.contracts.open(contract)
-        self.windows.add(contract, self._weights)
+    def _find_tier(self, account: bytes, time_ms: int) -> int:
+        """The tier of an account's reputation at a time; strangers are many, so they come first."""
+        if self.reputation.standings.get(account) is None:
+            return 0
+        row = self.ledger.get(account)
+        bonded = row.staked + row.unbonding
+        return find_tier(self.reputation.compute(account, bonded, time_ms))
 
     def list_digests(self) -> tuple[bytes, ...]:
         """A digest of each part, or the part itself where it is small."""

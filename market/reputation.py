@@ -84,10 +84,13 @@ class Reputation:
 
     def compute(self, account: bytes, bonded_uruv: int, time_ms: int) -> int:
         """What an account's reputation is now, in basis points."""
-        if account not in self.standings:
+        row = self.standings.get(account)
+        if row is None:
             return 0
-        row = self.look_up(account, time_ms)
-        return compute_effective_score(compute_score(row.good, row.bad), bonded_uruv)
+        good, bad, epochs = row.good, row.bad, time_ms // EPOCH_MS - row.epoch
+        if epochs:
+            good, bad = decay(good, epochs), decay(bad, epochs)
+        return compute_effective_score(compute_score(good, bad), bonded_uruv)
 
     def look_up(self, account: bytes, time_ms: int) -> Standing:
         """What an account has done, as it counts now."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import repeat
-from operator import itemgetter
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -21,7 +20,9 @@ from dag.types import LANE_SPEECH, Kind
 from dag.vertex import SignedVertex
 from market.commands import (
     BATCH_DECODER,
+    COMMAND_DOMAIN,
     COMMANDS_MAX,
+    PLACES,
     Attest,
     CancelAll,
     CancelOrder,
@@ -36,7 +37,6 @@ from market.commands import (
     Stake,
     Transfer,
     Unstake,
-    compute_command_ids,
 )
 
 SEQUENCE_DOMAIN: Final = b"meshnode/market-sequence/1"
@@ -49,24 +49,16 @@ PERFORMANCE: Final = 2
 """What becomes of contracts."""
 ORDERS: Final = 3
 
+TARGETED: Final = (CancelOrder, ReduceOrder, ReplaceOrder)
+"""What names an order, and so may come before it."""
+
 _CLASSES: Final[dict[type, int]] = {
-    Transfer: STANDING,
-    Stake: STANDING,
-    Unstake: STANDING,
-    Attest: STANDING,
-    Revoke: STANDING,
-    MintMotion: STANDING,
-    PoolMotion: STANDING,
-    ListMotion: STANDING,
-    CancelOrder: WITHDRAWALS,
-    CancelAll: WITHDRAWALS,
-    ReduceOrder: WITHDRAWALS,
-    PlaceOrder: ORDERS,
-    ReplaceOrder: ORDERS,
+    **dict.fromkeys(get_args(Command), PERFORMANCE),
+    **dict.fromkeys((Transfer, Stake, Unstake, Attest, Revoke), STANDING),
+    **dict.fromkeys((MintMotion, PoolMotion, ListMotion), STANDING),
+    **dict.fromkeys((CancelOrder, CancelAll, ReduceOrder), WITHDRAWALS),
+    **dict.fromkeys((PlaceOrder, ReplaceOrder), ORDERS),
 }
-
-
-_get_place: Final = itemgetter(0, 1)
 
 
 class Issued(msgspec.Struct, frozen=True, gc=False):
@@ -86,32 +78,59 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 def read_commands(vertices: Sequence[SignedVertex]) -> tuple[list[Issued], list[Unreadable]]:
     """The commands of a commit's vertices, and the vertices that hold none."""
-    issued: list[Issued] = []
+    accounts: list[bytes] = []
+    commands: list[Command] = []
+    places: list[bytes] = []
     unreadable: list[Unreadable] = []
     for signed in vertices:
         vertex = signed.vertex
         if vertex.lane != LANE_SPEECH or vertex.kind not in KINDS:
             continue
         try:
-            commands = BATCH_DECODER.decode(vertex.body).commands
+            batch = BATCH_DECODER.decode(vertex.body).commands
         except InvalidMessage:
-            commands = ()
-        if not 1 <= len(commands) <= COMMANDS_MAX:
+            batch = ()
+        if not 1 <= len(batch) <= COMMANDS_MAX:
             unreadable.append(Unreadable(signed.id, vertex.author))
             continue
-        author = vertex.author
-        names = compute_command_ids(signed.id, len(commands))
-        issued += [Issued(*row) for row in zip(names, repeat(author), commands, strict=False)]
-    return issued, sorted(unreadable, key=_get_vertex)
+        accounts += repeat(vertex.author, len(batch))
+        commands += batch
+        places += [signed.id + place for place in PLACES[: len(batch)]]
+    names = compute_digests(COMMAND_DOMAIN, places)
+    return list(map(Issued, names, accounts, commands)), sorted(unreadable, key=_get_vertex)
 
 
 def arrange(commit: Commit, issued: Sequence[Issued]) -> list[Issued]:
-    """The commands of a commit in the order in which they have effect."""
-    digest, get_class = commit.digest, _CLASSES.get
+    """The commands of a commit in the order in which they have effect.
+
+    What changes an order that only now comes has its turn after all others.
+    """
+    kinds = [type(each.command) for each in issued]
+    digest = commit.digest
     places = compute_digests(SEQUENCE_DOMAIN, [digest + each.id for each in issued])
-    classes = [get_class(type(each.command), PERFORMANCE) for each in issued]
-    keyed = sorted(zip(classes, places, issued, strict=True), key=_get_place)
-    return [each for _, _, each in keyed]
+    classes = map(_CLASSES.__getitem__, kinds)
+    ranked = sorted(zip(classes, places, range(len(issued)), strict=True))
+    arranged = [issued[number] for _, _, number in ranked]
+    if PlaceOrder in kinds and any(kind in kinds for kind in TARGETED):
+        return _delay(arranged)
+    return arranged
+
+
+def _delay(arranged: Sequence[Issued]) -> list[Issued]:
+    """Put what names an order of the same commit behind all others."""
+    coming = frozenset(each.id for each in arranged if type(each.command) is PlaceOrder)
+    prompt: list[Issued] = []
+    early: list[Issued] = []
+    for each in arranged:
+        command = each.command
+        is_early = type(command) in TARGETED and _get_target(command) in coming
+        (early if is_early else prompt).append(each)
+    return prompt + early
+
+
+def _get_target(command: Command) -> bytes:
+    assert isinstance(command, TARGETED)
+    return command.order
 
 
 def _get_vertex(row: Unreadable) -> bytes:

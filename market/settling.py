@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from market.accounts import Ledger
 from market.attestation import Compliance
@@ -15,6 +15,7 @@ from market.orders import Cancelled, Event, Filled, Reason, Side
 BID: Final = Side.BID
 BOND_COMMITS: Final = 2
 """Whoever takes an order back within so many commits loses its bond."""
+FILLED: Final = "filled"
 EARLY_REASONS: Final = (Reason.OWNER, Reason.REDUCED)
 
 
@@ -32,9 +33,12 @@ class Settler:
         self._network: Final = network
         self._orders: Final = orders
         self._ledger: Final = ledger
-        self._compliance: Final = compliance
+        self._contributions: Final = compliance.contributions
         self._open_contract: Final = open_contract
         self._index = self._time_ms = 0
+        self._note_change: Final[Callable[[Any], object]] = orders.rows.note_change
+        self._get_row: Final[Callable[[Any], OpenOrder]] = orders.rows.by_key.__getitem__
+        """Of an id in a book: any value there, but bytes in books of accounts."""
 
     def begin(self, index: int, time_ms: int) -> None:
         """A commit begins."""
@@ -45,14 +49,14 @@ class Settler:
 
         The caller has noted that the order changes.
         """
-        table, reason, has_traded = self._orders.rows, None, False
+        note_change, get_row = self._note_change, self._get_row
+        reason, has_traded = None, False
         gone: list[tuple[OpenOrder, Reason | None]] = []
         for event in events:
             if type(event) is Filled:
                 maker_id = event.maker
-                assert isinstance(maker_id, bytes)
-                table.note_change(maker_id)
-                maker = table.by_key[maker_id]
+                note_change(maker_id)
+                maker = get_row(maker_id)
                 self._trade(book, taker, maker, event)
                 has_traded = True
                 if not maker.lots and book.get(maker_id) is None:
@@ -61,11 +65,14 @@ class Settler:
                 if event.id == taker.id:
                     reason = event.reason
                 else:
-                    gone.append((table.by_key[bytes_of(event.id)], event.reason))
+                    gone.append((get_row(event.id), event.reason))
         if has_traded or reason is not None:
             self._adjust(book, taker, reason)
         for row, why in gone:
-            self._close(row, why)
+            if why is None:
+                self._orders.close(row, FILLED)
+            else:
+                self._close(row, why)
 
     def follow_withdrawals(self, book: Book, events: Sequence[Event]) -> None:
         """Orders left the book, or part of one did, and nothing traded."""
@@ -82,47 +89,45 @@ class Settler:
             if spare:
                 self._orders.release(row, spare)
                 row.margin -= spare
+        elif reason is None:
+            self._orders.close(row, FILLED)
         else:
             self._close(row, reason)
 
-    def _close(self, row: OpenOrder, reason: Reason | None) -> None:
-        if reason is None:
-            self._orders.close(row, "filled")
-        else:
-            early = reason in EARLY_REASONS and self._index - row.entered < BOND_COMMITS
-            self._orders.close(row, str(reason), bond_burned=early)
+    def _close(self, row: OpenOrder, reason: Reason) -> None:
+        early = reason in EARLY_REASONS and self._index - row.entered < BOND_COMMITS
+        self._orders.close(row, str(reason), bond_burned=early)
 
     def _trade(self, book: Book, taker: OpenOrder, maker: OpenOrder, fill: Filled) -> None:
         """A fill: the buyer's money and the provider's collateral go into a contract."""
         bid, offer = (taker, maker) if taker.side is BID else (maker, taker)
-        lots, model = fill.lots, bid.model
+        lots, price, model = fill.lots, fill.price_uruv, bid.model
+        buyer, provider = bid.account, offer.account
         bid.lots -= lots
         offer.lots -= lots
-        escrow = fill.price_uruv * lots
-        collateral = compute_taken(offer, fill)
+        escrow = price * lots
+        collateral = compute_taken(offer, price, lots)
         bid.margin -= escrow
         offer.margin -= collateral
-        self._ledger.begin_contract(
-            (bid.account, escrow, bid.bond), (offer.account, collateral, offer.bond)
-        )
+        self._ledger.begin_contract((buyer, escrow, bid.bond), (provider, collateral, offer.bond))
         if bid.bond:
             bid.bond = 0
         if offer.bond:
             offer.bond = 0
         self._open_contract(
             Contract(
-                id=compute_contract_id(self._network, model, fill.number, bid.id, offer.id),
-                buyer=bid.account,
-                provider=offer.account,
-                model=model,
-                price=fill.price_uruv,
-                lots=lots,
-                sla_tier=offer.sla_tier,
-                in_weight_bp=book.instrument.in_weight_bp,
-                escrow=escrow,
-                collateral=collateral,
-                opened_ms=self._time_ms,
-                reward=self._compliance.is_reward(model),
+                compute_contract_id(self._network, model, fill.number, bid.id, offer.id),
+                buyer,
+                provider,
+                model,
+                price,
+                lots,
+                offer.sla_tier,
+                book.instrument.in_weight_bp,
+                escrow,
+                collateral,
+                self._time_ms,
+                model in self._contributions,
                 bid=bid.id,
                 offer=offer.id,
             )

@@ -8,7 +8,8 @@ what an account says. `market.sequencing` says in which order the commands of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from dag.canonical import encode
@@ -18,12 +19,11 @@ from dag.vertex import SignedVertex
 from market.accounts import Ledger
 from market.allowances import Allowances
 from market.attestation import Compliance
-from market.commands import CancelOrder, Command, PlaceOrder, ReduceOrder, ReplaceOrder
 from market.contracts import Contract, Contracts, Ended
 from market.deadlines import DRAINED_MAX, Deadlines
 from market.desk import Desk
 from market.errors import Code, Refused
-from market.events import REFUSED, Event, Trail
+from market.events import Event, Trail
 from market.genesis import MarketGenesis, check_genesis
 from market.handling import Handler
 from market.motions import Motions
@@ -35,9 +35,6 @@ from market.sequencing import Issued, arrange, read_commands
 from market.stores import SNAPSHOT_DECODER, STATE_VERSION, compute_root
 from market.unbonding import Unbondings
 from market.windows import Windows
-
-TARGETED: Final = (CancelOrder, ReduceOrder, ReplaceOrder)
-"""What names an order, and so may come before it."""
 
 
 class MarketState:
@@ -164,42 +161,39 @@ class MarketState:
         self._time_ms = max(self._time_ms, commit.time_ms)
         self._parts.trail.begin()
         self._handler.begin(self._index, self._time_ms, commit.digest)
-        for _ in range(DRAINED_MAX):
-            subject = self._parts.deadlines.take_due(self._time_ms)
-            if subject is None:
-                break
+        for subject in islice(self._parts.deadlines.take_due(self._time_ms), DRAINED_MAX):
             self._handler.expire(subject)
         self._parts.welcomes.take(vertices, self._time_ms)
         issued, unreadable = read_commands(vertices)
         for each in unreadable:
             self._refuse(each.account, each.vertex, Code.MALFORMED)
-        self._fold(commit, issued)
+        self._follow(arrange(commit, issued))
         self._handler.end()
         self._parts.trail.end(self._time_ms)
 
-    def _fold(self, commit: Commit, issued: Sequence[Issued]) -> None:
-        """Follow the commands; changes of an order that enters now come after it."""
-        entering = {each.id for each in issued if type(each.command) is PlaceOrder}
-        early: list[Issued] = []
-        for each in arrange(commit, issued):
-            if type(each.command) in TARGETED and _get_target(each.command) in entering:
-                early.append(each)
+    def _follow(self, commands: Iterable[Issued]) -> None:
+        """Do what the commands say, or record why not."""
+        allowances, routes, index = self._parts.allowances, self._handler.routes, self._index
+        lefts: dict[bytes, int] = {}
+        """What is left to each account that has said something."""
+        for issued in commands:
+            account, command = issued.account, issued.command
+            left = lefts.get(account)
+            if left is None:
+                left = allowances.count(account, index)
+            if left < 1:
+                self._refuse(account, issued.id, Code.RATE_LIMITED)
+                continue
+            try:
+                routes[type(command)](issued, command)
+            except Refused as refusal:
+                self._refuse(account, issued.id, refusal.reason)
             else:
-                self._follow(each)
-        for each in early:
-            self._follow(each)
-
-    def _follow(self, issued: Issued) -> None:
-        try:
-            left = self._parts.allowances.count(issued.account, self._index)
-            self._handler.handle(issued)
-        except Refused as refusal:
-            self._refuse(issued.account, issued.id, refusal.reason)
-        else:
-            self._parts.allowances.spend(issued.account, self._index, left)
+                lefts[account] = left - 1
+        allowances.settle(lefts, index)
 
     def _refuse(self, account: bytes, subject: bytes, code: Code | OrderCode) -> None:
-        self._parts.trail.note(Event(REFUSED, account, subject, detail=str(code)))
+        self._parts.trail.refuse(account, subject, str(code))
 
     def root(self) -> bytes:
         """A digest of the whole state; costs what has changed since the last one."""
@@ -233,8 +227,3 @@ class MarketState:
         found = [self._parts.deadlines.find_next()]
         found += [book.find_expiry() for book in self._parts.desk.list_books()]
         return min((due_ms for due_ms in found if due_ms is not None), default=None)
-
-
-def _get_target(command: Command) -> bytes:
-    assert isinstance(command, TARGETED)
-    return command.order

@@ -30,7 +30,7 @@ from dag.types import Kind, Ref
 from dag.vertex import SignedVertex, Vertex
 from market.accounts import Ledger
 from market.errors import Code, Refused
-from market.events import REFUSED, Event, Trail
+from market.events import Event, Trail
 from market.genesis import MarketGenesis
 from market.tables import Table
 
@@ -99,9 +99,8 @@ class Welcomes:
         try:
             self._give(account, invitation, time_ms)
         except Refused as refusal:
-            refused = Event(REFUSED, account, signed.id, amount, str(refusal.reason))
-            self._trail.note(refused)
-            self._trail.note(msgspec.structs.replace(refused, account=invitation.inviter))
+            for each in (account, invitation.inviter):
+                self._trail.refuse(each, signed.id, str(refusal.reason), amount)
         else:
             self._trail.note(Event("sent", invitation.inviter, signed.id, amount, "welcome"))
             self._trail.note(Event("received", account, signed.id, amount, "welcome"))

@@ -71,10 +71,16 @@ class Windows:
     """All windows that are not judged yet."""
 
     def __init__(
-        self, deadlines: Deadlines, rows: Table[Window] | None = None, beacon: bytes = b""
+        self,
+        deadlines: Deadlines,
+        weights: Mapping[bytes, int],
+        rows: Table[Window] | None = None,
+        beacon: bytes = b"",
     ) -> None:
+        """Probers are drawn by `weights`, which others change as epochs of consensus do."""
         self.rows: Final[Table[Window]] = Table() if rows is None else rows
         self._deadlines = deadlines
+        self._weights: Final = weights
         self._beacon = beacon
         """Number of the current window and the digest of its first commit, 40 bytes."""
 
@@ -89,14 +95,14 @@ class Windows:
         if self._beacon[:8] != number:
             self._beacon = number + commit_digest
 
-    def add(self, contract: Contract, weights: Mapping[bytes, int]) -> None:
+    def add(self, contract: Contract) -> None:
         """A provider has one more contract in this window."""
         number = contract.opened_ms // WINDOW_MS
         key = contract.provider + _encode_number(number)
         self.rows.note_change(key)
         row = self.rows.get(key)
         if row is None:
-            probers = pick_probers(self._beacon[8:], contract.provider, number, weights)
+            probers = pick_probers(self._beacon[8:], contract.provider, number, self._weights)
             row = self.rows.put(key, Window(contract.provider, number, probers, {}, []))
             self._deadlines.set(WINDOW + key, (number + 1) * WINDOW_MS + REPORT_GRACE_MS)
         row.served[contract.id] = Served(

@@ -99,9 +99,11 @@ def test_contribution_is_single_tasks_for_a_reward():
     compliance.attest(ALICE, change(model=model, backend="own_account"), 1)
     compliance.check_offer(ALICE, model, standing=False)
     assert refusal(compliance.check_offer, ALICE, model, standing=True) is Code.MODEL_FORBIDDEN
-    assert compliance.is_reward(model)
-    assert not compliance.is_reward(MODEL)
-    assert not compliance.is_reward(b"unknown")
+    assert list(compliance.contributions) == [model]
+    again = Compliance(compliance.models, compliance.attestations)
+    assert again.contributions == compliance.contributions
+    compliance.list_model(msgspec.structs.replace(CONTRIBUTION, policy="open"))
+    assert not compliance.contributions
 
 
 def test_forbidden_model_is_not_traded():

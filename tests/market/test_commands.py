@@ -8,14 +8,12 @@ from dag.canonical import encode
 from dag.errors import MalformedMessage
 from market.commands import (
     BATCH_DECODER,
-    COMMANDS_MAX,
     Batch,
     CancelAll,
     PlaceOrder,
     Stake,
     Transfer,
     compute_command_id,
-    compute_command_ids,
 )
 from market.orders import Side, TimeInForce
 
@@ -38,9 +36,3 @@ def test_id_names_vertex_and_place():
 def test_batch_does_not_decode_when_it_is_something_else(value: object):
     with pytest.raises(MalformedMessage):
         BATCH_DECODER.decode(encode(value))
-
-
-def test_ids_of_a_vertex_are_those_of_its_places():
-    ids = compute_command_ids(bytes(32), COMMANDS_MAX)
-    assert ids == [compute_command_id(bytes(32), place) for place in range(COMMANDS_MAX)]
-    assert compute_command_ids(bytes(32), 2) == ids[:2]

@@ -26,9 +26,7 @@ def test_due_subjects_come_by_time_then_name(changes: list):
     assert deadlines.find_next() == min(model.values(), default=None)
     stored = Deadlines(load_table(deadlines.rows.dump()))
     for each in (deadlines, stored):
-        taken = []
-        while (subject := each.take_due(10)) is not None:
-            taken.append(subject)
+        taken = list(each.take_due(10))
         assert taken == sorted(
             (name for name in model if model[name] <= 10), key=lambda name: (model[name], name)
         )
@@ -38,9 +36,9 @@ def test_due_subjects_come_by_time_then_name(changes: list):
 def test_nothing_is_due_before_its_time():
     deadlines = Deadlines()
     deadlines.set(b"a", 10)
-    assert deadlines.take_due(9) is None
-    assert deadlines.take_due(10) == b"a"
-    assert deadlines.take_due(10) is None
+    assert list(deadlines.take_due(9)) == []
+    assert list(deadlines.take_due(10)) == [b"a"]
+    assert list(deadlines.take_due(10)) == []
 
 
 def test_entries_that_are_skipped_do_not_pile_up():

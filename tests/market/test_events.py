@@ -27,10 +27,9 @@ def test_refusal_is_told_and_leaves_no_mark():
     trail = Trail()
     trail.begin()
     before = trail.audits.digest()
-    refusal = Event("refused", ALICE, bytes(32), detail="malformed")
-    trail.note(refusal)
+    trail.refuse(ALICE, bytes(32), "malformed")
     trail.end(1)
-    assert trail.events == (refusal,)
+    assert trail.events == (Event("refused", ALICE, bytes(32), detail="malformed"),)
     assert trail.audits.digest() == before
     trail.begin()
     assert not trail.events

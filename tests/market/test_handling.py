@@ -160,4 +160,4 @@ def test_listing_again_changes_the_policy_only(scene: MarketScene):
 
 def test_every_command_there_is_has_a_route(scene: MarketScene):
     handler = scene.state._handler
-    assert set(handler._routes) == set(get_args(Command))
+    assert set(handler.routes) == set(get_args(Command))

@@ -62,8 +62,7 @@ def test_motion_lapses(monkeypatch: pytest.MonkeyPatch):
         with pytest.raises(Refused) as caught:
             each.check(MintMotion(D, 5, 2), A, WEIGHTS)
         assert caught.value.reason is Code.TOO_MANY
-    subject = deadlines.take_due(MOTION_LIFE_MS)
-    assert subject is not None
+    subject = next(deadlines.take_due(MOTION_LIFE_MS))
     assert subject[:1] == MOTION
     motions.lapse(subject[1:])
     assert not move(motions, MintMotion(D, 5, 2), A)

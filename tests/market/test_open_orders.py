@@ -10,7 +10,7 @@ from market.commands import PlaceOrder
 from market.errors import Refused
 from market.events import Trail
 from market.open_orders import OpenOrder, OpenOrders, bytes_of, compute_taken, make_row
-from market.orders import Filled, Side, TimeInForce
+from market.orders import Side, TimeInForce
 from tests.support.market_scene import make_tiers
 
 ACCOUNT, MODEL, OTHER = bytes(32), bytes([1]) * 32, bytes([2]) * 32
@@ -99,12 +99,11 @@ def test_orders_are_counted_by_account_and_model():
 def test_fill_takes_the_collateral_of_its_lots_and_never_more_than_there_is():
     offer = make_order(Side.OFFER, 1_003, 7)
     offer.lots = 6
-    fill = Filled(1, b"", b"", b"", b"", Side.BID, 1_003, 1)
-    assert compute_taken(offer, fill) == 1_405 - 1_204
+    assert compute_taken(offer, 1_003, 1) == 1_405 - 1_204
     market = make_order(Side.OFFER, None, 7, budget=1_004)
-    assert compute_taken(market, fill) == 201
+    assert compute_taken(market, 1_003, 1) == 201
     market.margin = 5
-    assert compute_taken(market, fill) == 5
+    assert compute_taken(market, 1_003, 1) == 5
 
 
 def test_names_in_these_books_are_bytes():

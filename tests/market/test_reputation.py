@@ -96,3 +96,15 @@ def test_standing_decays_with_epochs_and_has_an_end():
     reputation.credit(A, 0, 3 * EPOCH_MS)
     assert row.epoch == 3
     assert row.good == decay(SUPPLY_MAX, 3)
+
+
+@given(fees, fees, st.integers(0, 2**50), st.integers(0, 50))
+def test_reputation_is_that_of_the_standing_as_it_counts_now(
+    good: int, bad: int, stake: int, epochs: int
+):
+    reputation, time_ms = Reputation(), epochs * EPOCH_MS
+    reputation.credit(A, good, 0)
+    reputation.debit(A, bad, 8, 0)
+    now = reputation.look_up(A, time_ms)
+    score = compute_effective_score(compute_score(now.good, now.bad), stake)
+    assert reputation.compute(A, stake, time_ms) == score

@@ -8,7 +8,17 @@ from dag.canonical import encode
 from dag.order import Commit
 from dag.types import Kind
 from dag.vertex import SignedVertex
-from market.commands import COMMANDS_MAX, Batch, CancelAll, Close, PlaceOrder, Stake
+from market.commands import (
+    COMMANDS_MAX,
+    Batch,
+    CancelAll,
+    CancelOrder,
+    Close,
+    PlaceOrder,
+    ReplaceOrder,
+    Stake,
+    compute_command_id,
+)
 from market.orders import Side
 from market.sequencing import Unreadable, arrange, read_commands
 from tests.support.market_scene import get_account, make_vertex
@@ -44,6 +54,27 @@ def test_sequence_cannot_be_known_before_the_commit():
     issued, _ = read_commands(make_vertices())
     other = Commit(1, bytes([4]) * 32, bytes(32), bytes(32), (), 5)
     assert list(arrange(COMMIT, issued)) != list(arrange(other, issued))
+
+
+def test_commands_are_named_by_their_vertex_and_their_place_in_it():
+    vertices = make_vertices()
+    issued, _ = read_commands(vertices)
+    names = [compute_command_id(each.id, place) for each in vertices for place in range(4)]
+    assert [each.id for each in issued] == names
+    assert [each.account for each in issued] == [
+        each.vertex.author for each in vertices for _ in range(4)
+    ]
+
+
+def test_what_names_an_order_of_the_same_commit_comes_after_it():
+    first = make_vertex(get_account(1), 1, encode(Batch((ORDER, CancelAll()))))
+    order = compute_command_id(first.id, 0)
+    changes = (CancelOrder(order), CancelOrder(bytes(32)), ReplaceOrder(order, 5, 5))
+    second = make_vertex(get_account(1), 2, encode(Batch(changes)))
+    issued, _ = read_commands([second, first])
+    kinds = [type(each.command) for each in arrange(COMMIT, issued)]
+    assert sorted(kinds[:2], key=repr) == [CancelAll, CancelOrder]
+    assert kinds[2:] == [PlaceOrder, CancelOrder, ReplaceOrder]
 
 
 def test_only_market_kinds_of_lane_zero_are_read():

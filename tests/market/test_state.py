@@ -95,6 +95,8 @@ def test_contract_runs_from_trade_to_payment():
     scene.say(PROVIDER, scene.post(scene.make_receipt(contract, 2, 10_000, final=True)))
     assert contract.phase == "claimable"
     scene.wait(600_000)
+    (ended,) = scene.state.ended
+    assert (ended.contract, ended.outcome, ended.paid) == (contract, "settled", 10_000)
     ledger = scene.state.ledger
     assert ledger.get(get_account(BUYER)).free == 1_000 * RUV - 10_000
     assert ledger.get(get_account(PROVIDER)).free == 500 * RUV + 10_000 - 50

@@ -23,8 +23,8 @@ def make_unbondings() -> tuple[Ledger, Deadlines, Unbondings]:
 def test_stake_comes_free_after_its_time():
     ledger, deadlines, unbondings = make_unbondings()
     unbondings.begin(b"command", ALICE, 60, 5)
-    assert deadlines.take_due(UNBONDING_MS + 4) is None
-    assert deadlines.take_due(UNBONDING_MS + 5) == UNBONDING + b"command"
+    assert list(deadlines.take_due(UNBONDING_MS + 4)) == []
+    assert list(deadlines.take_due(UNBONDING_MS + 5)) == [UNBONDING + b"command"]
     unbondings.finish(b"command")
     assert (ledger.get(ALICE).free, ledger.get(ALICE).staked) == (60, 40)
     assert len(unbondings.rows) == 0

@@ -21,9 +21,9 @@ def make_contract(number: int = 1, opened_ms: int = 0) -> Contract:
 
 
 def make_windows() -> Windows:
-    windows = Windows(Deadlines())
+    windows = Windows(Deadlines(), PROBERS)
     windows.begin(0, bytes(32))
-    windows.add(make_contract(), PROBERS)
+    windows.add(make_contract())
     return windows
 
 
@@ -49,17 +49,17 @@ def test_probe_without_a_quorum_does_not_count():
 
 def test_window_is_due_after_the_grace_for_reports():
     deadlines = Deadlines()
-    windows = Windows(deadlines)
+    windows = Windows(deadlines, PROBERS)
     windows.begin(5, bytes(32))
-    windows.add(make_contract(1), PROBERS)
-    windows.add(make_contract(2), PROBERS)
-    assert deadlines.take_due(WINDOW_MS + REPORT_GRACE_MS) == WINDOW + PROVIDER + bytes(8)
+    windows.add(make_contract(1))
+    windows.add(make_contract(2))
+    assert list(deadlines.take_due(WINDOW_MS + REPORT_GRACE_MS)) == [WINDOW + PROVIDER + bytes(8)]
     (row,) = windows.rows.rows()
     assert list(row.served) == [bytes([1]) * 32, bytes([2]) * 32]
 
 
 def test_beacon_is_the_first_commit_of_a_window():
-    windows = Windows(Deadlines())
+    windows = Windows(Deadlines(), PROBERS)
     windows.begin(0, bytes([1]) * 32)
     windows.begin(1, bytes([2]) * 32)
     assert windows.beacon == bytes(8) + bytes([1]) * 32

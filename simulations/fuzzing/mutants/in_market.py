@@ -115,7 +115,7 @@ SEEDED: Final = (
         "old-receipts", "an older receipt counts", (Contracts, "check_receipt", _take_old_receipts)
     ),
     _seed("margin-kept", "a smaller order frees nothing", (Settler, "_adjust", _keep_margins)),
-    _seed("never-due", "no deadline ever comes", (Deadlines, "take_due", answer(None))),
+    _seed("never-due", "no deadline ever comes", (Deadlines, "take_due", answer(()))),
     _seed(
         "collateral-lost",
         "collateral is not given back",
