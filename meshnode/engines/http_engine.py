@@ -133,7 +133,10 @@ class HttpEngine:
         await self._backend.close()
 
     async def models(self) -> list[ModelInfo]:
-        """What `GET /models` lists, or the configured model where the server has no list."""
+        """What `GET /models` lists, or the configured model where the server has no list.
+
+        The first is the one that 'auto' stands for: a mesh knows no other sign of it.
+        """
         try:
             listing = await self._backend.fetch_object(
                 "GET",
@@ -149,6 +152,9 @@ class HttpEngine:
             self._explain(error)
             raise
         models = [self._describe(model) for model in read_models(listing, self._backend.label)]
+        if models:
+            default = self._default_model or self._choose_default(models)
+            models.sort(key=lambda model: model.id != default)
         self._listed = {model.id: model for model in models}
         self._standing.note_listed(list(self._listed))
         return models

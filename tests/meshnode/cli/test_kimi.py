@@ -384,7 +384,8 @@ def test_models_show_context_and_price(capsys, configured):
     assert row.split() == ["kimi-k2.6", "262144", "0.95", "0.16", "4.00"]
     assert "'auto' stands for kimi-k2.6" in outcome.err
     document = run_command(capsys, "kimi", "models", "--json").document
-    assert document["models"][0]["prompt_udollar_per_mtok"] is None
+    prices = [model["prompt_udollar_per_mtok"] for model in document["models"]]
+    assert prices == [950_000, None, 950_000]
     configured.models = []
     assert run_command(capsys, "kimi", "models").code == 0
     outcome = run_command(capsys, "kimi", "query", "Hello?")

@@ -224,7 +224,8 @@ async def test_credits_without_a_known_balance_are_tried_again_after_a_while(ser
 async def test_listing_tells_which_models_call_tools(server):
     server.models = listing(OTHER, INSTRUCT)
     async with connected("openrouter", server) as engine:
-        assert [model.tools for model in await engine.models()] == [False, True]
+        listed = await engine.models()
+        assert [(model.id, model.tools) for model in listed] == [(INSTRUCT, True), (OTHER, False)]
         await read_chunks(engine, HELLO)
     assert server.requests[0]["model"] == INSTRUCT
 
