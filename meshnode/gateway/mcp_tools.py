@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 TEXT_CHARS_MAX: Final = 100_000
 """Longest text in an answer of a tool."""
+LISTED_MAX: Final = 100
+"""Most instruments in an answer."""
 BID_WAIT_MS: Final = 30_000
 
 
@@ -160,7 +162,10 @@ async def _query_dag(context: Context, arguments: DagArguments) -> DagFound:
 
 async def _show_book(context: Context, arguments: BookArguments) -> MarketFound:
     if arguments.model is None:
-        return MarketFound(instruments=tuple(await context.node.market_instruments()))
+        listed = await context.node.market_instruments()
+        return MarketFound(
+            instruments=tuple(listed[:LISTED_MAX]), more=max(0, len(listed) - LISTED_MAX)
+        )
     book = await context.node.market_book(arguments.model, depth=arguments.depth)
     return MarketFound(book=book)
 

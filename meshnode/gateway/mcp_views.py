@@ -96,6 +96,8 @@ class MarketFound(View):
     """What is listed, or one model's book."""
 
     instruments: tuple[InstrumentInfo, ...] = ()
+    more: int = 0
+    """Instruments that are not listed here."""
     book: BookInfo | None = None
 
 

@@ -58,8 +58,8 @@ async def test_stdio_client_asks_and_finds_the_answer_again(machine):
         paid = await client.call_tool("mesh_ask", {"prompt": "x", "max_ruv": "1"})
         assert paid.is_error
         assert "--max-ruv" in read_text(paid)
-        found = await client.read_resource("mesh://models")
-        assert json.loads(read_text(found))["models"][0]["model"] == "echo"
+        models = await client.read_resource("mesh://models")
+        assert json.loads(read_text(models))["models"][0]["model"] == "echo"
 
 
 async def test_stdio_client_with_means_may_bid(machine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -190,6 +191,40 @@ async def test_bug_shows_nothing_of_its_insides(served, caplog):
         with pytest.raises(MCPError) as caught:
             await client.call_tool("mesh_status", {})
         assert "secret detail" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_client_that_goes_away_ends_its_question(served, mode):
+    host, gateway, _ = served
+    host.node.hold = True
+
+    async def ask():
+        async with open_client(gateway, mode=mode) as client:
+            await client.call_tool("mesh_ask", {"prompt": "hi"})
+
+    asking = asyncio.create_task(ask())
+    async with asyncio.timeout(20):
+        await host.node.waiting.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+        await host.node.cancelled.wait()
+
+
+async def test_node_that_ends_ends_the_questions_of_tools(tmp_path):
+    async with open_gateway(home=tmp_path) as (host, gateway):
+        host.node.hold = True
+
+        async def ask():
+            async with open_client(gateway) as client:
+                await client.call_tool("mesh_ask", {"prompt": "hi"})
+
+        asking = asyncio.create_task(ask())
+        async with asyncio.timeout(20):
+            await host.node.waiting.wait()
+    async with asyncio.timeout(20):
+        await host.node.cancelled.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
 
 
 async def test_node_that_starts_says_so(served):
