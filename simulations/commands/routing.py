@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -12,6 +13,7 @@ from simulations.commands.console import (
     BROKEN,
     CLEAN,
     INTERRUPTED,
+    WIDTH_MAX,
     make_progress,
     note,
     say,
@@ -39,14 +41,15 @@ def add(commands: Commands) -> None:
         commands,
         "routing",
         says="compare routing policies on a trace of requests",
-        more=(
+        more=textwrap.fill(
             "A trace is a file of the Mooncake format, or a drawn one: "
-            f"{', '.join(SHAPES)}.\nPolicies: {', '.join(POLICIES)}."
+            f"{', '.join(SHAPES)}. Policies: {', '.join(POLICIES)}.",
+            WIDTH_MAX - 2,
         ),
         examples=(
             "routing --requests 2000",
-            "routing --trace conversation.jsonl --policy all --straggler 8 --seeds 3",
-            "routing --trace bursty --load 2 --strict --picture routing.png",
+            "routing --trace FILE --policy all --straggler 8",
+            "routing --trace bursty --load 2 --strict",
         ),
     )
     parser.add_argument("--trace", default="chat", metavar="FILE", help="file or name (chat)")

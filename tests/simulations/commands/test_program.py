@@ -18,6 +18,7 @@ COMMANDS = (
     "report",
     "fuzz",
     "latency",
+    "routing",
     "fuzz-order",
     "fuzz-market",
     "replay",
