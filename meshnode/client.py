@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from meshnode.home import get_default_home
 from meshnode.openai_client import OPENAI_PATH, make_openai_client
 from meshnode.remote_decisions import RemoteDecisions
 from meshnode.remote_market import RemoteMarket
+from meshnode.route_views import PlacementInfo, RouteInfo
 from meshnode.runtime_file import RuntimeRecord, require_runtime
 from meshnode.views import (
     Answer,
@@ -57,6 +59,8 @@ JOIN_TIMEOUT_MS: Final = 120_000
 """Joining opens the node anew, which may load its engine."""
 EVENT_PAUSE_S: Final = 45.0
 """Longest silence of an event stream, which pings every 15 s."""
+ROUTE_CHARS_MAX: Final = 4_000
+"""Of a question whose way is only asked for; it travels in the address."""
 LINE_BYTES_MAX: Final = 16 * 2**20
 HOME_VARIABLE: Final = "MESHNODE_HOME"
 
@@ -141,6 +145,17 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""
         return VertexDetail.from_json(await self._get(_make_vertex_path(vertex_id)))
+
+    async def route(self, prompt: str | Messages = "", *, model: str = "auto") -> RouteInfo:
+        """Where a question would go now and why; nothing is asked."""
+        text = prompt if isinstance(prompt, str) else json.dumps([dict(each) for each in prompt])
+        query = {"model": model, "prompt": text[:ROUTE_CHARS_MAX]}
+        return RouteInfo.from_json(await self._get("/api/v1/route", query))
+
+    async def placements(self, *, limit: int = 50) -> list[PlacementInfo]:
+        """What the node decided on letting engines answer questions, the newest first."""
+        data = await self._get("/api/v1/placements", {"limit": str(limit)})
+        return read_list_document("placements", PlacementInfo, data)
 
     async def startup(self) -> dict[str, Any]:
         """How far the process is: 'ready', 'phase', 'detail', 'elapsed_ms'."""

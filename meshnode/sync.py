@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meshnode.decision_views import DecisionInfo
     from meshnode.event_views import NodeEvent
     from meshnode.market_views import MarketUpdate
+    from meshnode.route_views import PlacementInfo, RouteInfo
     from meshnode.views import (
         Answer,
         Finality,
@@ -107,6 +108,16 @@ class Node(SyncMarket):
     def finality(self, vertex_id: str, *, wait_ms: int = 0) -> Finality:
         """Whether a vertex has its place in the agreed order; waits so long for it to get one."""
         found: Finality = self._worker.run(self._handle.finality(vertex_id, wait_ms=wait_ms))
+        return found
+
+    def route(self, prompt: Any = "", *, model: str = "auto") -> RouteInfo:
+        """Where a question would go now and why; nothing is asked."""
+        found: RouteInfo = self._worker.run(self._handle.route(prompt, model=model))
+        return found
+
+    def placements(self, *, limit: int = 50) -> list[PlacementInfo]:
+        """What the node decided on letting engines answer questions, the newest first."""
+        found: list[PlacementInfo] = self._worker.run(self._handle.placements(limit=limit))
         return found
 
     def ask(self, prompt: Any, **options: Any) -> Answer:

@@ -134,6 +134,20 @@ _DAG: Final = (
         ("meshnode dag export --output mesh.svg", "meshnode dag export --format dot"),
     ),
 )
+_ROUTE: Final = (
+    Command(
+        "explain",
+        "route:explain",
+        "Show whom a question would go to, what each peer would cost, and why not others.",
+        ("meshnode route explain", 'meshnode route explain --model echo "Why?" --json'),
+    ),
+    Command(
+        "log",
+        "route:log",
+        "List which engines were let answer which questions, and why not.",
+        ("meshnode route log", "meshnode route log --limit 5 --json"),
+    ),
+)
 _CONSENSUS: Final = (
     Command(
         "status",
@@ -257,6 +271,7 @@ TRADE_NOUNS: Final = (
 )
 INSPECT_NOUNS: Final = (
     Noun("dag", "Look into the store of signed results.", _DAG),
+    Noun("route", "See where questions go, and why.", _ROUTE),
     Noun("consensus", "Look at the order the mesh agrees on.", _CONSENSUS),
     Noun("decide", "Put questions to the mesh, and answer them.", _DECIDE),
     Noun("validators", "Look at or change who agrees on the order.", _VALIDATORS),

@@ -151,6 +151,19 @@ class VerticesQuery(Body, frozen=True):
     author: _Text | None = None
 
 
+class RouteQuery(Body, frozen=True):
+    """A question that is not asked."""
+
+    model: _Text = "auto"
+    prompt: Annotated[str, msgspec.Meta(max_length=4_000)] = ""
+
+
+class PlacementsQuery(Body, frozen=True):
+    """How many placements."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+
+
 class FinalityQuery(Body, frozen=True):
     """How long to wait for a vertex to become final."""
 

@@ -2,6 +2,7 @@
 
     GET  /api/v1/status | peers | heads | vertices?limit=&kind=&author= | vertices/ID
     GET  /api/v1/vertices/ID/finality?wait_ms=
+    GET  /api/v1/route?model=&prompt= | placements?limit=
     GET  /api/v1/events?after=     server-sent events, one JSON object each; those of commits carry
                                    their index as `id`, and Last-Event-ID is as good as `after`
     POST /api/v1/ask               an answer, or with "stream": true its items, one JSON per line
@@ -28,7 +29,9 @@ from meshnode.gateway.bodies import (
     FinalityQuery,
     InviteBody,
     JoinBody,
+    PlacementsQuery,
     PublishBody,
+    RouteQuery,
     VerticesQuery,
 )
 from meshnode.gateway.door.facts import get_cost_uruv
@@ -43,6 +46,7 @@ from meshnode.gateway.streaming import (
     encode_event,
     read_position,
 )
+from meshnode.route_views import PlacementInfo, RouteInfo
 from meshnode.views import (
     Answer,
     Delta,
@@ -121,6 +125,20 @@ class MeshApi:
                 takes=FinalityQuery,
             ),
             get(
+                "/api/v1/route",
+                "Whom a question would go to, and what each peer would cost; nothing is asked.",
+                self._route,
+                RouteInfo,
+                takes=RouteQuery,
+            ),
+            get(
+                "/api/v1/placements",
+                "What this node decided on letting engines answer questions, newest first.",
+                self._placements,
+                Listed("placements", PlacementInfo),
+                takes=PlacementsQuery,
+            ),
+            get(
                 "/api/v1/events",
                 "What happens from now on; commits carry their index as the event's id.",
                 self._events,
@@ -187,6 +205,12 @@ class MeshApi:
     async def _finality(self, request: web.Request, query: FinalityQuery) -> Finality:
         node, vertex_id = self._host.get_node(), request.match_info["id"]
         return await node.finality(vertex_id, wait_ms=query.wait_ms)
+
+    async def _route(self, _: web.Request, query: RouteQuery) -> RouteInfo:
+        return await self._host.get_node().route(query.prompt, model=query.model)
+
+    async def _placements(self, _: web.Request, query: PlacementsQuery) -> list[PlacementInfo]:
+        return await self._host.get_node().placements(limit=query.limit)
 
     async def _publish(self, _: web.Request, body: PublishBody) -> VertexInfo:
         return await self._host.get_node().publish(

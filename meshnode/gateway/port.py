@@ -10,6 +10,7 @@ from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
 from meshnode.event_views import NodeEvent
 from meshnode.market_port import MarketPort
+from meshnode.route_views import PlacementInfo, RouteInfo
 from meshnode.views import (
     Answer,
     Finality,
@@ -51,6 +52,12 @@ class MeshNode(MarketPort, Protocol):
 
     async def peers(self) -> list[PeerInfo]:
         """The other members."""
+
+    async def route(self, prompt: str | Messages = "", *, model: str = "auto") -> RouteInfo:
+        """Where a question would go now and why."""
+
+    async def placements(self, *, limit: int = 50) -> list[PlacementInfo]:
+        """What was decided on letting engines answer questions, the newest first."""
 
     async def ask(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dag.vertex import SignedVertex
     from meshnode.node.lookup import Lookup
     from meshnode.node.port import RuntimePort
+    from meshnode.routing.decision import Decision
+    from meshnode.routing.query import Query
     from meshnode.serving.client import Asker
     from meshnode.serving.desk import Desk
     from meshnode.shell.runtime import Runtime
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     Messages = Sequence[Mapping[str, Any]]
 
 ASK_TIMEOUT_MS: Final = 120_000
+TERMS_FIELD: Final = "meshnode"
 YOUNG_MS: Final = 10_000
 SETTLE_MS: Final = 1_500
 """A question to a node younger than `YOUNG_MS` waits this long for its peers' adverts."""
@@ -43,6 +46,17 @@ class Wishes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sla_bp: int | None = None
     first_token_ms: int | None = None
     reputation_bp: int | None = None
+
+
+class RouteTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a question may be placed: the field `meshnode` of a request, which nobody else sees."""
+
+    private: bool = False
+    """No digest of the prompt is compared with what peers report, and none is kept there."""
+    on_break: Literal["error", "continue"] = "error"
+    """Whether the same model elsewhere goes on with an answer that broke off, once."""
+    tenant: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """Who asks here, such as the name of an API key."""
 
 
 class QuestionDesk:
@@ -87,6 +101,7 @@ class QuestionDesk:
         await self._settle(model)
         known = await self._lookup.find_vertices(knowledge)
         given = {name: value for name, value in fields.items() if value is not None}
+        terms = _read_terms(given.pop(TERMS_FIELD, None))
         return Question(
             request={**given, "messages": _make_messages(prompt, known)},
             model=model,
@@ -94,7 +109,14 @@ class QuestionDesk:
             timeout_ms=timeout_ms,
             knowledge=tuple(signed.id for signed in known),
             peer=peer or "",
+            private=terms.private,
+            resume=terms.on_break == "continue",
+            tenant=terms.tenant,
         )
+
+    def explain(self, question: Question) -> tuple[Query, Decision]:
+        """Where a question would go now, and why."""
+        return self._asker.explain(question)
 
     async def stream(
         self, question: Question, wish: Wish | None
@@ -257,6 +279,16 @@ def make_wish(
         answer_tokens=max_tokens,
         **msgspec.structs.asdict(wanted),
     )
+
+
+def _read_terms(data: object) -> RouteTerms:
+    try:
+        return RouteTerms() if data is None else msgspec.convert(data, RouteTerms)
+    except msgspec.ValidationError as error:
+        raise CommandRejected(
+            f"'{TERMS_FIELD}' cannot be used: {error}",
+            hint=f"there are {', '.join(RouteTerms.__struct_fields__)}",
+        ) from None
 
 
 def _check_share(share: str | None) -> Share:

@@ -37,6 +37,7 @@ from meshnode.node.presenting import (
     show_peers,
     show_vertex,
 )
+from meshnode.node.route_methods import RouteMethods
 from meshnode.node.setup import get_version
 from meshnode.node.streams import StreamRouter
 from meshnode.node.trade_port import RuntimeTradePort
@@ -75,7 +76,9 @@ DRAIN_MS: Final = 2_000
 VERTICES_MAX: Final = 1_000
 
 
-class NodeHandle(AskingMethods, EmbeddingMethods, OpenAIMethods, DecisionMethods, MarketMethods):
+class NodeHandle(
+    AskingMethods, EmbeddingMethods, OpenAIMethods, RouteMethods, DecisionMethods, MarketMethods
+):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
     Methods raise `NodeClosed` once the node has ended, and `MeshError`s otherwise.

@@ -137,6 +137,11 @@ class Asker:
         finally:
             self._outstanding -= 1
 
+    def explain(self, question: Question) -> tuple[Query, Decision]:
+        """Where a question would go now, and as what it was judged. Nothing is asked."""
+        check_question(question)
+        return self._dispatcher.choose(self._make_query(self._begin(question)))
+
     # --- the way of one question -----------------------------------------------------------------
 
     def _begin(self, question: Question) -> _Asking:

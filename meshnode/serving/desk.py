@@ -37,6 +37,7 @@ from meshnode.serving.pump import pump_chunks
 from meshnode.serving.reports import make_offer
 from meshnode.serving.results import Reasoning, choose_share, encode_result
 from meshnode.serving.slots import Place, Slots
+from meshnode.shell.placement_table import Placement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -202,11 +203,17 @@ class Desk:
 
     def check_admission(self, requester: bytes, *, paid: bool = False, size_bytes: int = 2) -> None:
         """Raises `EngineError` when a question of this author would be refused now."""
-        self._check_terms(requester, paid=paid)
         tokens = -(-size_bytes // TOKEN_BYTES)
-        self._slots.check_room(
-            Arrival(tenant=requester.hex(), prompt_tokens=tokens, size_bytes=size_bytes, paid=paid)
-        )
+        try:
+            self._check_terms(requester, paid=paid)
+            self._slots.check_room(
+                Arrival(
+                    tenant=requester.hex(), prompt_tokens=tokens, size_bytes=size_bytes, paid=paid
+                )
+            )
+        except EngineError as error:
+            self._note_placement(requester, "", error.message, allowed=False)
+            raise
 
     def _check_terms(self, requester: bytes, *, paid: bool) -> None:
         foreign = requester != self._port.author
@@ -233,12 +240,10 @@ class Desk:
         Closing the iterator, or cancelling who reads it, stops the engine. Raises `EngineError`
         and `DeadlineExceeded`.
         """
-        self._check_terms(job.requester, paid=job.paid)
-        await self._check_knowledge(job.knowledge)
         run = _Run(self._port.read_clock_ms(), job.remaining_ms)
         assembler = AnswerAssembler()
         digests = self._digest(job)
-        place = self._slots.enter(self._make_arrival(job, digests))
+        place = await self._take_place(job, digests)
         try:
             while not place.granted.is_set():
                 yield self._make_queued(place)
@@ -264,6 +269,37 @@ class Desk:
         finally:
             self._slots.leave(place)
         yield await self._publish(job, run, assembler)
+
+    async def _take_place(self, job: Job, digests: tuple[int, ...]) -> Place:
+        model = str(job.request.get("model") or "")
+        try:
+            self._check_terms(job.requester, paid=job.paid)
+            await self._check_knowledge(job.knowledge)
+            place = self._slots.enter(self._make_arrival(job, digests))
+        except EngineError as error:
+            self._note_placement(job.requester, model, error.message, allowed=False)
+            raise
+        reason = "a contract pays for it" if job.paid else "a place was free"
+        self._note_placement(job.requester, model, reason, allowed=True)
+        return place
+
+    def _note_placement(self, requester: bytes, model: str, reason: str, *, allowed: bool) -> None:
+        """Write down what was decided for others; own questions are written down as asked."""
+        if requester == self._port.author:
+            return
+        self._port.note_placement(
+            Placement(
+                time_ms=self._port.read_clock_ms(),
+                role="serving",
+                requester=requester,
+                owner=self._port.author,
+                backend="hosted" if self._engine.shareable else "account",
+                engine=clip_text(self._engine.name),
+                model=clip_text(model),
+                allowed=allowed,
+                reason=clip_text(reason),
+            )
+        )
 
     def _make_queued(self, place: Place) -> Queued:
         return Queued(self._slots.find_position(place), self.make_load())

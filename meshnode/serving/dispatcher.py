@@ -1,27 +1,23 @@
 """The router of one node, kept up to date: who is there, how busy, how fast, how far.
 
 One object per node, shared by everything that asks: what a free question learns of a peer, a paid
-one knows. Adverts come by themselves; while questions are asked, a peer that has said nothing for a
-moment is probed, and the digests of its prompt cache are fetched.
+one knows. Adverts come by themselves, loads with every answer, and `watch` probes who is silent.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from meshnode.errors import InvalidMessage, MalformedMessage, TransportError
 from meshnode.routing.decision import Obstacle
 from meshnode.routing.query import AUTO_MODEL, Query
 from meshnode.routing.report import Peer, Report
 from meshnode.routing.router import Router
 from meshnode.routing.settings import Settings
 from meshnode.serving.prompt_cache import digest_prompt, read_blocks
-from meshnode.serving.protocol import SERVING_VERSION, Probe, decode_answer_frame, encode_frame
-from meshnode.serving.protocol import Report as ReportFrame
 from meshnode.serving.reports import apply_load, make_report
+from meshnode.serving.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,19 +28,10 @@ if TYPE_CHECKING:
     from meshnode.serving.desk import Desk
     from meshnode.serving.port import MeshPort, ServingPeer
     from meshnode.serving.protocol import Load
+    from meshnode.serving.protocol import Report as ReportFrame
 
-WATCH_MS: Final = 1_000
-"""How often peers are looked at while questions are asked."""
-IDLE_MS: Final = 60_000
-"""So long after the last question peers are no longer looked at."""
 PROBE_AFTER_MS: Final = 3_000
 """Adverts come every two seconds: who has missed one is asked."""
-PROBE_MS: Final = 2_000
-"""A report is there within this."""
-DIGESTS_EVERY_MS: Final = 30_000
-"""How often the digests of a peer's prompt cache are fetched."""
-PROBES_MAX: Final = 8
-"""Probes under way."""
 _TROUBLES: Final = frozenset({Obstacle.BREAKER, Obstacle.DEAD, Obstacle.DRAINING})
 """What speaks against a peer whatever is asked."""
 _UNCERTAIN: Final = frozenset({Obstacle.CONTEXT, Obstacle.TOOLS, Obstacle.THINKING})
@@ -60,11 +47,7 @@ class Dispatcher:
         self._desk: Desk | None = None
         self._peers: dict[str, ServingPeer] = {}
         self._reports: dict[str, Report] = {}
-        self._generations: dict[str, int] = {}
-        self._fetched_ms: dict[str, int] = {}
-        self._probing: dict[str, asyncio.Task[None]] = {}
-        self._asked_ms = 0
-        self._watching: asyncio.Task[None] | None = None
+        self.watch: Final = Watch(port, self)
 
     @property
     def peers(self) -> Mapping[str, ServingPeer]:
@@ -82,11 +65,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         """End what runs behind questions."""
-        tasks = [*self._probing.values(), *([self._watching] if self._watching else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self.watch.close()
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -118,22 +97,35 @@ class Dispatcher:
     def _take_report(self, peer: str, report: Report, *, now_ms: int) -> None:
         before = self._reports.get(peer)
         if before is not None and before.incarnation != report.incarnation:
-            self._generations.pop(peer, None)
-            self._fetched_ms.pop(peer, None)
+            self.watch.forget(peer)
         if self.router.on_report(peer, report, now_ms=now_ms):
             self.router.on_heartbeat(peer, now_ms=now_ms)
             self._reports[peer] = report
 
     def _forget(self, peer: str) -> None:
         self.router.forget(peer)
-        for known in (self._reports, self._generations, self._fetched_ms):
-            known.pop(peer, None)
+        self.watch.forget(peer)
+        self._reports.pop(peer, None)
 
     def on_load(self, peer: str, load: Load | None) -> None:
         """An answer of a peer carried its load."""
         report = self._reports.get(peer)
         if load is not None and report is not None:
             self._take_report(peer, apply_load(report, load), now_ms=self._port.read_clock_ms())
+
+    def on_report(self, peer: str, report: ReportFrame) -> None:
+        """A peer was asked for its report."""
+        self.on_load(peer, report.load)
+        self.router.on_prefixes(
+            peer,
+            read_blocks(report.blocks),
+            now_ms=self._port.read_clock_ms(),
+            is_snapshot=report.complete,
+        )
+
+    def list_serving(self) -> tuple[str, ...]:
+        """Peers that serve something."""
+        return tuple(peer for peer, report in self._reports.items() if report.models)
 
     def get_rtt_ms(self, peer: str) -> int:
         """The last round trip to a peer; 0 where none was measured."""
@@ -162,7 +154,7 @@ class Dispatcher:
         may do is asked, and its engine has the last word.
         """
         self.refresh()
-        self._watch()
+        self.watch.wake()
         now_ms, chance = self._port.read_clock_ms(), draw()
         decision = self.router.choose(query, now_ms=now_ms, draw=chance)
         if decision.chosen is None and any(
@@ -230,67 +222,6 @@ class Dispatcher:
         decision = self.router.choose(Query(), now_ms=self._port.read_clock_ms(), draw=draw())
         troubled = [each.peer for each in decision.candidates if each.obstacle in _TROUBLES]
         return tuple(self._peers[each].author for each in troubled if each in self._peers)
-
-    # --- keeping an eye on peers -----------------------------------------------------------------
-
-    def _watch(self) -> None:
-        self._asked_ms = self._port.read_clock_ms()
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._keep_watching(), name="watch replicas")
-
-    async def _keep_watching(self) -> None:
-        while self._port.read_clock_ms() - self._asked_ms < IDLE_MS:
-            self.refresh()
-            self._probe_due()
-            await asyncio.sleep(WATCH_MS / 1_000)
-
-    def _probe_due(self) -> None:
-        now_ms = self._port.read_clock_ms()
-        self._probing = {peer: task for peer, task in self._probing.items() if not task.done()}
-        stale = [
-            peer
-            for peer, report in self._reports.items()
-            if report.models
-            and now_ms - self._fetched_ms.get(peer, now_ms - DIGESTS_EVERY_MS) >= DIGESTS_EVERY_MS
-        ]
-        due = [*self.router.list_due_probes(now_ms=now_ms), *stale]
-        for peer in dict.fromkeys(due):
-            if len(self._probing) >= PROBES_MAX:
-                return
-            report = self._reports.get(peer)
-            if peer not in self._probing and report is not None and report.models:
-                self._fetched_ms[peer] = now_ms
-                self._probing[peer] = asyncio.create_task(self._probe(peer), name="probe")
-
-    async def _probe(self, peer: str) -> None:
-        try:
-            async with asyncio.timeout(PROBE_MS / 1_000):
-                frame = await self._fetch_report(peer)
-        except (TransportError, TimeoutError):
-            return  # whoever does not answer grows old
-        except InvalidMessage as error:
-            self._port.report_offence(peer, error)
-            return
-        now_ms = self._port.read_clock_ms()
-        self.on_load(peer, frame.load)
-        self._generations[peer] = frame.generation
-        self.router.on_prefixes(
-            peer, read_blocks(frame.blocks), now_ms=now_ms, is_snapshot=frame.complete
-        )
-
-    async def _fetch_report(self, peer: str) -> ReportFrame:
-        stream = await self._port.open_stream(peer)
-        try:
-            await stream.send(encode_frame(Probe(SERVING_VERSION, self._generations.get(peer, 0))))
-            data = await stream.receive()
-        finally:
-            stream.reset()
-        if data is None:
-            raise MalformedMessage("a probe was not answered")
-        frame = decode_answer_frame(data)
-        if not isinstance(frame, ReportFrame):
-            raise MalformedMessage("a probe is answered with REPORT")
-        return frame
 
 
 def _is_same_report(before: ServingPeer, peer: ServingPeer) -> bool:

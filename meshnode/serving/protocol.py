@@ -11,7 +11,7 @@ right with COUNTERSIGN.
 
 QUEUED, DONE and FAILED carry the load of the serving peer at that moment, one of its numbered
 reports. A stream that begins with PROBE asks for nothing else: REPORT is its one answer, with the
-digests of prompts whose beginnings lie in the cache there.
+digests of prompts whose beginnings lie in the cache there, or, about a third peer, REACHED.
 
 Every frame is a canonical MessagePack array whose first element is its tag. This form is frozen:
 version 1.
@@ -176,6 +176,9 @@ class Probe(_Wire, frozen=True, tag=11):
     version: int
     generation: _Count
     """Of the digests that the asking peer has already; 0 for none."""
+    target: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
+    """Author of another peer that the asking one cannot reach: REACHED says whether this one can.
+    Empty for REPORT."""
 
 
 class Report(_Wire, frozen=True, tag=12):
@@ -190,8 +193,14 @@ class Report(_Wire, frozen=True, tag=12):
     """Digests of 8 bytes each, the oldest first."""
 
 
+class Reached(_Wire, frozen=True, tag=13):
+    """Whether the sender can reach the peer that a PROBE was about."""
+
+    reached: bool
+
+
 AskFrame = Ask | PaidAsk | AskPart | Cancel | Countersign | Probe
-AnswerFrame = Queued | Part | Invoice | Done | Failed | Report
+AnswerFrame = Queued | Part | Invoice | Done | Failed | Report | Reached
 
 _ask_decoder: Final[CanonicalDecoder[AskFrame]] = CanonicalDecoder(
     AskFrame,  # type: ignore[arg-type]  # a union is a type form, not a type

@@ -27,6 +27,7 @@ from meshnode.serving.protocol import (
     Load,
     PaidAsk,
     Part,
+    Reached,
     Report,
     decode_answer_frame,
     encode_frame,
@@ -131,8 +132,8 @@ class _AnswerReader:
             raise _make_error(frame)
         if isinstance(frame, Part):
             return self._join(frame)
-        if isinstance(frame, Report):
-            raise MalformedMessage("a question is not answered with REPORT")
+        if isinstance(frame, Report | Reached):
+            raise MalformedMessage("a question is answered with what belongs to a probe")
         if self._parts:
             raise MalformedMessage("an answer went on before its chunk was complete")
         return frame

@@ -18,6 +18,7 @@ from meshnode.errors import (
     StreamReset,
 )
 from meshnode.serving.desk import Desk, Job, Piece, Progress
+from meshnode.serving.probes import can_reach
 from meshnode.serving.protocol import (
     REMAINING_MS_MAX,
     Ask,
@@ -30,6 +31,7 @@ from meshnode.serving.protocol import (
     PaidAsk,
     Part,
     Probe,
+    Reached,
     clip_text,
     decode_ask_frame,
     encode_frame,
@@ -110,7 +112,7 @@ class AnswerServer:
             async with asyncio.timeout(READ_MS / 1000):
                 frame = await _read_first(stream)
             if isinstance(frame, Probe):
-                await _send(stream, encode_frame(desk.make_report(frame.generation)))
+                await self._answer_probe(stream, desk, frame)
             else:
                 await self._serve_question(stream, desk, author, frame)
         except (InvalidMessage, StreamReset):
@@ -119,6 +121,12 @@ class AnswerServer:
             await self._refuse(stream, error)
         else:
             await _linger(stream)
+
+    async def _answer_probe(self, stream: FrameStream, desk: Desk, probe: Probe) -> None:
+        if not probe.target:
+            await _send(stream, encode_frame(desk.make_report(probe.generation)))
+        else:
+            await _send(stream, encode_frame(Reached(await can_reach(self._port, probe.target))))
 
     async def _refuse(self, stream: FrameStream, error: MeshError) -> None:
         load = None if self._desk is None else self._desk.make_load()

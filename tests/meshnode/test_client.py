@@ -28,6 +28,8 @@ from tests.support.fake_node import (
     EVENT,
     FINALITY,
     NO_PEER,
+    PLACEMENT,
+    ROUTE,
     STATUS,
     VERTEX,
     open_gateway,
@@ -58,6 +60,12 @@ async def test_reads_give_the_views_of_the_node(scene, host, node):
     assert await node.vertices(limit=2, kind="note") == [VERTEX]
     assert host.node.calls[-1][2] == {"limit": 2, "kind": "note", "author": None}
     assert await node.vertex("dddd") == await host.node.vertex("dddd")
+    assert await node.route("hi", model="m") == ROUTE
+    assert host.node.calls[-1] == ("route", ("hi",), {"model": "m"})
+    await node.route([{"role": "user", "content": "hi"}])
+    assert host.node.calls[-1][1] == ('[{"role": "user", "content": "hi"}]',)
+    assert await node.placements(limit=3) == [PLACEMENT]
+    assert host.node.calls[-1][2] == {"limit": 3}
     assert (node.api, node.since_ms) == (scene[1].api, 5)
     assert node.pid > 0
 

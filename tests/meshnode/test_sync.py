@@ -36,6 +36,8 @@ def test_node_asks_publishes_and_lists():
         assert node.vertices(kind="note")[0].id == note.id
         assert node.vertex(answer.vertex).vertex.kind == "result"
         assert len(node.vertices()) == 3
+        assert node.route("hello").reason == "only_candidate"
+        assert [row.allowed for row in node.placements()] == [True]
         assert node.invite().startswith("mesh1")
 
 

@@ -9,6 +9,7 @@ from meshnode.errors import NoPeerServes
 from meshnode.event_views import PeerJoined, VerticesOrdered
 from meshnode.gateway.app import Gateway
 from meshnode.gateway.port import NotReady, Phase
+from meshnode.route_views import PlacementInfo, RouteCandidate, RouteInfo
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.views import Delta, Finality, Finished, HeadsInfo, PeerInfo, Started, VertexDetail
 from tests.support.fake_market import FakeMarket
@@ -26,6 +27,49 @@ FINALITY = Finality(
 )
 COMMIT = VerticesOrdered(
     commit_index=7, commit_digest="dd" * 32, time_ms=9, vertices=(VERTEX.id,), leader="ee" * 32
+)
+ROUTE_CANDIDATE = RouteCandidate(
+    name="bob",
+    peer="12D3KooX",
+    author="bb" * 32,
+    local=False,
+    chosen=True,
+    eligible=True,
+    obstacle="",
+    detail="",
+    model="echo",
+    revision="1",
+    cost_us=20_000,
+    rtt_us=2_000,
+    prefill_us=3_000,
+    decode_us=15_000,
+    penalty_us=0,
+    cached_tokens=512,
+    miss_tokens=64,
+    queue_tokens=0,
+    requests=1,
+    slots=4,
+    age_ms=900,
+    suspect=False,
+)
+ROUTE = RouteInfo(
+    model="auto",
+    prompt_tokens=12,
+    chosen="12D3KooX",
+    reason="least_cost",
+    retry_after_ms=0,
+    candidates=(ROUTE_CANDIDATE,),
+)
+PLACEMENT = PlacementInfo(
+    time_ms=9,
+    role="asking",
+    requester="aa" * 32,
+    owner="bb" * 32,
+    backend="hosted",
+    engine="echo",
+    model="echo",
+    allowed=True,
+    reason="least_cost",
 )
 EVENT = PeerJoined(peer="12D3KooW", author="aa" * 32, name="ada")
 
@@ -79,6 +123,14 @@ class FakeNode(FakeMarket):
     async def vertex(self, vertex_id):
         self._record("vertex", vertex_id)
         return VertexDetail(vertex=VERTEX, body={"title": "x"}, wire="00")
+
+    async def route(self, prompt="", **options):
+        self._record("route", prompt, **options)
+        return ROUTE
+
+    async def placements(self, **options):
+        self._record("placements", **options)
+        return [PLACEMENT]
 
     async def ask(self, prompt, **options):
         self._record("ask", prompt, **options)

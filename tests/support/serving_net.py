@@ -47,6 +47,7 @@ class ScriptedEngine:
         shareable: bool = True,
         model: str = "scripted",
         name: str = "scripted",
+        context_tokens: int = 100,
     ) -> None:
         self.name = name
         self.shareable = shareable
@@ -57,6 +58,7 @@ class ScriptedEngine:
         self.stopped = asyncio.Event()
         self.requests: list[Any] = []
         self._model = model
+        self._context_tokens = context_tokens
 
     async def start(self) -> None:
         pass
@@ -65,7 +67,11 @@ class ScriptedEngine:
         pass
 
     async def models(self) -> list[ModelInfo]:
-        return [ModelInfo(id=self._model, revision="r1", context_tokens=100, label="Scripted")]
+        return [
+            ModelInfo(
+                id=self._model, revision="r1", context_tokens=self._context_tokens, label="Scripted"
+            )
+        ]
 
     async def chat(self, request) -> AsyncIterator[dict[str, Any]]:
         self.requests.append(request)
