@@ -55,7 +55,7 @@ class MoonshotServer(DialectServer):
     """`balance` and `window` are the account's and the model's, for tests to change."""
 
     models: Any = field(default_factory=lambda: listing(INSTRUCT))
-    balance: float = 49.58894
+    balance: float | str = 49.58894
     window: int = WINDOW
     tokens_per_char: float = 0.25
     estimates: list[dict[str, Any]] = field(default_factory=list)
@@ -207,7 +207,7 @@ class MoonshotServer(DialectServer):
         data = {
             "available_balance": self.balance,
             "voucher_balance": 46.58893,
-            "cash_balance": round(self.balance - 46.58893, 5),
+            "cash_balance": 3.00001,
         }
         return web.json_response({"code": 0, "data": data, "scode": "0x0", "status": True})
 

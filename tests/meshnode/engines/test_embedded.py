@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshnode.engines.base import CountMethod, EngineError, EngineFault
+from meshnode.engines.context import bound_tokens
 from meshnode.engines.embedded import EmbeddedEngine, EmbeddedOptions
 from meshnode.engines.embedded_request import read_prompt_tokens
 from meshnode.engines.registry import embedded_is_installed
@@ -291,3 +292,22 @@ class SilentServer:
 @pytest.mark.parametrize("piece", ["[]", "oops", "{}", '{"error": {}}'])
 def test_piece_that_tells_no_length_tells_none(piece):
     assert read_prompt_tokens(piece) is None
+
+
+BOUNDED = {
+    "english": "The sea was calm that morning, and the ships lay in the harbour. " * 8,
+    "code": "def add(left: int, right: int) -> int:\n    return left + right\n\n" * 8,
+    "json": json.dumps([{"id": n, "name": f"item {n}", "ok": True} for n in range(20)]),
+    "chinese": "这座城市的清晨总是很安静。街道上只有几个行人。" * 8,
+    "hexadecimal": hashlib.sha512(b"a").hexdigest() * 3,
+    "digits": "31415926535897932384626433832795" * 12,
+}
+
+
+async def test_bound_is_never_below_the_count_of_a_tokenizer():
+    async with started(context_tokens=2_048) as engine:
+        for name, text in BOUNDED.items():
+            request = ask(text)
+            exact = (await engine.count_tokens(request)).tokens
+            bound = bound_tokens(request["messages"]).tokens
+            assert exact <= bound < 4 * exact, name

@@ -13,6 +13,7 @@ from meshnode.engines.base import (
     LoadSignals,
     ReportsLoad,
 )
+from meshnode.engines.local_kinds import TRAITS, Kind
 from meshnode.engines.registry import create_engine
 from meshnode.errors import ConfigError
 from tests.support.dialect_server import Step
@@ -265,3 +266,37 @@ async def test_embedding_request_over_its_limit_is_refused_here():
     ):
         with pytest.raises(EngineError, match="bytes"):
             await engine.embed({"input": "x" * 200})
+
+
+def test_address_that_is_none_is_refused_as_such():
+    with pytest.raises(ConfigError, match="base_url"):
+        create_engine("local", {"base_url": "http://[bad/v1", "share": True})
+
+
+async def test_count_of_another_shape_falls_back_to_the_bound(monkeypatch):
+    async with local_server(kind="llama_cpp") as server, connected("local", server) as engine:
+        for answer in ({"tokens": 5, "prompt": "x"}, {"count": True}):
+
+            async def odd(path, body, answer=answer):
+                return answer
+
+            monkeypatch.setattr(engine, "_ask", odd)
+            assert (await engine.count_tokens(LONG)).method is CountMethod.BOUND
+            engine._traits = TRAITS[Kind.VLLM]
+
+
+async def test_embedding_that_fails_is_on_the_books_and_one_without_a_wish_takes_the_default():
+    async with local_server(kind="vllm") as server, connected("local", server) as engine:
+        await engine.embed({"input": "a", "model": "other"})
+        await engine.close()
+        with pytest.raises(EngineError):
+            await engine.embed({"input": "a"})
+        assert [record.outcome for record in engine.records] == ["answered"]
+
+
+async def test_embedding_that_the_engine_refuses_is_on_the_books():
+    async with local_server(kind="vllm") as server, connected("local", server) as engine:
+        engine._backend._base_url = engine._backend._base_url / "nowhere"
+        with pytest.raises(EngineError):
+            await engine.embed({"input": "a"})
+    assert [record.fault for record in engine.records] == ["model_not_found"]

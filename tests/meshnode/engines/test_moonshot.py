@@ -14,6 +14,7 @@ from meshnode.engines.base import (
     EngineFault,
     HasAccount,
     Metered,
+    TokenCount,
 )
 from meshnode.engines.moonshot import BASE_URLS
 from meshnode.engines.registry import create_engine
@@ -593,3 +594,56 @@ async def test_model_list_tells_context_and_tools(server):
         ("moonshot-v1-8k", 262_144, True),
     ]
     assert models[0].extra["supports_reasoning"] is True
+
+
+async def test_balance_and_estimate_of_another_shape_are_malformed(server, monkeypatch):
+    async with connected("moonshot", server) as engine:
+        monkeypatch.setattr(server, "balance", "much")
+        with pytest.raises(EngineError, match="available_balance"):
+            await engine.read_account()
+        server.tokens_per_char = -1
+        count = await engine.count_tokens(HELLO)
+    assert count.method is CountMethod.BOUND
+
+
+async def test_trimming_gives_up_where_numbers_do_not_help(server):
+    server.fail_with = ["overflow", "overflow"]
+    async with connected("moonshot", server, context_rule="trim") as engine:
+        error, _ = await fail(engine, HELLO)
+        again, _ = await fail(engine, HELLO)
+    assert error.fault is again.fault is EngineFault.CONTEXT_OVERFLOW
+    assert len(server.requests) == 2
+
+
+async def test_trimming_after_a_refusal_happens_once(server):
+    server.fail_with = ["overflow", "overflow"]
+    server.window = 1_000
+    async with connected("moonshot", server, context_rule="trim") as engine:
+        error, _ = await fail(engine, long_chat(10))
+    assert error.fault is EngineFault.CONTEXT_OVERFLOW
+    assert len(server.requests) == 2
+
+
+async def test_trimming_stops_when_counts_never_come_down(server, monkeypatch):
+    async with connected("moonshot", server, context_tokens=5_000, context_rule="trim") as engine:
+
+        async def stubborn(draft):
+            return TokenCount(6_000, CountMethod.PROVIDER)
+
+        monkeypatch.setattr(engine, "count_draft", stubborn)
+        error, _ = await fail(engine, long_chat(40))
+    assert "even without older turns" in error.message
+
+
+async def test_balance_that_cannot_be_read_leaves_the_account_off(server, monkeypatch):
+    server.fail_with = ["quota"]
+    async with connected("moonshot", server) as engine:
+
+        async def broken():
+            raise EngineError(EngineFault.INTERNAL, "no balance today")
+
+        monkeypatch.setattr(engine, "read_account", broken)
+        monkeypatch.setattr("meshnode.engines.http_engine.QUOTA_CHECK_MS", 0)
+        await fail(engine, HELLO)
+        error, _ = await fail(engine, HELLO)
+    assert error.fault is EngineFault.OUT_OF_QUOTA

@@ -47,6 +47,7 @@ def typed(kind: str | None, message: str = "said so", **extra: object) -> dict[s
         (404, b"404 page not found", "model_not_found"),
         (408, b"", "timeout"),
         (409, b"", "bad_request"),
+        (403, typed("x", "Your input was flagged"), "content_filter"),
         (413, b"", "bad_request"),
         (413, {"detail": "input is too long"}, "context_overflow"),
         (422, {"detail": [{"loc": ["body"]}]}, "bad_request"),
@@ -177,3 +178,43 @@ def test_any_body_of_any_status_becomes_one_engine_error(status, body):
 @given(JSON)
 def test_any_error_object_becomes_one_engine_error(payload):
     assert str(error_from_object("the engine", payload, secret=KEY)).isprintable()
+
+
+DATE = "Sat, 21 Nov 2026 22:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "wait_ms"),
+    [
+        ({"X-RateLimit-Reset": "7"}, "", 7_000),
+        ({"X-RateLimit-Reset": "1795298405", "Date": DATE}, "", 5_000),
+        ({"X-RateLimit-Reset": "1795298405000", "Date": DATE}, "", 5_000),
+        ({"X-RateLimit-Reset": "1795298395", "Date": DATE}, "", 0),
+        ({"X-RateLimit-Reset": "1795298405"}, "", None),
+        ({"X-RateLimit-Reset": "1795298405", "Date": "then"}, "", None),
+        ({"X-RateLimit-Reset": "nan"}, "", None),
+        ({"X-RateLimit-Reset": "-5"}, "", None),
+        ({"X-RateLimit-Reset": "1e99"}, "", None),
+        ({"Date": DATE}, "TPD rate limit", 7_200_000),
+        ({"Date": DATE}, "free-models-per-day", 7_200_000),
+        ({}, "TPD rate limit", None),
+        ({"Date": DATE, "Retry-After": "1"}, "TPD rate limit", 1_000),
+    ],
+)
+def test_end_of_a_limit_is_read_where_no_retry_after_says_it(headers, message, wait_ms):
+    assert error_of(429, typed("rate_limit_error", message), headers).retry_after_ms == wait_ms
+    assert error_of(503, typed("x", message), {"X-RateLimit-Reset": "7"}).retry_after_ms is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"msh-request-id": "a1"}, "(request a1)"),
+        ({"x-request-id": "b2"}, "(request b2)"),
+        ({"x-request-id": "hunter2"}, "(request ********)"),
+        ({"x-request-id": "x" * 101}, ""),
+        ({"x-request-id": "\x1b[31m"}, ""),
+    ],
+)
+def test_id_of_the_request_is_told_where_it_is_one(headers, told):
+    assert error_of(500, typed("x"), headers).message.endswith(told or "said so")
