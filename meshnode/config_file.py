@@ -140,6 +140,8 @@ def load_config(
         parse_api_address(values["api"], origin=origins["api"])
     kimi = values.pop("kimi", None)
     _apply_account(values, kimi, environ)
+    if values.get("engine_options") and origins["engine_options"] == "default":
+        origins["engine_options"] = origins.get("kimi", "environment")
     return LoadedConfig(NodeConfig(home=path, **_convert(values, origins)), origins, kimi)
 
 

@@ -269,12 +269,21 @@ TRADE_NOUNS: Final = (
     Noun("market", "Offer capacity, bid for it, and see what became of it.", MARKET),
     Noun("wallet", "Look at the ruv of this node, send them, stake them.", WALLET),
 )
+_CONFIG: Final = (
+    Command(
+        "show",
+        "config:show",
+        "Show every setting and where it comes from; keys are never shown.",
+        ("meshnode config show", "meshnode config show --all --json"),
+    ),
+)
 INSPECT_NOUNS: Final = (
     Noun("dag", "Look into the store of signed results.", _DAG),
     Noun("route", "See where questions go, and why.", _ROUTE),
     Noun("consensus", "Look at the order the mesh agrees on.", _CONSENSUS),
     Noun("decide", "Put questions to the mesh, and answer them.", _DECIDE),
     Noun("validators", "Look at or change who agrees on the order.", _VALIDATORS),
+    Noun("config", "Look at the settings.", _CONFIG),
     Noun("identity", "Look at or replace this node's keys.", _IDENTITY),
     Noun("keys", "Let programs of this machine use the node, each with its own key.", _KEYS),
     Noun("mcp", "Let programs that host models use the node as a tool.", _MCP),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from meshnode.cli.output import clean_line, note, say
 from meshnode.cli.status import describe_api
 from meshnode.client import connect
 from meshnode.config import LOOPBACK_HOSTS, parse_api_address
+from meshnode.log_redaction import configure_logging
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +57,7 @@ async def run_in_foreground(
     """Run a node in this process until a signal or `meshnode down` ends it."""
     from meshnode.daemon import run_daemon
 
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging()
     banners: list[asyncio.Task[None]] = []
 
     def on_phase(phase: Phase, *, api: str) -> None:

@@ -20,6 +20,7 @@ from meshnode.daemon.body import run_daemon
 from meshnode.daemon.report import Reporter
 from meshnode.daemon.spawn import StartRequest
 from meshnode.errors import MeshError
+from meshnode.log_redaction import configure_logging
 from meshnode.secret import Secret
 
 _log: Final = logging.getLogger("meshnode.daemon")
@@ -31,9 +32,7 @@ def main() -> int:
     if len(sys.argv) != 3 or not sys.argv[1].isdecimal():
         sys.stderr.write("meshnode: error: this program is started by `meshnode up`\n")
         return 2
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging()
     _log.setLevel(logging.INFO)
     reporter = Reporter(int(sys.argv[1]))
     try:
