@@ -62,7 +62,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--requests", type=positive, metavar="N", help="only so many of the trace")
     parser.add_argument("--load", type=_factor, default=1.0, metavar="X", help="times the rate (1)")
     parser.add_argument("--straggler", type=_factor, metavar="X", help="a replica slows down so")
-    parser.add_argument("--fault", choices=KINDS, help="what goes wrong for 30 %% of the run")
+    parser.add_argument(
+        "--fault", choices=KINDS, metavar="KIND", help=f"for 30 %% of the run: {', '.join(KINDS)}"
+    )
     parser.add_argument("--strict", action="store_true", help="users leave when it is too late")
     parser.add_argument("--chunked", action="store_true", help="prompts are computed in chunks")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="how many (1)")
