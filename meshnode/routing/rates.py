@@ -17,6 +17,8 @@ RATE_NS_MAX = 10_000_000_000
 """A token in ten seconds: whatever is slower is all the same."""
 OUTLIER_FACTOR = 10
 """One query can say that a replica is this much slower than thought, not more."""
+WORK_TOKENS = 2_048
+"""Less prefill than this moves the rate by less: small prompts are mostly latency of other kinds."""
 _UP_DIVISOR = 5
 _DOWN_DIVISOR = 10
 _DECODE_DIVISOR = 10
@@ -36,8 +38,9 @@ class Rates:
         """The first token took so long beyond the round trip, behind so many tokens in all."""
         sample_ns = max(0, duration_ms) * 1_000_000 // max(1, tokens)
         step_ns = min(sample_ns, OUTLIER_FACTOR * self.prefill_ns) - self.prefill_ns
-        divisor = _UP_DIVISOR if step_ns > 0 else _DOWN_DIVISOR
-        self.prefill_ns = clamp_rate(self.prefill_ns + step_ns // divisor)
+        divisor = WORK_TOKENS * (_UP_DIVISOR if step_ns > 0 else _DOWN_DIVISOR)
+        weight = min(max(1, tokens), WORK_TOKENS)
+        self.prefill_ns = clamp_rate(self.prefill_ns + step_ns * weight // divisor)
 
     def observe_decode(self, duration_ms: int, tokens: int) -> None:
         """So many tokens came in so long after the first."""

@@ -9,6 +9,7 @@ import pytest
 from meshnode.routing.attempts import Attempts
 from meshnode.routing.faults import Fault
 from meshnode.routing.hedging import SAMPLES_MIN, PredictionErrors
+from meshnode.routing.rates import WORK_TOKENS
 from meshnode.routing.report import Peer
 from meshnode.routing.selection import Knowledge, choose
 from tests.support.routing import NO_EXPLORING, QUERY, make_state
@@ -45,7 +46,7 @@ def test_first_token_teaches_prefill_and_who_holds_the_prompt(bench):
     assert bench.attempts.find(ticket) is not None
     bench.attempts.note_first_token(ticket, now_ms=1_300)
     bench.attempts.note_first_token(ticket, now_ms=9_000)
-    assert bench.rates.prefill_ns == 300_000 + (1_300_000 - 300_000) // 5
+    assert bench.rates.prefill_ns == 300_000 + (1_300_000 - 300_000) * 1_000 // (5 * WORK_TOKENS)
     assert bench.knowledge.prefixes.find_depths((1,), now_ms=0) == {"p": 1}
 
 
@@ -127,7 +128,7 @@ def test_refusal_for_good_disables_the_model(bench):
 
 def test_time_out_teaches_that_the_replica_is_at_least_so_slow(bench):
     bench.fail(Fault.TIMEOUT, now_ms=1_300)
-    assert bench.rates.prefill_ns == 500_000
+    assert bench.rates.prefill_ns == 397_656
     ticket = bench.begin()
     bench.attempts.note_first_token(ticket, now_ms=500)
     before = bench.rates.prefill_ns
@@ -139,7 +140,7 @@ def test_cancelled_attempt_teaches_only_that_it_was_late(bench):
     bench.attempts.cancel(bench.begin(), now_ms=200)
     assert bench.rates.prefill_ns == 300_000
     bench.attempts.cancel(bench.begin(), now_ms=1_300)
-    assert bench.rates.prefill_ns == 500_000
+    assert bench.rates.prefill_ns == 397_656
     assert bench.state.fault_ms is None
     assert bench.state.requests == 0
 

@@ -31,8 +31,8 @@ def test_decision_explains_caches_faults_and_suspicion():
     query = QUERY.__class__(model="m", prompt_tokens=1_000, prefix=(1,), max_output_tokens=1)
     decision = router.choose(query, now_ms=15_000, draw=0)
     (line,) = decision.explain()
-    assert line.startswith("a: cost 5000 ms (rtt 0.0 ms, prefill 512 ms for 0 queued + 488 new")
-    doubts = "decode 15 ms, 512 tokens cached, failed lately +4472 ms, suspect"
+    assert line.startswith("a: cost 5000 ms (rtt 0.0 ms, prefill 343 ms for 0 queued + 488 new")
+    doubts = "decode 15 ms, 512 tokens cached, failed lately +4641 ms, suspect"
     assert line.endswith(f"{doubts}; 0 requests on 1 slots)")
 
 

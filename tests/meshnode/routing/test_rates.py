@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.routing.rates import RATE_NS_MAX, RATE_NS_MIN, Rates
+from meshnode.routing.rates import RATE_NS_MAX, RATE_NS_MIN, WORK_TOKENS, Rates
 from meshnode.routing.settings import Settings
 
 SETTINGS = Settings()
@@ -20,10 +20,16 @@ def test_rates_start_from_the_claim_or_the_default():
 
 def test_rates_rise_by_a_fifth_and_fall_by_a_tenth_of_the_step():
     rates = Rates(SETTINGS, prefill_ns=100_000)
-    rates.observe_prefill(200, 1_000)
+    rates.observe_prefill(2_000, 10_000)
     assert rates.prefill_ns == 120_000
-    rates.observe_prefill(20, 1_000)
+    rates.observe_prefill(200, 10_000)
     assert rates.prefill_ns == 110_000
+
+
+def test_rates_are_moved_less_by_small_prompts():
+    rates = Rates(SETTINGS, prefill_ns=100_000)
+    rates.observe_prefill(WORK_TOKENS // 4 // 5, WORK_TOKENS // 4)
+    assert 104_500 < rates.prefill_ns < 105_000
 
 
 def test_rates_take_a_tenth_of_a_step_in_decoding():
@@ -35,7 +41,7 @@ def test_rates_take_a_tenth_of_a_step_in_decoding():
 def test_rates_converge_to_what_is_measured():
     rates = Rates(SETTINGS)
     for _ in range(100):
-        rates.observe_prefill(42, 1_000)
+        rates.observe_prefill(420, 10_000)
         rates.observe_decode(1_000, 20)
     assert abs(rates.prefill_ns - 42_000) < 100
     assert abs(rates.decode_ns - 50_000_000) < 100_000
