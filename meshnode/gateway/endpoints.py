@@ -72,6 +72,8 @@ class Endpoint:
     """Statuses beyond those that every path may answer with."""
     unready: type[View] | None = None
     """What is given with 503 by a path that tells of health."""
+    problems: tuple[type, ...] = ()
+    """Further forms of its errors, beside the one of its part of the interface."""
     tag: str = "node"
     """The chapter of the document that it stands in."""
 

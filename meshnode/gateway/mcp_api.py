@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from aiohttp import web
 
 from meshnode.config import LOOPBACK_HOSTS
@@ -36,6 +37,20 @@ MCP_PATH: Final = "/mcp"
 _REQUEST: Final = "meshnode.request"
 _OBJECT: Final = {"type": "object"}
 _HOP_HEADERS: Final = ("connection", "content-length", "transfer-encoding")
+
+
+class RpcError(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, as JSON-RPC says it."""
+
+    code: int
+    message: str
+
+
+class RpcProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error of the protocol itself, which its library answers."""
+
+    jsonrpc: str
+    error: RpcError
 
 
 class NotInstalled(Refusal):
@@ -67,6 +82,7 @@ class McpApi:
             Plain(EVENTS_TYPE, {}),
             takes=_OBJECT,
             refuses=(501,),
+            problems=(RpcProblem,),
         )
         return [replace(endpoint, tag="mcp")]
 

@@ -121,6 +121,7 @@ def _list_types(endpoints: Sequence[Endpoint]) -> Iterator[type]:
             yield endpoint.takes
         if endpoint.unready is not None:
             yield endpoint.unready
+        yield from endpoint.problems
         for form in endpoint.gives:
             match form:
                 case Listed():
@@ -188,14 +189,14 @@ def _describe_responses(endpoint: Endpoint, components: _Components) -> dict[str
         content[media_type] = described
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status in _list_refusals(endpoint):
-        responses[str(status)] = _describe_problem(_REFUSALS[status], endpoint.path, components)
+        responses[str(status)] = _describe_problem(_REFUSALS[status], endpoint, components)
     if endpoint.unready is not None:
         schema = _stand_alone(endpoint.unready, components)
         responses["503"] = {
             "description": "Not so.",
             "content": {JSON_TYPE: {"schema": schema}},
         }
-    responses["default"] = _describe_problem("It failed.", endpoint.path, components)
+    responses["default"] = _describe_problem("It failed.", endpoint, components)
     return responses
 
 
@@ -218,8 +219,12 @@ def _find_problem(path: str) -> type:
     return OpenAIProblemDocument if path.startswith(OPENAI_PREFIX) else ProblemDocument
 
 
-def _describe_problem(description: str, path: str, components: _Components) -> dict[str, Any]:
-    schema = components.references[_find_problem(path)]
+def _describe_problem(
+    description: str, endpoint: Endpoint, components: _Components
+) -> dict[str, Any]:
+    forms = [_find_problem(endpoint.path), *endpoint.problems]
+    schemas = [components.references[form] for form in forms]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
 
 

@@ -28,6 +28,7 @@ LEFT_OUT = {
 }
 EXAMPLES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 2}
 WAIT_MS = 50
+LINE_BYTES_MAX = 8_000
 CHECKS = [
     conformance.status_code_conformance,
     conformance.content_type_conformance,
@@ -93,6 +94,8 @@ def drive(operation, mode, base, headers):
         response = case.call(base_url=base, headers=headers, timeout=30)
         sent.append(response.status_code)
         assert response.status_code != 500, response.text
+        if len(response.request.url) > LINE_BYTES_MAX:
+            return  # no path was found: HTTP itself refuses such a line
         checks = CHECKS
         if mode is GenerationMode.NEGATIVE and operation.path.startswith("/api/"):
             checks = [*CHECKS, conformance.negative_data_rejection]
