@@ -97,7 +97,7 @@ def run_sglang(folder: Path, stub: Target) -> Iterator[Target]:
     port, metrics_port = find_port(), find_port()
     command = [str(folder / "sglang/bin/sglang-router"), "launch", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--prometheus-port", str(metrics_port)]
-    command += ["--policy", "power_of_two", "--log-level", "error"]
+    command += ["--policy", "round_robin", "--log-level", "error"]
     command += ["--worker-urls", stub.base_url.removesuffix("/v1")]
     with _run("sglang-router", command, f"http://127.0.0.1:{port}/v1", "none") as target:
         yield target

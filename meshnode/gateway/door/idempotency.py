@@ -162,7 +162,7 @@ class Memory:
         self._forget_old()
         digest = hashlib.sha256(body).digest()
         kept = self._kept.get(key)
-        if kept is None:
+        if kept is None or (kept.over and kept.failed):
             kept = self._start(key, digest, run)
         elif kept.digest != digest:
             raise ReusedKey(f"this {HEADER} came with another body before", hint="use a key once")
