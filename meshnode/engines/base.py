@@ -77,6 +77,13 @@ class EngineError(MeshError):
         return self.fault in _RETRYABLE
 
 
+class WaitEnded(EngineError):
+    """A wait of this node's own ran out; what was asked for may still be under way, and be billed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(EngineFault.TIMEOUT, message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """A model as an engine offers it."""

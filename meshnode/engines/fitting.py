@@ -16,7 +16,7 @@ from meshnode.engines.context import (
     overflow,
 )
 from meshnode.engines.http_options import ContextRule
-from meshnode.engines.rules.messages import normalise_tool_ids
+from meshnode.engines.rules.messages import check_messages, normalise_tool_ids
 
 if TYPE_CHECKING:
     from meshnode.engines.rules.draft import Draft
@@ -52,6 +52,7 @@ class ContextFitter:
         self._rule = ContextRule(wish) if wish in list(ContextRule) else rule
         if self._rule is ContextRule.ENGINE or not self._window:
             return
+        check_messages(self._draft)
         size = measure(self._draft.messages, self._draft.get("tools"))
         if not size.media and size.certain_tokens + self._cap() <= self._window:
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import aiohttp
 import yarl
 
-from meshnode.engines.base import EngineError, EngineFault
+from meshnode.engines.base import EngineError, EngineFault, WaitEnded
 from meshnode.engines.openai_stream import decode_object, malformed
 from meshnode.engines.upstream_errors import (
     error_from_object,
@@ -208,11 +208,10 @@ class HttpBackend:
             if self._closed:
                 raise self._closed_error() from None
             if isinstance(error, TimeoutError):
+                waited = f"{self.label} kept this node waiting for"
                 if isinstance(error, aiohttp.ConnectionTimeoutError):
-                    waits_for = "a connection"
-                raise EngineError(
-                    EngineFault.TIMEOUT, f"{self.label} kept this node waiting for {waits_for}"
-                ) from None
+                    raise EngineError(EngineFault.TIMEOUT, f"{waited} a connection") from None
+                raise WaitEnded(f"{waited} {waits_for}") from None
             reason = one_line(str(error), self._api_key) or type(error).__name__
             raise EngineError(fault, f"{self.label} {what}: {reason}") from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from meshnode.engines.base import EngineFault
+from meshnode.engines.base import EngineFault, WaitEnded
 
 if TYPE_CHECKING:
     from random import Random
@@ -67,10 +67,11 @@ def _forget(times: deque[int], now_ms: int) -> None:
 def plan_wait_ms(error: EngineError, *, attempt: int, random: Random) -> int | None:
     """How long to wait before attempt number `attempt` (from 1); None not to try again.
 
-    A time the provider names is kept to, with a tenth of chance on top; else chance picks from
+    A wait of our own that ran out is not begun anew: the first one may still be billed. A time the
+    provider names is kept to, with a tenth of chance on top; else chance picks from
     a span that doubles with each attempt.
     """
-    if error.fault not in RETRIED:
+    if error.fault not in RETRIED or isinstance(error, WaitEnded):
         return None
     if error.retry_after_ms is not None:
         if error.retry_after_ms > RETRY_AFTER_MS_MAX:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshnode.engines.chunks import choices_of
+from meshnode.engines.rules.messages import calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +95,7 @@ class MarkerReader:
         delta = choice.get("delta") or {}
         if choice.get("index", 0) != 0:
             return choice
-        self._calls += len(delta.get("tool_calls") or ())
+        self._calls += len(calls_of(delta))
         content = delta.get("content")
         ends = bool(choice.get("finish_reason"))
         if not isinstance(content, str) and not (ends and self._held):

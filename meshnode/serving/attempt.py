@@ -133,8 +133,7 @@ class Attempt:
             assert self._desk is not None, "a local replica is the desk's"
             source = self._desk.answer(self._job)
         else:
-            async with self._dispatcher.opening(target.peer):
-                stream = await open_answer_stream(self._port, target.peer)
+            stream = await open_answer_stream(self._port, target.peer)
             source = read_remote_answer(
                 stream,
                 self._job,

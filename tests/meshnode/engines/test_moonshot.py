@@ -415,9 +415,10 @@ async def test_loss_after_the_first_token_is_never_retried(server, fault, expect
 @pytest.mark.parametrize("fault", ["silent", "no_first_token", "comments_only"])
 async def test_wait_for_the_first_token_is_bounded_whatever_keeps_the_line_open(server, fault):
     server.fail_with = [fault]
-    async with connected("moonshot", server, first_token_timeout_ms=200, retries_max=0) as engine:
+    async with connected("moonshot", server, first_token_timeout_ms=200) as engine:
         error, _ = await fail(engine, HELLO)
     assert error.fault is EngineFault.TIMEOUT
+    assert len(server.requests) == 1, "what may still be billed is not asked for twice"
 
 
 @pytest.fixture
@@ -432,12 +433,14 @@ def no_wait(monkeypatch):
     return waits
 
 
-@pytest.mark.parametrize("fault", ["overloaded", "server", "unavailable", "html_504", "silent"])
+@pytest.mark.parametrize(
+    "fault", ["overloaded", "server", "unavailable", "html_504", "cut_at_once"]
+)
 async def test_failure_before_the_first_token_is_retried_and_only_the_answer_is_seen(
     server, fault, no_wait
 ):
     server.fail_with = [fault, fault]
-    async with connected("moonshot", server, first_token_timeout_ms=300) as engine:
+    async with connected("moonshot", server) as engine:
         assert await read_text(engine, HELLO) == "You said: Hello"
     assert len(server.requests) == 3
     assert len(no_wait) == 2
