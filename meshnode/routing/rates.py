@@ -19,6 +19,8 @@ OUTLIER_FACTOR = 10
 """One query can say that a replica is this much slower than thought, not more."""
 WORK_TOKENS = 2_048
 """Less prefill than this moves the rate by less: small prompts are mostly latency of other kinds."""
+CLAIM_FACTOR = 30
+"""Nobody is taken to be more than so many times faster than the default for saying so."""
 _UP_DIVISOR = 5
 _DOWN_DIVISOR = 10
 _DECODE_DIVISOR = 10
@@ -30,9 +32,9 @@ class Rates:
     __slots__ = ("decode_ns", "prefill_ns")
 
     def __init__(self, settings: Settings, *, prefill_ns: int = 0, decode_ns: int = 0) -> None:
-        """Start from what the replica claims; 0 for no claim."""
-        self.prefill_ns = clamp_rate(prefill_ns or settings.prefill_ns_start)
-        self.decode_ns = clamp_rate(decode_ns or settings.decode_ns_start)
+        """Start from what the replica claims, within reason; 0 for no claim."""
+        self.prefill_ns = _start(prefill_ns, settings.prefill_ns_start)
+        self.decode_ns = _start(decode_ns, settings.decode_ns_start)
 
     def observe_prefill(self, duration_ms: int, tokens: int) -> None:
         """The first token took so long beyond the round trip, behind so many tokens in all."""
@@ -47,6 +49,12 @@ class Rates:
         sample_ns = max(0, duration_ms) * 1_000_000 // max(1, tokens)
         step_ns = min(sample_ns, OUTLIER_FACTOR * self.decode_ns) - self.decode_ns
         self.decode_ns = clamp_rate(self.decode_ns + step_ns // _DECODE_DIVISOR)
+
+
+def _start(claimed_ns: int, default_ns: int) -> int:
+    if claimed_ns <= 0:
+        return default_ns
+    return max(clamp_rate(claimed_ns), default_ns // CLAIM_FACTOR)
 
 
 def clamp_rate(rate_ns: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.routing.rates import RATE_NS_MAX, RATE_NS_MIN, WORK_TOKENS, Rates
+from meshnode.routing.rates import CLAIM_FACTOR, RATE_NS_MAX, RATE_NS_MIN, WORK_TOKENS, Rates
 from meshnode.routing.settings import Settings
 
 SETTINGS = Settings()
@@ -16,6 +16,15 @@ def test_rates_start_from_the_claim_or_the_default():
     assert Rates(SETTINGS).decode_ns == SETTINGS.decode_ns_start
     claimed = Rates(SETTINGS, prefill_ns=70_000, decode_ns=9_000_000)
     assert (claimed.prefill_ns, claimed.decode_ns) == (70_000, 9_000_000)
+
+
+def test_rates_do_not_believe_every_claim():
+    boast = Rates(SETTINGS, prefill_ns=1, decode_ns=1)
+    assert boast.prefill_ns == SETTINGS.prefill_ns_start // CLAIM_FACTOR
+    assert boast.decode_ns == SETTINGS.decode_ns_start // CLAIM_FACTOR
+    nonsense = Rates(SETTINGS, prefill_ns=-1, decode_ns=10**30)
+    assert nonsense.prefill_ns == SETTINGS.prefill_ns_start
+    assert nonsense.decode_ns == RATE_NS_MAX
 
 
 def test_rates_rise_by_a_fifth_and_fall_by_a_tenth_of_the_step():

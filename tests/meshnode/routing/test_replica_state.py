@@ -117,9 +117,9 @@ def test_state_finds_what_the_longest_wait_disproves():
 
 
 def test_state_learns_of_a_bounded_number_of_models():
-    state = make_state(prefill_ns=1_234)
+    state = make_state(prefill_ns=12_345)
     first = state.find_service("m")
-    assert first.rates.prefill_ns == 1_234
+    assert first.rates.prefill_ns == 12_345
     assert state.find_service("m") is first
     for number in range(SERVICES_MAX):
         state.find_service(f"model {number}")
