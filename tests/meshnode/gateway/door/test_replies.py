@@ -67,7 +67,7 @@ async def test_client_that_stops_reading_is_given_up(engine, door, monkeypatch):
     monkeypatch.setattr(replies, "PING_INTERVAL_S", 0.05)
     monkeypatch.setattr(replies, "STALLED_S", 0.1)
     big = "x" * 900_000  # more in all than the system's buffers take
-    engine._script = lambda _: (chunk({"content": "a"}, odd=big) for _ in range(12))
+    engine._script = lambda _: [*[chunk({"content": "a"}, odd=big)] * 12, Hold()]
     host, _, port = door.gateway.url.removeprefix("http://").rpartition(":")
     reader = socket.create_connection((host, int(port)))
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
