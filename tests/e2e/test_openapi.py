@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import urllib.request
 import warnings
-from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import Unsatisfiable
 
 from tests.support.program import open_machine
 
@@ -26,7 +24,8 @@ LEFT_OUT = {
     "/api/v1/events": "it never ends",
     "/api/v1/market/events": "it never ends",
 }
-EXAMPLES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 2}
+NEGATIVE = GenerationMode.NEGATIVE
+EXAMPLES = {GenerationMode.POSITIVE: 4, NEGATIVE: 2}
 WAIT_MS = 50
 LINE_BYTES_MAX = 8_000
 CHECKS = [
@@ -70,8 +69,11 @@ def test_node_answers_as_its_document_says(node, schema, mode):
     driven = 0
     for result in schema.get_all_operations():
         operation = result.ok()
-        if operation.path not in LEFT_OUT:
-            driven += drive(operation, mode, base, headers)
+        # Any text is a name in a path: without a query or a body nothing can be wrong.
+        can_be_wrong = any(operation.query) or any(operation.body)
+        if operation.path in LEFT_OUT or (mode is NEGATIVE and not can_be_wrong):
+            continue
+        driven += drive(operation, mode, base, headers)
     assert driven >= 30
 
 
@@ -97,10 +99,9 @@ def drive(operation, mode, base, headers):
         if len(response.request.url) > LINE_BYTES_MAX:
             return  # no path was found: HTTP itself refuses such a line
         checks = CHECKS
-        if mode is GenerationMode.NEGATIVE and operation.path.startswith("/api/"):
+        if mode is NEGATIVE and operation.path.startswith("/api/"):
             checks = [*CHECKS, conformance.negative_data_rejection]
         case.validate_response(response, checks=checks)
 
-    with suppress(Unsatisfiable):  # what takes nothing cannot be sent what is wrong
-        send()
+    send()
     return len(sent)
