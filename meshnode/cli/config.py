@@ -39,7 +39,7 @@ def show(
     """
     loaded = load_config(home)
     rows = [row for row in list_settings(loaded) if all or row[2] != "default"]
-    exposed = [key for key, value, _ in rows if value == MASK]
+    exposed = [key for key, value, _ in rows if MASK in (value, key.rpartition(".")[2])]
     if json:
         settings = {key: {"value": value, "origin": origin} for key, value, origin in rows}
         print_json({"schema": "meshnode.settings/1", "settings": settings, "exposed": exposed})
@@ -60,7 +60,10 @@ def list_settings(loaded: LoadedConfig) -> list[tuple[str, str, str]]:
             continue
         value, origin = getattr(loaded.config, field.name), loaded.origins[field.name]
         if isinstance(value, Mapping):
-            rows += [(f"{field.name}.{key}", _mask(key, value[key]), origin) for key in value]
+            rows += [
+                (f"{field.name}.{redact(str(key))}", _mask(str(key), value[key]), origin)
+                for key in value
+            ]
         else:
             rows.append((field.name, _mask(field.name, value), origin))
     if loaded.kimi is not None:

@@ -43,8 +43,9 @@ class NodeOptions:
     engine: Annotated[
         str | None,
         Parameter(
-            help="What answers here: auto, embedded, echo, openai_compatible or none. Without it, "
-            "auto on a node that founds its mesh and none on one that joins."
+            help="What answers here: auto, embedded, echo, local, moonshot, openrouter, "
+            "openai_compatible or none. Without it, auto on a node that founds its mesh and none "
+            "on one that joins."
         ),
     ] = None
     model: Annotated[str | None, Parameter(help="The engine's model, where it has several.")] = None
