@@ -10,7 +10,7 @@ import msgspec
 from market.decimals import InvalidNumber, parse_ruv
 from market.instruments import PRICE_MAX_URUV
 from meshnode.errors import MalformedMessage
-from meshnode.gateway.door.wants import NO_WANTS, Wants
+from meshnode.gateway.door.wants import NO_WANTS, Wants, make_terms
 from meshnode.gateway.refusals import InvalidRequest
 
 MESSAGES_MAX: Final = 10_000
@@ -96,7 +96,10 @@ def make_call(body: dict[str, Any], messages: list[dict[str, Any]]) -> Call:
         "peer": wants.peer,
         "max_tokens": tokens,
         "temperature": _read_temperature(body),
-        "extra": {name: value for name, value in body.items() if name not in _OURS},
+        "extra": {
+            **{name: value for name, value in body.items() if name not in _OURS},
+            **make_terms(wants),
+        },
         "max_price_uruv": price_uruv,
         "max_spend_uruv": spend_uruv,
         "wishes": wants.wishes,

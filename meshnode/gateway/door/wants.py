@@ -22,6 +22,10 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """And at most so much per 1,000 billed tokens."""
     prefer: Literal["latency", "local"] | None = None
     """`latency`: whoever is expected to answer soonest, as without it. `local`: this node only."""
+    private: bool = False
+    """Compare no digest of the prompt with what peers have read lately, and leave none there."""
+    on_break: Literal["error", "continue"] = "error"
+    """Whether the same model elsewhere goes on, once, with an answer that broke off."""
     peer: _Text | None = None
     """Ask only this peer: its id, the beginning of it, or its name."""
     share: Literal["full", "digest"] | None = None
@@ -31,6 +35,12 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_MS_MAX)] = ASK_TIMEOUT_MS
     wishes: Annotated[dict[str, int], msgspec.Meta(max_length=8)] | None = None
     """Of a paid answer: context_tokens, sla_bp, first_token_ms, reputation_bp."""
+
+
+def make_terms(wants: Wants) -> dict[str, object]:
+    """What of the wishes is about where a question goes, as the node takes it."""
+    terms = {"private": wants.private, "on_break": wants.on_break}
+    return {} if wants.on_break == "error" and not wants.private else {"meshnode": terms}
 
 
 NO_WANTS: Final = Wants()

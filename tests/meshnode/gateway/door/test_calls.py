@@ -77,6 +77,13 @@ def test_own_node_only_is_a_wish():
     assert read(meshnode={"prefer": "local"}).stays_local
 
 
+def test_where_a_question_goes_is_wished_for():
+    assert "meshnode" not in read(meshnode={"on_break": "error"}).options["extra"]
+    for wish in ({"private": True}, {"on_break": "continue"}):
+        extra = read(meshnode=wish).options["extra"]
+        assert extra["meshnode"] == {"private": False, "on_break": "error", **wish}
+
+
 @pytest.mark.parametrize(
     "wish",
     [
