@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from meshnode.engines.base import EngineError
+from meshnode.engines.chunks import choices_of
 from meshnode.engines.metering import has_token
 from meshnode.engines.openai_stream import CompletionStream, chunk_of_completion, decode_object
 from meshnode.engines.reasoning_memory import ReasoningCollector
@@ -58,6 +59,7 @@ class Exchange:
         )
         self._markers = MarkerReader(offered_names(draft.get("tools")))
         self._reasoning = ReasoningCollector()
+        self._finishing = False
 
     @property
     def tool_parser_broken(self) -> bool:
@@ -76,8 +78,8 @@ class Exchange:
             async with aclosing(self._read(response, first_token, deadline)) as chunks:
                 async for raw in chunks:
                     held.append(self._take(raw))
-                    waits = self._stream.complete or not self._meter.has_begun
-                    if waits and len(held) < HELD_MAX:
+                    ends = self._stream.complete and self._finishing
+                    if (ends or not self._meter.has_begun) and len(held) < HELD_MAX:
                         continue
                     for chunk in held:
                         yield chunk
@@ -96,6 +98,8 @@ class Exchange:
         chunk = self._markers.take(raw)
         self._meter.take(chunk, now_ms=int(asyncio.get_running_loop().time() * 1_000))
         self._reasoning.take(chunk)
+        # The stream may be read further than what is passed on here.
+        self._finishing |= any(choice.get("finish_reason") for choice in choices_of(chunk))
         return chunk
 
     def _sign_off(self, chunk: Chunk) -> Chunk:

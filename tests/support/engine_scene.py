@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from meshnode.engines.base import EngineError
 from meshnode.engines.registry import create_engine
 from meshnode.engines.usage import UsageRecord
@@ -29,13 +31,15 @@ async def connected(name: str, server: Any, **options: Any):
 async def fail(engine: Any, request: dict[str, Any]) -> tuple[EngineError, list[dict[str, Any]]]:
     """The error a request ends with, and the chunks before it."""
     chunks: list[dict[str, Any]] = []
-    try:
+
+    async def read() -> None:
         async for chunk in engine.chat(request):
             chunks.append(chunk)
-    except EngineError as error:
-        assert "\n" not in str(error)
-        return error, chunks
-    raise AssertionError("the request was answered")
+
+    with pytest.raises(EngineError) as caught:
+        await read()
+    assert "\n" not in str(caught.value)
+    return caught.value, chunks
 
 
 def notes_of(chunks: list[dict[str, Any]]) -> dict[str, str]:

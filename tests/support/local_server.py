@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,8 @@ class LocalServer(OpenAIServer):
     tokenized: list[dict[str, Any]] = field(default_factory=list)
     window: int = 4_096
     model_id: str = MODEL
+    hold: asyncio.Event | None = None
+    """Embeddings wait for it."""
 
     def __post_init__(self) -> None:
         entry: dict[str, Any] = {"id": self.model_id, "max_model_len": self.window}
@@ -82,6 +85,9 @@ class LocalServer(OpenAIServer):
     async def embed(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
+        self.asked.set()
+        if self.hold is not None:
+            await self.hold.wait()
         vector = {"object": "embedding", "index": 0, "embedding": [1.0]}
         return web.json_response({"object": "list", "data": [vector], "model": body["model"]})
 

@@ -102,12 +102,12 @@ ENGINES = [
 @settings(max_examples=120, deadline=None)
 def test_request_is_refused_or_sent_as_json_and_never_changed(engine, request):
     before = copy.deepcopy(request)
+    refused: EngineError | None = None
     try:
         sent = json.loads(encode_json(engine._draft(request).fields))
     except EngineError as error:
         refused = error
     else:
-        refused = None
         assert sent["model"]
         assert sent["stream"] is True
         assert "meshnode" not in sent
@@ -136,13 +136,13 @@ class Counter:
 @settings(max_examples=120, deadline=None)
 async def test_request_fits_or_is_refused(engine, request, window, rule):
     request.pop("meshnode", None)
+    refused: EngineError | None = None
     try:
         draft = engine._draft(request)
         await ContextFitter(Counter(), draft, window=window).fit(rule)
     except EngineError as error:
         refused = error
     else:
-        refused = None
         asked = engine._draft(request).messages
         trimmed = any(note.rule == "context_trimmed" for note in draft.notes)
         assert (len(draft.messages) < len(asked)) is trimmed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from meshnode.engines.base import (
@@ -20,7 +22,7 @@ from tests.support.dialect_server import Step
 from tests.support.engine_scene import connected, fail, notes_of
 from tests.support.engines import ask, read_chunks, read_text
 from tests.support.local_server import local_server
-from tests.support.openai_server import DONE, MODEL, Script, chunk, text
+from tests.support.openai_server import DONE, MODEL, Script, chunk, refusal, text
 
 HELLO = ask("Hello")
 KINDS = ["vllm", "sglang", "llama_cpp", "ktransformers", "tensorrt_llm", "litellm", "other"]
@@ -300,3 +302,39 @@ async def test_embedding_that_the_engine_refuses_is_on_the_books():
         with pytest.raises(EngineError):
             await engine.embed({"input": "a"})
     assert [record.fault for record in engine.records] == ["model_not_found"]
+
+
+async def test_embedding_that_is_given_up_is_on_the_books_as_cancelled():
+    async with local_server(kind="vllm") as server, connected("local", server) as engine:
+        server.hold = asyncio.Event()
+        task = asyncio.create_task(engine.embed({"input": "a"}))
+        await server.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [record.outcome for record in engine.records] == ["cancelled"]
+
+
+async def test_conversation_with_any_model_is_trimmed_by_the_engines_own_count():
+    turns = [
+        {"role": role, "content": f"{number} " + "x" * 4_000}
+        for number in range(8)
+        for role in ("user", "assistant")
+    ]
+    request = {"messages": [*turns, {"role": "user", "content": "last"}], "max_tokens": 10}
+    options = {"context_rule": "trim"}
+    async with local_server(kind="vllm") as server, connected("local", server, **options) as engine:
+        chunks = await read_chunks(engine, request)
+    (sent,) = server.requests
+    assert len(str(sent["messages"])) // 4 <= 4_086
+    assert sent["messages"][-1]["content"] == "last"
+    assert "tokenizer" in notes_of(chunks)["context_trimmed"]
+
+
+async def test_refused_length_without_numbers_that_help_is_told_as_it_is():
+    said = refusal(400, {"error": {"message": "maximum context length exceeded"}})
+    options = {"context_rule": "trim"}
+    async with local_server(scripts=[said]) as server, connected("local", server, **options) as e:
+        error, _ = await fail(e, HELLO)
+    assert error.fault is EngineFault.CONTEXT_OVERFLOW
+    assert len(server.requests) == 1

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault, ModelInfo
+from meshnode.engines.exchange import HELD_MAX
 from meshnode.engines.registry import create_engine
 from tests.support.chunks import text_of
 from tests.support.engines import ask, read_chunks, read_text
@@ -324,6 +325,7 @@ async def test_configured_model_is_enough_when_the_server_has_no_list():
         (Script([b"no"], 404, "text/plain"), EngineFault.MODEL_NOT_FOUND),
         (refusal(401, {}), EngineFault.UNAUTHORIZED),
         (refusal(200, {"data": None}), EngineFault.MALFORMED),
+        (refusal(200, {"error": {"type": "overloaded_error"}}), EngineFault.OVERLOADED),
         (refusal(200, [1]), EngineFault.MALFORMED),
         (Script([b"{", Cut()], content_type="application/json"), EngineFault.TRUNCATED),
     ],
@@ -346,3 +348,16 @@ async def test_answers_do_not_keep_the_model_list_waiting():
             assert await engine.models()
         for answer in answers:
             await answer.aclose()
+
+
+async def test_conversation_of_another_shape_is_the_servers_to_judge():
+    script = Script([text("a"), FINISH, DONE])
+    async with openai_server(scripts=[script]) as server, connected(server) as engine:
+        assert await read_text(engine, {"messages": "just text"}) == "a"
+
+
+async def test_chunks_after_the_finish_are_not_held_without_end():
+    tail = [chunk({}, None, choice={"index": 0}) for _ in range(HELD_MAX - 1)]
+    script = Script([text("a"), FINISH, *tail, DONE])
+    async with openai_server(scripts=[script]) as server, connected(server) as engine:
+        assert len(await read_chunks(engine, HELLO)) == HELD_MAX + 1

@@ -168,3 +168,19 @@ def test_any_json_gives_chunks_or_an_engine_error(payloads):
         return
     assert all(isinstance(item["choices"], list) for item in chunks)
     assert any(finish_reason_of(item) for item in chunks)
+
+
+def test_good_chunks_before_a_bad_one_are_kept_and_the_failure_too():
+    stream = CompletionStream("the engine", secret=Secret(""))
+    (only,) = stream.feed(text("a") + b"data: {oops\n\n" + text("late"))
+    assert text_of(only) == "a"
+    assert stream.failure is not None
+    assert stream.failure.fault is EngineFault.MALFORMED
+    with pytest.raises(EngineError) as caught:
+        stream.finish()
+    assert caught.value is stream.failure
+
+
+def test_finish_reason_error_is_an_error():
+    refused = {"error": {"code": 429, "message": "slow down"}}
+    assert fault_of(chunk({}, "error", choice=refused)) is EngineFault.RATE_LIMITED

@@ -123,3 +123,11 @@ def test_calls_without_a_section_and_without_arguments_are_calls():
 
 def test_too_many_calls_are_none():
     assert parse_leaked_calls(call() * (CALLS_MAX + 1), ["go"]) == []
+
+
+def test_text_before_calls_in_the_very_last_chunk_stays_text():
+    reader = MarkerReader(["go"])
+    (choice,) = reader.take(chunk({"content": "Off. " + section(call())}, "stop"))["choices"]
+    assert choice["delta"]["content"] == "Off. "
+    assert choice["delta"]["tool_calls"][0]["function"]["name"] == "go"
+    assert choice["finish_reason"] == "tool_calls"
