@@ -152,10 +152,10 @@ class Ledger:
 
     def begin_contract(self, buyer: Holding, provider: Holding) -> None:
         """What two sides have reserved goes into a contract; bonds of their orders come back."""
-        held = 0
+        held, rows, note_change = 0, self._rows, self._note_change
         for account, amount, bond in (buyer, provider):
-            self._note_change(account)
-            row = self._rows[account]
+            note_change(account)
+            row = rows[account]
             row.reserved -= amount + bond
             if bond:
                 row.free += bond
@@ -168,10 +168,11 @@ class Ledger:
         self, buyer: bytes, provider: bytes, back: int, paid: int, collateral: int
     ) -> None:
         """What two sides get of what is held; the collateral becomes stake again."""
-        self._note_change(buyer)
-        self._rows[buyer].free += back
-        self._note_change(provider)
-        row = self._rows[provider]
+        rows, note_change = self._rows, self._note_change
+        note_change(buyer)
+        rows[buyer].free += back
+        note_change(provider)
+        row = rows[provider]
         if paid:
             row.free += paid
         row.staked += collateral

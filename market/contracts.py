@@ -133,7 +133,9 @@ class Contracts:
         self.ended: list[Ended] = []
         self._ledger = ledger
         self._deadlines = deadlines
-        self._trail = trail
+        self._note_event: Final = trail.note
+        self._rows: Final = self.rows.by_key
+        self._note_change: Final = self.rows.note_change
         self._on_open = on_open
         self._on_end = on_end
 
@@ -143,9 +145,10 @@ class Contracts:
 
     def open(self, contract: Contract) -> None:
         """A trade: its money is held already."""
-        contract_id, escrow, note = contract.id, contract.escrow, self._trail.note
-        self.rows.note_change(contract_id)
-        self.rows.by_key[contract_id] = contract
+        contract_id, escrow = contract.id, contract.escrow
+        note = self._note_event
+        self._note_change(contract_id)
+        self._rows[contract_id] = contract
         self.opened.append(contract)
         self._deadlines.set(CONTRACT + contract_id, contract.opened_ms + ACCEPT_MS)
         note(Event("contract_locked", contract.buyer, contract_id, escrow))
@@ -349,17 +352,17 @@ class Contracts:
 
     def _finish(self, ended: Ended, time_ms: int, amount: int, detail: str) -> None:
         """Forget a contract, and tell of its end."""
-        row, note = ended.contract, self._trail.note
-        contract_id, kind = row.id, END_KINDS[ended.outcome]
-        self.rows.note_change(contract_id)
-        del self.rows.by_key[contract_id]
+        row, kind = ended.contract, END_KINDS[ended.outcome]
+        contract_id, note = row.id, self._note_event
+        self._note_change(contract_id)
+        del self._rows[contract_id]
         note(Event(kind, row.buyer, contract_id, amount, detail))
         note(Event(kind, row.provider, contract_id, amount, detail))
         self.ended.append(ended)
         self._on_end(ended, time_ms)
 
     def _note(self, kind: str, row: Contract, amount: int = 0, detail: str = "") -> None:
-        note = self._trail.note
+        note = self._note_event
         note(Event(kind, row.buyer, row.id, amount, detail))
         note(Event(kind, row.provider, row.id, amount, detail))
 

@@ -7,7 +7,6 @@ account's events can show that none is missing and none was changed.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -75,12 +74,16 @@ class Trail:
 
     def end(self, time_ms: int) -> None:
         """A commit ends: what happened to each account is chained to what happened before."""
-        grouped: defaultdict[bytes, list[Event]] = defaultdict(list)
+        grouped: dict[bytes, list[Event]] = {}
         marking = self._events
         if self._refusals:
             marking = [event for event in marking if event.kind != REFUSED]
         for event in marking:
-            grouped[event.account].append(event)
+            account = event.account
+            if account in grouped:
+                grouped[account].append(event)
+            else:
+                grouped[account] = [event]
         rows, note_change = self.audits.by_key, self.audits.note_change
         audits: list[Audit] = []
         links: list[bytes] = []

@@ -57,6 +57,8 @@ class OpenOrders:
     ) -> None:
         """`describe` answers what the root is to fix of an order."""
         self.rows: Final[Table[OpenOrder]] = Table(describe)
+        self._rows: Final = self.rows.by_key
+        self._note_change: Final = self.rows.note_change
         self._ledger: Final = ledger
         self._note: Final = trail.note
         self.counts: Final[dict[bytes, dict[bytes, int]]] = {}
@@ -65,8 +67,8 @@ class OpenOrders:
     def add(self, row: OpenOrder) -> None:
         """An order that its book has taken in."""
         order_id, model = row.id, row.model
-        self.rows.note_change(order_id)
-        self.rows.by_key[order_id] = row
+        self._note_change(order_id)
+        self._rows[order_id] = row
         models = self.counts.get(row.account)
         if models is None:
             self.counts[row.account] = {model: 1}
@@ -78,8 +80,8 @@ class OpenOrders:
         order_id, account, margin = row.id, row.account, row.margin
         if margin or row.bond:
             self.release(row, margin, row.bond, burn=bond_burned)
-        if self.rows.by_key.pop(order_id, None) is not None:
-            self.rows.note_change(order_id)
+        if self._rows.pop(order_id, None) is not None:
+            self._note_change(order_id)
             self._uncount(account, row.model)
         self._note(Event("order_closed", account, order_id, margin, why))
 
