@@ -122,13 +122,13 @@ async def measure(targets: Sequence[Target], settings: Settings) -> list[Tally]:
     """Every gateway in turns."""
     tallies = [Tally(target, [], []) for target in targets]
     timeout = aiohttp.ClientTimeout(total=300)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+    for _ in range(settings.rounds):
         for tally in tallies:
-            for _ in range(WARM_UP):
-                await ask(session, tally.target, words=WORDS, stream=False)
-        for _ in range(settings.rounds):
-            for tally in tallies:
+            # Fresh connections each time: some servers drop those that were quiet for some seconds.
+            connector = aiohttp.TCPConnector(limit=0)
+            async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+                for _ in range(WARM_UP):
+                    await ask(session, tally.target, words=WORDS, stream=False)
                 await run_round(session, tally, settings)
     return tallies
 

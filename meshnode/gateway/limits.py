@@ -63,12 +63,19 @@ class _Bucket:
 
 
 class Hold:
-    """A question under way; `settle` says what it did cost."""
+    """A question under way; `settle` says what it did cost, `release` that its client has it."""
 
-    __slots__ = ("cost_uruv",)
+    __slots__ = ("_leave", "cost_uruv")
 
-    def __init__(self, reserved_uruv: int) -> None:
+    def __init__(self, reserved_uruv: int, leave: Callable[[], None] | None = None) -> None:
         self.cost_uruv = reserved_uruv
+        self._leave = leave
+
+    def release(self) -> None:
+        """Make room for the next question; harmless twice."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
     def settle(self, cost_uruv: int) -> None:
         """The answer is there, and this was its price."""
@@ -119,18 +126,21 @@ class Limits:
     def hold(self, caller: Caller, spend_uruv: int = 0) -> Iterator[Hold]:
         """A question under way, which may cost so much. Raises `Refusal`s."""
         self._check_room(caller)
-        hold = Hold(self._reserve(caller, spend_uruv))
+        hold = Hold(self._reserve(caller, spend_uruv), lambda: self._leave(caller.id))
         self._total += 1
         self._running[caller.id] = self._running.get(caller.id, 0) + 1
         try:
             yield hold
         finally:
-            self._total -= 1
-            self._running[caller.id] -= 1
-            if not self._running[caller.id]:
-                del self._running[caller.id]
+            hold.release()
             if spend_uruv and not caller.is_owner:
                 self._correct(caller, spend_uruv, hold.cost_uruv)
+
+    def _leave(self, caller_id: str) -> None:
+        self._total -= 1
+        self._running[caller_id] -= 1
+        if not self._running[caller_id]:
+            del self._running[caller_id]
 
     def _check_room(self, caller: Caller) -> None:
         if self._total >= QUESTIONS_MAX:

@@ -40,6 +40,8 @@ class Call:
     include_usage: bool = False
     stays_local: bool = False
     """Whether only this node itself may answer."""
+    awaits_record: bool = False
+    """Whether the answer is told only once its signed result is durable."""
 
     @property
     def model(self) -> str:
@@ -110,6 +112,8 @@ def make_call(body: dict[str, Any], messages: list[dict[str, Any]]) -> Call:
         stream=stream,
         include_usage=_read_include_usage(body),
         stays_local=wants.prefer == "local",
+        # A price is known at the very end; of several answers none says that it is the last.
+        awaits_record=wants.record or price_uruv is not None or body.get("n") not in (None, 1),
     )
 
 

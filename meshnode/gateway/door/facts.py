@@ -34,20 +34,21 @@ def make_cost_header(answer: Answer) -> dict[str, str]:
 
 
 def make_facts(answer: Answer) -> dict[str, Any]:
-    """The `meshnode` object of an answer."""
+    """The `meshnode` object of an answer; of one whose result is not signed yet, the less."""
     facts: dict[str, Any] = {
         "provider": answer.name,
         "author": answer.author,
         "local": answer.local,
         "engine": answer.engine,
-        "vertex": answer.vertex,
-        "verified": answer.verified,
         "cost_ruv": format_ruv(get_cost_uruv(answer)),
         "attempts": list(answer.attempts),
-        "queued_ms": answer.queued_ms,
         "first_token_ms": answer.first_token_ms,
         "total_ms": answer.total_ms,
     }
+    if answer.vertex:
+        facts["vertex"] = answer.vertex
+        facts["verified"] = answer.verified
+        facts["queued_ms"] = answer.queued_ms
     if answer.payment is not None:
         facts["contract"] = answer.payment.contract
     return facts

@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from meshnode.engines.base import EngineError, EngineFault
-from meshnode.errors import MeshError
 from meshnode.gateway.refusals import InvalidRequest, ReusedKey, TooManyRequests
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ class _Kept:
         self.size_bytes = 0
         self.task: asyncio.Task[None] | None = None
         self.over = False
+        """Whether no more comes."""
         self._failed = False
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
@@ -88,22 +88,25 @@ class _Kept:
         self._tell()
 
     async def end(self) -> None:
-        """No more events follow: the task's end says so, too."""
+        """No more events follow."""
+        self.over = True
+        self._tell()
 
     def finish(self, body: bytes) -> None:
         """The whole answer at once."""
         self._grow(len(body))
         self._whole = body
+        self.over = True
+        self._tell()
 
     async def run(self, run: Run) -> None:
         """Let the answer come, whoever waits for it."""
         try:
             await run(self)
-        except MeshError as error:
-            self._error = error
-        # Whatever else went wrong must reach who waits; it is raised again there.
+        # Whatever went wrong must reach who waits; it is raised again there.
         except Exception as error:  # noqa: BLE001
-            self._error = error
+            if not self.over:
+                self._error = error
         finally:
             self.over = True
             self._tell()

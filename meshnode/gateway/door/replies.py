@@ -31,6 +31,10 @@ class Reply(Protocol):
     def begun(self) -> bool:
         """Whether anything has been sent, so that a failure has no status any more."""
 
+    @property
+    def over(self) -> bool:
+        """Whether the client has all of it."""
+
     def add_headers(self, headers: Mapping[str, str]) -> None:
         """Headers that are known now; they count until the reply begins."""
 
@@ -60,6 +64,8 @@ class HttpReply:
         self._beginning = asyncio.Lock()
         self._pinging: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._told = False
+        self._over: asyncio.Future[None] = self._loop.create_future()
         if streams:
             self._timer = self._loop.call_later(PING_INTERVAL_S, self._tick)
 
@@ -67,6 +73,27 @@ class HttpReply:
     def begun(self) -> bool:
         """Whether anything has been sent."""
         return self._response is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether the client has all of it."""
+        return self._told
+
+    async def wait_over(self, work: asyncio.Task[None]) -> None:
+        """Until the client has all of it. Raises why the work ended before."""
+        work.add_done_callback(self._end_with)
+        await self._over
+
+    def _end_with(self, work: asyncio.Task[None]) -> None:
+        if self._over.done():
+            return
+        error = asyncio.CancelledError() if work.cancelled() else work.exception()
+        if isinstance(error, asyncio.CancelledError):
+            self._over.cancel()
+        elif error is not None:
+            self._over.set_exception(error)
+        else:
+            self._over.set_result(None)
 
     @property
     def response(self) -> web.StreamResponse:
@@ -96,10 +123,17 @@ class HttpReply:
         """No more events follow."""
         response = await self._begin()
         await response.write_eof()
+        self._tell()
 
     def finish(self, body: bytes) -> None:
         """The whole answer at once."""
         self._response = web.Response(body=body, content_type=JSON_TYPE, headers=self._headers)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._told = True
+        if not self._over.done():
+            self._over.set_result(None)
 
     async def close(self) -> None:
         """Stop pinging; called however the answer ended."""

@@ -13,6 +13,7 @@ _MESHNODE: Final[dict[str, Any]] = {
         "prefer": {"enum": ["latency", "local", None]},
         "peer": {"type": ["string", "null"], "minLength": 1, "maxLength": 256},
         "share": {"enum": ["full", "digest", None]},
+        "record": {"type": "boolean"},
         "knowledge": {"type": "array", "items": {"type": "string"}, "maxItems": 6},
         "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 3_600_000},
         "wishes": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},

@@ -271,7 +271,9 @@ async def test_embeddings_are_the_engines_own_or_an_honest_error(engine, door):
 
 
 async def test_wishes_reach_the_node(engine, door):
-    status, body, headers = await door.chat(meshnode={"prefer": "local", "share": "digest"})
+    status, body, headers = await door.chat(
+        meshnode={"prefer": "local", "share": "digest", "record": True}
+    )
     assert (status, headers["x-meshnode-route"]) == (200, "local")
     vertex = await door.node.vertex(body["meshnode"]["vertex"])
     assert vertex.body["answer"] == ""
