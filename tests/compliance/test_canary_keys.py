@@ -67,7 +67,8 @@ def ask_every_path(home: Path) -> Iterator[str]:
         request = urllib.request.Request(f"{base}{path}", data=data, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=TEXT_SECONDS) as response:
-                return str(response.headers) + response.read(1 << 20).decode(errors="replace")
+                said: bytes = response.read(1 << 20)
+                return f"{response.headers}{said.decode(errors='replace')}"
         except urllib.error.HTTPError as error:
             return str(error.headers) + error.read().decode(errors="replace")
         except (TimeoutError, ssl.SSLError):
@@ -148,7 +149,7 @@ def test_key_that_is_put_where_it_does_not_belong_is_not_repeated(tmp_path, monk
             assert outcome.code != 0, (text, command)
         assert watched.find_leaks(but=(settings,)) == [], text
     settings.unlink()
-    for command in (
+    misplaced: tuple[tuple[str, ...], ...] = (
         ("kimi", "configure", KEY),
         ("kimi", "configure", "--region", KEY),
         ("kimi", "query", "x", "--max-tokens", KEY),
@@ -156,11 +157,12 @@ def test_key_that_is_put_where_it_does_not_belong_is_not_repeated(tmp_path, monk
         ("up", "--engine-option", f"api_key={KEY}"),
         ("up", "--engine", KEY),
         (KEY,),
-    ):
-        outcome = run_command(capsys, *command)
+    )
+    for words in misplaced:
+        outcome = run_command(capsys, *words)
         watched.written += [outcome.out, outcome.err]
-        assert outcome.code != 0, command
-        assert watched.find_leaks() == [], command
+        assert outcome.code != 0, words
+        assert watched.find_leaks() == [], words
 
 
 def test_crash_report_holds_no_key(tmp_path, monkeypatch, capsys):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
 import tomllib
+from types import SimpleNamespace
 
 import keyring
 import pytest
 from keyring.backends import fail
 
-from meshnode.cli import kimi_keys
+from meshnode.cli import kimi_chat, kimi_keys
 from meshnode.sealed_keys import write_sealed_key
 from meshnode.sealing import COST_FLOOR
 from meshnode.usage_store import UsageStore
@@ -488,3 +490,36 @@ def test_exported_text_is_no_formula(capsys, home):
         store.record(make_record(model="=1+1", time_ms=2**41))
     outcome = run_command(capsys, "kimi", "usage", "--export", "csv", "--days", "9999")
     assert "'=1+1" in outcome.out
+
+
+class HangingAccount:
+    """An account whose answer never comes."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.stopped = False
+
+    async def hang(self) -> None:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.stopped = True
+            raise
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+async def test_interrupted_answer_stops_and_a_terminal_goes_on(capsys, monkeypatch, interactive):
+    account = HangingAccount()
+    talk = SimpleNamespace(say=lambda _: account.hang())
+    monkeypatch.setattr(kimi_chat, "is_interactive", lambda: interactive)
+    saying = asyncio.create_task(kimi_chat._say(talk, "Hello?"))  # type: ignore[arg-type]
+    await account.asked.wait()
+    saying.cancel()
+    if interactive:
+        await saying
+        assert "-- stopped" in capsys.readouterr().err
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            await saying
+    assert account.stopped
