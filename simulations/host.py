@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -54,6 +54,7 @@ from meshnode.core.node import Node
 from meshnode.errors import CommandRejected
 from simulations.bulk import CHANNEL_BULK, cut_section, pack_stored
 from simulations.clocks import Clock
+from simulations.costs import Costs
 from simulations.disk import NO_PAST, Disk, Past
 from simulations.fidelity import ObjectAdmission, make_admission, verify
 from simulations.identities import START_MS
@@ -84,21 +85,6 @@ Make = Callable[[int], Input]
 """Makes an input at the time, in local milliseconds, at which the core takes it."""
 Mutator = Callable[["Host", str, "Message"], Sequence["Message | bytes"]]
 """What a lying host sends instead of a message to a peer: nothing, others, or any bytes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """Virtual time that work takes. Measured magnitudes; 0 takes none."""
-
-    input_ns: int = 20_000
-    kib_ns: int = 2_000
-    """For each KiB of a frame, on top of `input_ns`."""
-    sign_ns: int = 300_000
-    verify_ns: int = 250_000
-    """For each signature a job checks, one after the other."""
-    load_ns: int = 100_000
-    sync_ns: int = 1_000_000
-    """Until a batch's records are durable; nothing else happens meanwhile."""
 
 
 class Host:
@@ -271,7 +257,7 @@ class Host:
         if kind == ARRIVAL:
             self._arrive(payload)
         elif kind == JOB:
-            self._end_job(payload)
+            self.complete(*self.pool.finish(payload))
         elif self._is_paused:
             self._held.append((kind, payload))
         elif kind == TIMER:
@@ -306,10 +292,14 @@ class Host:
         except InvalidMessage as error:
             return Rejected(now_ms, peer, error.offence, error.message)
 
-    def _end_job(self, payload: Any) -> None:
-        life, job, outcome = self.pool.finish(payload)
+    def complete(self, life: int, job: int, outcome: Outcome) -> None:
+        """Tell the core of a life how its job ended."""
         if life == self.life:
-            self.take(lambda now_ms: Completed(now_ms, job, outcome))
+            self.take(partial(self._complete, life, job, outcome))
+
+    def _complete(self, life: int, job: int, outcome: Outcome, now_ms: int) -> Input:
+        """A job's outcome for the core that asked for it; one that began anew since only wakes up."""
+        return Completed(now_ms, job, outcome) if life == self.life else Ticked(now_ms)
 
     # --- the core -------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meshnode.core.inputs import Completed, Connected, DialEnded, Disconnected
+from meshnode.core.inputs import Connected, DialEnded, Disconnected
 from simulations.kernel import NS_PER_MS
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ class Links:
         return self._network.travel_ns(source.index, target.index)
 
     def _fail(self, dialler: Host, life: int, job: int, error: str) -> None:
-        if dialler.life == life:
-            dialler.take(lambda now_ms: Completed(now_ms, job, DialEnded(error)))
+        dialler.complete(life, job, DialEnded(error))
 
     def _accept(self, dialler: Host, life: int, target: Host, job: int, address: str) -> None:
         if dialler.life != life or not dialler.is_up:

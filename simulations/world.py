@@ -21,11 +21,12 @@ from meshnode.core.commands import Connect
 from meshnode.core.messages import Message, encode_message
 from meshnode.core.settings import Limits, Settings, Timing
 from simulations.collecting import collect_rarely
+from simulations.costs import Costs
 from simulations.disk import NO_PAST, Past
 from simulations.errors import SimulationError, SimulationFailed, Unreached
 from simulations.fidelity import FIDELITIES, Fidelity
 from simulations.history import make_past
-from simulations.host import Costs, Host
+from simulations.host import Host
 from simulations.identities import Identity, make_genesis, make_identity
 from simulations.kernel import NS_PER_MS, Kernel, TieBreak
 from simulations.links import Links

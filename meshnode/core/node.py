@@ -51,7 +51,7 @@ from meshnode.core.overlay import ANCHORS_KEY, Overlay
 from meshnode.core.peers import Peers
 from meshnode.core.plumtree import Plumtree
 from meshnode.core.proposing import Proposing
-from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing
+from meshnode.core.publishing import FIRST_PROFILE_KEY, Publishing, Speech
 from meshnode.core.reception import Reception
 from meshnode.core.reconciliation import Reconciliation
 from meshnode.core.recovered import HEAD_KEY
@@ -198,6 +198,7 @@ class Node:
             list_ready=lambda: self._peers.ready,
             store=store,
             on_seated=self._membership.set_colleagues,
+            may_speak=lambda: self._publishing.speech is Speech.OPEN,
         )
         self._reception = Reception(
             store=store,

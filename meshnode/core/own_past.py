@@ -66,8 +66,14 @@ class OwnPast:
         """A connection has ended; what it has not answered it is asked again when it is back."""
         self._peers.pop(peer, None)
 
+    def end(self) -> None:
+        """The committee has changed: its positions mean nothing to answers that come later."""
+        self._peers.clear()
+
     def _on_answer(self, now_ms: int, request: Request, message: Vertices) -> None:
-        validator = self._peers[request.peer]
+        validator = self._peers.get(request.peer)
+        if validator is None:
+            return
         lacking = self._lacking.setdefault(validator, {})
         for candidate in message.candidates:
             vertex = candidate.signed.vertex

@@ -52,8 +52,13 @@ class Proposing:
         list_ready: Callable[[], Sequence[Link]],
         store: Store,
         on_seated: Callable[[int, Sequence[bytes]], None],
+        may_speak: Callable[[], bool],
     ) -> None:
-        """`on_seated` is told the other validators of every committee; of none without a seat."""
+        """Begin without a seat, or with that of the first committee.
+
+        `on_seated` is told the other validators of every committee; of none without a seat.
+        `may_speak` tells whether peers, of whatever kind, have said what they hold of this node.
+        """
         self._settings = settings
         self._author = settings.author
         self._network: bytes = intake.authors.network
@@ -64,6 +69,7 @@ class Proposing:
         self._list_ready = list_ready
         self._store = store
         self._on_seated = on_seated
+        self._may_speak = may_speak
         self._voted = 0
         """Index of the last commit voted for in this life."""
         self._now_ms = 0
@@ -114,7 +120,7 @@ class Proposing:
             return "follower"
         if self._is_barred() or pacemaker.is_stopped:
             return "stopped"
-        if pacemaker.is_recovering:
+        if pacemaker.is_recovering or self._is_unheard():
             return "recovering"
         return "active" if pacemaker.is_connected else "no_quorum"
 
@@ -123,6 +129,10 @@ class Proposing:
         halted = bool(replica.halted) or self._is_cut_off
         # Own blocks of a later epoch: an earlier life has seen the end of this one.
         return halted or self._intake.authors.is_forked(author) or replica.is_early(author)
+
+    def _is_unheard(self) -> bool:
+        """Whether the only validator has not heard yet what others hold of it: nobody votes with it."""
+        return len(self._replica.committee.validators) == 1 and not self._may_speak()
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -167,6 +177,7 @@ class Proposing:
         must_ask = before is None or before.is_recovering
         self._epoch = self._replica.committee.epoch
         self._is_cut_off = False
+        self._past.end()
         self._take_seat(now_ms, must_ask=must_ask)
         pacemaker = self._pacemaker
         if pacemaker is None:
@@ -217,7 +228,7 @@ class Proposing:
         """Make the block that is due; called after every input."""
         self._now_ms = now_ms
         pacemaker = self._pacemaker
-        if pacemaker is None or self._is_barred():
+        if pacemaker is None or self._is_barred() or self._is_unheard():
             return
         is_waiting = len(self._replica.backlog) > 0 or self._replica.has_errand
         pacemaker.on_payload(is_waiting=is_waiting)
@@ -228,7 +239,7 @@ class Proposing:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do."""
-        if self._pacemaker is None or self._is_barred():
+        if self._pacemaker is None or self._is_barred() or self._is_unheard():
             return None
         return self._pacemaker.next_deadline(self._now_ms)
 

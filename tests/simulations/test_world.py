@@ -13,6 +13,7 @@ import pytest
 from dag.types import Kind
 from meshnode.core.commands import Connect
 from meshnode.core.events import Published, PublishFailed
+from meshnode.core.inputs import DialEnded
 from meshnode.core.messages import Message, Ping
 from simulations import (
     Constant,
@@ -22,8 +23,9 @@ from simulations import (
     load_latency,
 )
 from simulations.clocks import Clock
+from simulations.costs import Costs
 from simulations.fidelity import FIDELITIES, Fidelity
-from simulations.host import Costs, Host
+from simulations.host import Host
 from simulations.mesh import Mesh
 
 AWS = NetworkSettings(latency=load_latency("aws-13"), jitter_sigma=0.05, loss=0.01)
@@ -436,6 +438,18 @@ def test_a_dialler_that_dies_is_not_connected():
         world.run_for(1_000)
         assert not mesh[1].links
         assert world.network.counters.conserved
+
+
+def test_a_core_begun_anew_hears_nothing_of_a_job_that_ended_while_the_last_one_worked():
+    world = World(1)
+    (host,) = world.add_mesh(1)
+    world.run_for(100)
+    host._is_working = True
+    host.complete(host.life, 999, DialEnded("late"))
+    host._is_working = False
+    host._begin_anew()
+    world.run_for(100)
+    assert host.is_up
 
 
 def test_a_core_begun_anew_hears_nothing_of_what_the_last_one_dialled():

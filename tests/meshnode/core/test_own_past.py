@@ -109,6 +109,16 @@ def test_who_is_gone_is_not_asked(scene):
     assert scene.asked() == []
 
 
+def test_what_is_answered_after_the_committee_has_changed_counts_for_nobody(scene):
+    scene.past.ask(0, "b", 1)
+    ((_, number),) = scene.asked()
+    scene.past.end()
+    scene.answer(number)
+    assert scene.answered == []
+    scene.requests.tick(GET_MS)
+    assert scene.asked() == []
+
+
 def test_a_block_that_sank_below_the_horizon_holds_nothing_up(scene):
     block = scene.dag.row(1)[0]
     scene.sunk[block.id] = None

@@ -160,6 +160,29 @@ def test_an_old_copy_asks_for_its_own_blocks_before_it_makes_one():
     assert list_order(victim)[-1] == list_order(net.hosts[0])[-1]
 
 
+def test_an_old_copy_of_the_only_validator_hears_what_guests_hold_of_it_first():
+    genesis = CoreNet(3).genesis
+    net = make_net(3, genesis=replace(genesis, committee=genesis.committee[:1]))
+    only = net.hosts[0]
+    net.run(SETTLE_MS)
+    journal, values = dict(only.journal), dict(only.values)
+    net.hosts[1].publish(b"later")
+    net.run(SETTLE_MS)
+    held = [signed.id for signed in list_blocks(net.hosts[1])]
+    only.crash()
+    only.journal, only.values = journal, values
+    only.events.clear()
+    only.start()
+    assert only.core.view().consensus.standing == "recovering"
+    net.hosts[1].publish(b"again")
+    net.run(10_000)
+    assert only.core.view().consensus.standing == "active"
+    for host in net.hosts:
+        assert [signed.id for signed in list_blocks(host)][: len(held)] == held
+        assert host.core.summarise().unordered == 0
+        assert not host.core.view().forks
+
+
 # --- one core, message by message ------------------------------------------------------------------
 
 
