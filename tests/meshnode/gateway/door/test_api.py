@@ -8,6 +8,7 @@ import json
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault
+from meshnode.errors import StorageError
 from tests.support.door import (
     MODEL,
     QUESTION,
@@ -450,3 +451,46 @@ async def test_bodies_of_any_depth_are_answered_with_json(door):
     deep = "[" * 100_000 + "]" * 100_000
     status, data, _ = await door("POST", CHAT, json.dumps(ASKED)[:-1] + f', "odd": {deep}}}')
     assert (status, data["error"]["type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_answer_does_not_wait_for_its_record_unless_told_to(door, stream, monkeypatch):
+    gate, desk = asyncio.Event(), door.node._desk
+    publish = desk._publish
+
+    async def publish_late(*parts):
+        await gate.wait()
+        return await publish(*parts)
+
+    monkeypatch.setattr(desk, "_publish", publish_late)
+    body = {**ASKED, "stream": stream, "stream_options": {"include_usage": True}}
+    async with door.open("POST", CHAT, body) as response:
+        text = await response.text()
+    assert "vertex" not in text
+    assert "node-1" in text
+    waiting = asyncio.create_task(door.chat(**body, meshnode={"record": True}, n=1))
+    async with door.open("POST", CHAT, {**body, "stream": False, "n": 1}) as response:
+        assert response.status == 200
+    assert not waiting.done()
+    gate.set()
+    if not stream:
+        status, answer, _ = await waiting
+        assert (status, answer["meshnode"]["verified"]) == (200, True)
+    else:
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
+async def test_record_that_fails_behind_its_answer_is_nobodys_error(door, monkeypatch, caplog):
+    async def fail(*_):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(door.node._desk, "_publish", fail)
+    headers = {"Idempotency-Key": "a"}
+    for options in ({}, {"headers": headers}, {"headers": headers}):
+        assert (await door("POST", CHAT, ASKED, **options))[0] == 200
+        events = await door.read_events("/v1/completions", {"prompt": "a"}, **options)
+        assert events[-1] == "[DONE]"
+    status, body, _ = await door.chat(meshnode={"record": True})
+    assert (status, body["error"]["code"]) == (502, "answer_interrupted")
+    assert "the disk is full" in body["error"]["message"]
