@@ -133,7 +133,8 @@ class Attempt:
             assert self._desk is not None, "a local replica is the desk's"
             source = self._desk.answer(self._job)
         else:
-            stream = await open_answer_stream(self._port, target.peer)
+            async with self._dispatcher.opening(target.peer):
+                stream = await open_answer_stream(self._port, target.peer)
             source = read_remote_answer(
                 stream,
                 self._job,

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from dag.genesis import Share
 from dag.types import Kind
-from meshnode.core.commands import Serve
-from meshnode.core.messages import MODELS_MAX, ModelAdvert
 from meshnode.engines.base import ChatRequest, Chunk, EngineError, EngineFault, ModelInfo
 from meshnode.errors import DeadlineExceeded, MalformedMessage
-from meshnode.routing import report as routing
 from meshnode.routing.admission import Arrival
 from meshnode.routing.affinity import BLOCK_TOKENS
 from meshnode.routing.query import AUTO_MODEL
@@ -28,13 +25,11 @@ from meshnode.serving.protocol import (
     CHUNK_BYTES_MAX,
     HEARTBEAT_MS,
     Done,
-    Load,
     Queued,
-    Report,
     clip_text,
 )
 from meshnode.serving.pump import pump_chunks
-from meshnode.serving.reports import make_offer
+from meshnode.serving.reporting import Reporter
 from meshnode.serving.results import Reasoning, choose_share, encode_result
 from meshnode.serving.slots import Place, Slots
 from meshnode.shell.placement_table import Placement
@@ -45,10 +40,6 @@ if TYPE_CHECKING:
     from meshnode.engines.base import Engine
     from meshnode.serving.port import MeshPort
 
-ADVERT_PERIOD_MS = 200
-"""Load changes with each question; peers hear of it at most this often."""
-REFRESH_PERIOD_MS = 2_000
-"""Where anything is served, peers hear of it at least this often: silence means that it is gone."""
 TOKEN_BYTES = 4
 """Of a question's JSON, about so many are a token."""
 KNOWLEDGE_WAIT_MS = 2_000
@@ -103,10 +94,15 @@ class Desk:
             engine.slots, changed=self._load_changed.set, read_clock_ms=port.read_clock_ms
         )
         self._cache = PromptCache()
-        self._incarnation = port.read_clock_ms()
-        self._sequence = 0
+        self.reporter: Final = Reporter(
+            engine,
+            port,
+            self._slots,
+            self._cache,
+            changed=self._load_changed,
+            offers=engine.shareable and serves_free,
+        )
         self._models: tuple[ModelInfo, ...] = ()
-        self._advertiser: asyncio.Task[None] | None = None
         self._draining = False
 
     @property
@@ -138,18 +134,13 @@ class Desk:
         """Load the engine and tell peers. Raises `EngineError`."""
         await self._engine.start()
         self._models = tuple(await self._engine.models())
-        await self._advertise()
-        self._advertiser = asyncio.create_task(self._keep_advertising(), name="advertise load")
+        await self.reporter.start(self._models)
 
     async def drain(self, *, timeout_ms: int = 0) -> None:
         """Take no more questions, tell peers, and give those at work so long to end."""
         self._draining = True
         self._slots.drain()
-        if self._advertiser is not None:
-            self._advertiser.cancel()
-            await asyncio.wait({self._advertiser})
-            self._advertiser = None
-            await self._advertise()
+        await self.reporter.stop()
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 while self.running or self.queued:
@@ -165,41 +156,6 @@ class Desk:
     def serves(self, model: str) -> bool:
         """Whether a question for this model can be answered here."""
         return bool(self._models) and model in {AUTO_MODEL, *(each.id for each in self._models)}
-
-    def make_load(self) -> Load:
-        """How busy this node is now: the next of its reports."""
-        self._sequence += 1
-        return Load(
-            incarnation=self._incarnation,
-            sequence=self._sequence,
-            slots=max(0, self._engine.slots),
-            running=self.running,
-            queued=self.queued,
-            queued_prefill_tokens=self._slots.queued_prefill_tokens,
-            kv_usage_bp=0,
-            draining=self._draining,
-        )
-
-    def make_report(self, generation: int) -> Report:
-        """The load, and what prompts were read since a generation of digests."""
-        complete, blocks = self._cache.read_since(generation, now_ms=self._port.read_clock_ms())
-        return Report(self.make_load(), self._cache.generation, complete, blocks)
-
-    def make_own_report(self) -> routing.Report:
-        """This node's own engine, as its router sees it."""
-        load = self.make_load()
-        return routing.Report(
-            sequence=load.sequence,
-            incarnation=load.incarnation,
-            models=tuple(make_offer(_make_advert(self._engine, each)) for each in self._models),
-            slots=load.slots,
-            running=load.running,
-            queued=load.queued,
-            queued_prefill_tokens=load.queued_prefill_tokens,
-            kv_usage_bp=load.kv_usage_bp,
-            draining=load.draining,
-            shareable=self._engine.shareable,
-        )
 
     def check_admission(self, requester: bytes, *, paid: bool = False, size_bytes: int = 2) -> None:
         """Raises `EngineError` when a question of this author would be refused now."""
@@ -302,7 +258,7 @@ class Desk:
         )
 
     def _make_queued(self, place: Place) -> Queued:
-        return Queued(self._slots.find_position(place), self.make_load())
+        return Queued(self._slots.find_position(place), self.reporter.make_load())
 
     def _digest(self, job: Job) -> tuple[int, ...]:
         if job.private:
@@ -379,7 +335,7 @@ class Desk:
             queued_ms=reasoning.queued_ms,
             first_token_ms=reasoning.first_token_ms,
             total_ms=reasoning.total_ms,
-            load=self.make_load(),
+            load=self.reporter.make_load(),
         )
 
     def _find_revision(self, model_id: str) -> str:
@@ -387,40 +343,6 @@ class Desk:
             if model.id == model_id:
                 return model.revision
         return ""
-
-    async def _keep_advertising(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(
-                    REFRESH_PERIOD_MS / 1000 if self._is_offered() else None
-                ):
-                    await self._load_changed.wait()
-            except TimeoutError:
-                pass  # nothing has changed: saying so shows that this node is there
-            self._load_changed.clear()
-            await self._advertise()
-            await asyncio.sleep(ADVERT_PERIOD_MS / 1000)
-
-    def _is_offered(self) -> bool:
-        return self._engine.shareable and self._serves_free
-
-    async def _advertise(self) -> None:
-        shared = self._models[:MODELS_MAX] if self._is_offered() else ()
-        load = self.make_load()
-        await self._port.advertise(
-            Serve(
-                models=tuple(_make_advert(self._engine, model) for model in shared),
-                slots=load.slots if shared else 0,
-                running=load.running,
-                queued=load.queued,
-                draining=load.draining,
-                incarnation=load.incarnation,
-                sequence=load.sequence,
-                queued_prefill_tokens=load.queued_prefill_tokens,
-                kv_usage_bp=load.kv_usage_bp,
-                shareable=self._engine.shareable,
-            )
-        )
 
 
 class _Run:
@@ -453,16 +375,3 @@ def encode_piece(chunk: object) -> Piece:
             f"the engine produced a chunk of {len(data)} bytes, more than {CHUNK_BYTES_MAX}",
         )
     return Piece(checked, data)
-
-
-def _make_advert(engine: Engine, model: ModelInfo) -> ModelAdvert:
-    return ModelAdvert(
-        id=clip_text(model.id),
-        revision=clip_text(model.revision),
-        context_tokens=model.context_tokens,
-        tools=model.tools,
-        engine=clip_text(engine.name),
-        label=clip_text(model.label),
-        size_bytes=model.size_bytes,
-        thinking=bool(model.extra.get("supports_reasoning")),
-    )

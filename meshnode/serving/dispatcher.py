@@ -6,8 +6,10 @@ one knows. Adverts come by themselves, loads with every answer, and `watch` prob
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from meshnode.routing.decision import Obstacle
@@ -20,7 +22,7 @@ from meshnode.serving.reports import apply_load, make_report
 from meshnode.serving.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from typing import Any
 
     from meshnode.routing.decision import Candidate, Decision, Retry
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from meshnode.serving.protocol import Load
     from meshnode.serving.protocol import Report as ReportFrame
 
+OPENING_MAX: Final = 16
+"""Streams to one peer that are being opened at once."""
 PROBE_AFTER_MS: Final = 3_000
 """Adverts come every two seconds: who has missed one is asked."""
 _TROUBLES: Final = frozenset({Obstacle.BREAKER, Obstacle.DEAD, Obstacle.DRAINING})
@@ -47,6 +51,7 @@ class Dispatcher:
         self._desk: Desk | None = None
         self._peers: dict[str, ServingPeer] = {}
         self._reports: dict[str, Report] = {}
+        self._doors: dict[str, asyncio.Semaphore] = {}
         self.watch: Final = Watch(port, self)
 
     @property
@@ -83,7 +88,7 @@ class Dispatcher:
                 id=self._port.peer, name=self._port.name, author=self._port.author, local=True
             )
             self.router.on_peer(own)
-            self.router.on_report(own.id, self._desk.make_own_report(), now_ms=now_ms)
+            self.router.on_report(own.id, self._desk.reporter.make_own_report(), now_ms=now_ms)
 
     def _take_peer(self, peer: ServingPeer, before: ServingPeer | None, now_ms: int) -> None:
         name = peer.name or peer.author.hex()[:8]
@@ -106,6 +111,7 @@ class Dispatcher:
         self.router.forget(peer)
         self.watch.forget(peer)
         self._reports.pop(peer, None)
+        self._doors.pop(peer, None)
 
     def on_load(self, peer: str, load: Load | None) -> None:
         """An answer of a peer carried its load."""
@@ -126,6 +132,13 @@ class Dispatcher:
     def list_serving(self) -> tuple[str, ...]:
         """Peers that serve something."""
         return tuple(peer for peer, report in self._reports.items() if report.models)
+
+    @asynccontextmanager
+    async def opening(self, peer: str) -> AsyncIterator[None]:
+        """While a stream to a peer is opened: a crowd at one door would keep itself from entering."""
+        door = self._doors.setdefault(peer, asyncio.Semaphore(OPENING_MAX))
+        async with door:
+            yield
 
     def get_rtt_ms(self, peer: str) -> int:
         """The last round trip to a peer; 0 where none was measured."""

@@ -124,12 +124,12 @@ class AnswerServer:
 
     async def _answer_probe(self, stream: FrameStream, desk: Desk, probe: Probe) -> None:
         if not probe.target:
-            await _send(stream, encode_frame(desk.make_report(probe.generation)))
+            await _send(stream, encode_frame(desk.reporter.make_report(probe.generation)))
         else:
             await _send(stream, encode_frame(Reached(await can_reach(self._port, probe.target))))
 
     async def _refuse(self, stream: FrameStream, error: MeshError) -> None:
-        load = None if self._desk is None else self._desk.make_load()
+        load = None if self._desk is None else self._desk.reporter.make_load()
         await _send(stream, encode_frame(_make_failed(error, load)))
         await _linger(stream)
 

@@ -65,7 +65,7 @@ async def test_slow_answer_is_receipted_by_time(net, monkeypatch):
     await slow.entered.wait()
     await until(lambda: any(buyer.room.records._rows.values()))
     slow.gate.set()
-    assert (await asking).payment.receipts == 2
+    assert (await asking).payment.receipts >= 2
     await net.settle()
 
 

@@ -1,0 +1,66 @@
+"""What a serving node says of itself: numbered, repeated while it serves, with its engine's memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshnode.engines.base import EngineError, EngineFault, LoadSignals
+from meshnode.serving import reporting
+from meshnode.serving.desk import Desk
+from tests.support.serving_net import ScriptedEngine, answer, serving_net, until
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(reporting, "REFRESH_PERIOD_MS", 2)
+    monkeypatch.setattr(reporting, "ADVERT_PERIOD_MS", 1)
+
+
+class FullEngine(ScriptedEngine):
+    """Tells how full it is, or fails to."""
+
+    signals = LoadSignals(kv_usage_permille=250)
+    fails = False
+
+    async def read_load(self) -> LoadSignals:
+        if self.fails:
+            raise EngineError(EngineFault.UNREACHABLE, "no metrics")
+        return self.signals
+
+
+async def test_load_is_said_again_while_something_is_served():
+    async with serving_net() as net:
+        host = await net.add("host", ScriptedEngine())
+        await until(lambda: len(host.adverts) > 5)
+        sequences = [advert.sequence for advert in host.adverts]
+    assert sequences == sorted(set(sequences))
+    assert len({advert.incarnation for advert in host.adverts}) == 1
+    assert host.adverts[-1].draining
+
+
+@pytest.mark.parametrize("options", [{"shareable": False}, {}])
+async def test_nothing_is_said_again_where_nothing_is_offered(options):
+    async with serving_net() as net:
+        host = await net.add("host")
+        host.desk = Desk(ScriptedEngine(**options), host, serves_free=False)
+        await host.desk.start()
+        host.desk.reporter._changed.set()
+        await until(lambda: len(host.adverts) == 2)
+        assert [(advert.models, advert.slots) for advert in host.adverts] == [((), 0)] * 2
+        assert host.adverts[0].shareable == options.get("shareable", True)
+
+
+async def test_reports_hold_how_full_the_engine_is():
+    engine = FullEngine()
+    async with serving_net() as net:
+        host, client = await net.add("host", engine), await net.add("client")
+        await until(lambda: host.adverts[-1].kv_usage_bp == 2_500)
+        engine.signals = LoadSignals(kv_usage_permille=2_000)
+        await until(lambda: host.adverts[-1].kv_usage_bp == 10_000)
+        engine.fails = True
+        seen = len(host.adverts)
+        await until(lambda: len(host.adverts) > seen + 2)
+        assert host.adverts[-1].kv_usage_bp == 10_000
+        engine.fails, engine.signals = False, LoadSignals()
+        assert (await answer(client)).text == "Hello world"
+    assert host.desk.reporter.make_own_report().kv_usage_bp == 10_000
