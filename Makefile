@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz picture sweep mutants hostile kill9 orderkill orderstop ordercut snapjoin paid connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -21,7 +21,7 @@ WORKERS ?= -n auto --maxprocesses 4 --dist loadscope
 BENCHMARKS ?= $(sort $(wildcard benchmarks/bench_*.py))
 
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything a developer needs into .venv
 	@$(call sync)
@@ -64,6 +64,22 @@ fuzz: ## A long campaign that resumes: make fuzz SEEDS=10000 ARGS='--first-seed 
 	@$(call sync)
 	@$(bin)/python -m simulations fuzz --seeds $(SEEDS) --results fuzz.jsonl $(ARGS)
 
+fuzz-order: ## The order alone, under faults: make fuzz-order SEEDS=10000
+	@$(call sync)
+	@$(bin)/python -m simulations fuzz-order --seeds $(SEEDS) --results fuzz-order.jsonl $(ARGS)
+
+fuzz-prune: ## Meshes that forget their history, under faults: make fuzz-prune SEEDS=200
+	@$(call sync)
+	@$(bin)/python -m simulations fuzz --prune --seeds $(SEEDS) --results fuzz-prune.jsonl $(ARGS)
+
+fuzz-market: ## Random markets at many nodes: make fuzz-market SEEDS=1000
+	@$(call sync)
+	@$(bin)/python -m simulations fuzz-market --seeds $(SEEDS) --results fuzz-market.jsonl $(ARGS)
+
+routing: ## Routing policies on a trace: make routing ARGS='--trace FILE --policy all'
+	@$(call sync)
+	@$(bin)/python -m simulations routing $(ARGS)
+
 SCENARIO ?= reach
 picture: extras := --extra research
 picture: ## Simulate a published curve again and draw it: make picture ARGS=--open
@@ -102,6 +118,10 @@ ordercut: ## Cut the network between validators: make ordercut ARGS='--seconds 8
 paid: ## Ask for pay while a provider is killed: make paid ARGS='--questions 200'
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.paid_questions $(ARGS)
+
+failover: ## Kill, stop and slow peers that serve, under load: make failover
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.failover $(ARGS)
 
 snapjoin: ## Join a mesh that has pruned its history: make snapjoin ARGS='--vertices 2000'
 	@$(call sync)
