@@ -89,7 +89,9 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
     for axes in (left, right):
         _dress(axes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=PNG_DPI)
+    # The day on which it was drawn is no part of a picture.
+    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    figure.savefig(path, dpi=PNG_DPI, metadata=metadata)
 
 
 def _list_late(row: Row) -> tuple[list[float], list[float]]:
