@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshnode.routing.decision import Candidate, Decision
 from meshnode.routing.query import Query
 from meshnode.routing.replica_state import ReplicaState
 from meshnode.routing.report import ModelOffer, Peer, Report
@@ -35,3 +36,9 @@ def make_router(
     for peer in peers:
         router.on_report(peer, make_report(**fields), now_ms=now_ms)
     return router
+
+
+def get_chosen(decision: Decision) -> Candidate:
+    """The candidate of a decision that chose one."""
+    assert decision.chosen is not None, decision.explain()
+    return decision.chosen

@@ -12,7 +12,7 @@ from meshnode.routing.hedging import SAMPLES_MIN, PredictionErrors
 from meshnode.routing.rates import WORK_TOKENS
 from meshnode.routing.report import Peer
 from meshnode.routing.selection import Knowledge, choose
-from tests.support.routing import NO_EXPLORING, QUERY, make_state
+from tests.support.routing import NO_EXPLORING, QUERY, get_chosen, make_state
 
 TENANT = replace(QUERY, tenant="t", prefix=(1,))
 
@@ -25,7 +25,7 @@ class Bench:
         self.state = self.knowledge.states["p"] = make_state(peer=Peer(id="p"))
         self.errors = PredictionErrors()
         self.attempts = Attempts(self.knowledge, self.errors)
-        self.candidate = choose(self.knowledge, TENANT, now_ms=0, draw=0).chosen
+        self.candidate = get_chosen(choose(self.knowledge, TENANT, now_ms=0, draw=0))
         self.service = self.state.find_service("m")
         self.rates = self.service.rates
 

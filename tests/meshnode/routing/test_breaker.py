@@ -76,10 +76,10 @@ def test_breaker_stays_open_longer_after_each_failed_probe():
     breaker = open_breaker()
     waits = []
     for ticket in range(10, 16):
-        now_ms = breaker.until_ms
+        now_ms = breaker.until_ms or 0
         breaker.on_sent(ticket, now_ms=now_ms)
         breaker.on_failure(ticket, now_ms=now_ms, draw=0)
-        waits.append(breaker.until_ms - now_ms)
+        waits.append((breaker.until_ms or 0) - now_ms)
     assert waits == [60_000, 120_000, 240_000, OPEN_MS_MAX, OPEN_MS_MAX, OPEN_MS_MAX]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshnode.routing.faults import Fault
 from meshnode.routing.report import Peer
-from tests.support.routing import QUERY, make_report, make_router
+from tests.support.routing import QUERY, get_chosen, make_report, make_router
 
 
 def test_decision_explains_every_replica():
@@ -26,7 +26,7 @@ def test_decision_explains_every_replica():
 def test_decision_explains_caches_faults_and_suspicion():
     router = make_router("a", slots=1)
     router.on_prefixes("a", (1,), now_ms=0)
-    ticket = router.on_sent(QUERY, router.choose(QUERY, now_ms=0, draw=0).chosen, now_ms=0)
+    ticket = router.on_sent(QUERY, get_chosen(router.choose(QUERY, now_ms=0, draw=0)), now_ms=0)
     router.on_failure(ticket, Fault.TIMEOUT, now_ms=14_000, draw=0)
     query = QUERY.__class__(model="m", prompt_tokens=1_000, prefix=(1,), max_output_tokens=1)
     decision = router.choose(query, now_ms=15_000, draw=0)
@@ -49,6 +49,6 @@ def test_decision_that_chose_nobody_explains_why():
     assert decision.chosen is None
     assert decision.explain() == ("a: serves m",)
     slow = make_router("a", prefill_ns=10_000_000_000)
-    slow.on_sent(QUERY, slow.choose(QUERY, now_ms=0, draw=0).chosen, now_ms=0)
+    slow.on_sent(QUERY, get_chosen(slow.choose(QUERY, now_ms=0, draw=0)), now_ms=0)
     decision = slow.choose(QUERY, now_ms=0, draw=0)
     assert decision.explain() == ("a: a first token is expected after 20000000 ms",)

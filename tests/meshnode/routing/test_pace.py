@@ -69,7 +69,7 @@ def test_slots_settle_where_the_batch_keeps_the_pace(alone_us: int, each_us: int
 
 def test_admission_lets_fewer_run_while_tokens_come_too_slowly():
     admission = Admission(Limits(slots=4, token_us_max=50_000))
-    keys = []
+    keys: list[int] = []
     for _ in range(4):
         admission.offer(Arrival(tenant="t", prompt_tokens=1), now_ms=0, draw=0)
         keys += admission.take_ready(now_ms=0)

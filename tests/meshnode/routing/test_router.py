@@ -10,11 +10,11 @@ from meshnode.routing.hedging import SAMPLES_MIN
 from meshnode.routing.report import ModelOffer, Peer
 from meshnode.routing.router import BURIED_MAX, Router
 from meshnode.routing.settings import Settings
-from tests.support.routing import OFFER, QUERY, make_report, make_router
+from tests.support.routing import OFFER, QUERY, get_chosen, make_report, make_router
 
 
 def send(router: Router, peer: str, query=QUERY, *, now_ms: int = 0) -> int:
-    chosen = router.choose(replace(query, peer=peer), now_ms=now_ms, draw=0).chosen
+    chosen = get_chosen(router.choose(replace(query, peer=peer), now_ms=now_ms, draw=0))
     return router.on_sent(query, chosen, now_ms=now_ms)
 
 
@@ -65,19 +65,19 @@ def test_router_cools_down_the_whole_quota_domain():
         router.on_peer(Peer(id=peer, trusted=True))
         router.on_report(peer, make_report(quota_domain="x" * (peer != "c")), now_ms=0)
     fail(router, "a", Fault.RATE_LIMITED)
-    assert router.choose(QUERY, now_ms=0, draw=0).chosen.peer == "c"
+    assert get_chosen(router.choose(QUERY, now_ms=0, draw=0)).peer == "c"
 
 
 def test_router_learns_prefixes_by_change_and_by_snapshot():
     router = make_router("a", "b")
     query = replace(QUERY, prefix=(1,))
     router.on_prefixes("a", (1,), now_ms=0)
-    assert router.choose(query, now_ms=0, draw=0).chosen.peer == "a"
+    assert get_chosen(router.choose(query, now_ms=0, draw=0)).peer == "a"
     router.on_prefixes("a", (2,), now_ms=0, removed=(1,))
     router.on_prefixes("b", (1, 3), now_ms=0)
-    assert router.choose(query, now_ms=0, draw=0).chosen.peer == "b"
+    assert get_chosen(router.choose(query, now_ms=0, draw=0)).peer == "b"
     router.on_prefixes("b", (3,), now_ms=0, is_snapshot=True)
-    assert router.choose(query, now_ms=0, draw=0).chosen.cached_tokens == 0
+    assert get_chosen(router.choose(query, now_ms=0, draw=0)).cached_tokens == 0
 
 
 def test_router_names_who_is_due_for_a_probe():
@@ -153,7 +153,7 @@ def test_router_forgets_attempts_with_their_peer():
     router.on_finished(ticket, now_ms=30)
     router.on_cancelled(ticket, now_ms=30)
     router.on_report("a", make_report(), now_ms=40)
-    assert router.choose(QUERY, now_ms=40, draw=0).chosen.requests == 0
+    assert get_chosen(router.choose(QUERY, now_ms=40, draw=0)).requests == 0
 
 
 # --- second chances -------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_retry_goes_to_another_replica_at_once():
     router = make_router("a", "b")
     fail(router, "a")
     retry = router.plan_retry(QUERY, "a", Fault.UNREACHABLE, now_ms=0, draw=0)
-    assert (retry.decision.chosen.peer, retry.delay_ms, retry.resumes) == ("b", 0, False)
+    assert (get_chosen(retry.decision).peer, retry.delay_ms, retry.resumes) == ("b", 0, False)
 
 
 def test_retry_ends_with_a_reason():
@@ -202,7 +202,7 @@ def test_retry_in_the_same_quota_domain_waits():
         router.on_report(peer, make_report(quota_domain="x"), now_ms=0)
     fail(router, "a")
     retry = router.plan_retry(QUERY, "a", Fault.UNREACHABLE, now_ms=0, draw=5)
-    assert retry.decision.chosen.peer == "b"
+    assert get_chosen(retry.decision).peer == "b"
     assert 500 <= retry.delay_ms <= 8_000
     router.forget("a")
     assert router.plan_retry(QUERY, "a", Fault.UNREACHABLE, now_ms=0, draw=5).delay_ms == 0
@@ -213,9 +213,9 @@ def test_resume_needs_the_same_model_and_revision():
     router.on_report("b", make_report(2, models=(ModelOffer(id="m", revision="r2"),)), now_ms=0)
     router.on_report("c", make_report(2, models=(ModelOffer(id="x", revision="r1"),)), now_ms=0)
     query = replace(QUERY, model="auto", may_resume=True)
-    chosen = router.choose(replace(query, peer="a"), now_ms=0, draw=0).chosen
+    chosen = get_chosen(router.choose(replace(query, peer="a"), now_ms=0, draw=0))
     plan = router.plan_resume(query, chosen, Fault.TRUNCATED, now_ms=0, draw=0)
-    assert (plan.decision.chosen.peer, plan.resumes) == ("d", True)
+    assert (get_chosen(plan.decision).peer, plan.resumes) == ("d", True)
     router.forget("d")
     plan = router.plan_resume(query, chosen, Fault.TRUNCATED, now_ms=0, draw=0)
     assert (plan.decision.chosen, plan.resumes) == (None, False)
@@ -224,7 +224,7 @@ def test_resume_needs_the_same_model_and_revision():
 
 def test_resume_is_refused_by_default_and_without_a_revision():
     router = make_router("a", "b", models=(ModelOffer(id="m"),))
-    chosen = router.choose(QUERY, now_ms=0, draw=0).chosen
+    chosen = get_chosen(router.choose(QUERY, now_ms=0, draw=0))
     plan = router.plan_resume(QUERY, chosen, Fault.TRUNCATED, now_ms=0, draw=0)
     assert plan.decision.reason is Reason.NOT_WORTH
     assert plan.detail == "answers are not continued unless the query asks for it"
@@ -257,7 +257,7 @@ def test_hedge_goes_to_another_replica_when_an_answer_is_late():
     ticket = send(router, "a")
     assert router.hedge_delay_ms(ticket) == 1_000
     hedge = router.plan_hedge(ticket, now_ms=1_000, draw=0)
-    assert hedge.chosen.peer == "b"
+    assert get_chosen(hedge).peer == "b"
     assert router.plan_hedge(ticket, now_ms=1_000, draw=0).reason is Reason.BUDGET
 
 

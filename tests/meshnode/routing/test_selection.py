@@ -14,7 +14,7 @@ from meshnode.routing.query import Privacy, Query
 from meshnode.routing.report import ModelOffer, Peer
 from meshnode.routing.router import Router
 from meshnode.routing.settings import Settings
-from tests.support.routing import OFFER, QUERY, make_report, make_router
+from tests.support.routing import OFFER, QUERY, get_chosen, make_report, make_router
 
 
 def choose(router: Router, query: Query = QUERY, *, now_ms: int = 0, draw: int = 7) -> Decision:
@@ -29,7 +29,9 @@ def chosen(router: Router, query: Query = QUERY, **options) -> str | None:
 def break_replica(router: Router, peer: str, *, now_ms: int = 0, times: int = 5) -> None:
     for _ in range(times):
         only = replace(QUERY, peer=peer)
-        ticket = router.on_sent(only, choose(router, only, now_ms=now_ms).chosen, now_ms=now_ms)
+        ticket = router.on_sent(
+            only, get_chosen(choose(router, only, now_ms=now_ms)), now_ms=now_ms
+        )
         router.on_failure(ticket, Fault.INTERNAL, now_ms=now_ms, draw=0)
 
 
@@ -43,7 +45,7 @@ def test_choice_is_the_cheapest():
     router.on_rtt("b", 20_000, now_ms=0)
     router.on_rtt("c", 80_000, now_ms=0)
     decision = choose(router)
-    assert (decision.chosen.peer, decision.reason) == ("b", Reason.LEAST_COST)
+    assert (get_chosen(decision).peer, decision.reason) == ("b", Reason.LEAST_COST)
 
 
 def test_choice_says_when_there_is_only_one():
@@ -56,12 +58,12 @@ def test_choice_prefers_who_holds_the_prompt():
     router.on_prefixes("b", (1, 2), now_ms=0)
     query = replace(QUERY, prompt_tokens=1_024, prefix=(1, 2))
     decision = choose(router, query)
-    assert decision.chosen.peer == "b"
-    assert (decision.chosen.cached_tokens, decision.chosen.miss_tokens) == (1_024, 64)
+    assert get_chosen(decision).peer == "b"
+    assert (get_chosen(decision).cached_tokens, get_chosen(decision).miss_tokens) == (1_024, 64)
     for private in (Privacy.TRUSTED, Privacy.LOCAL):
         router.on_peer(Peer(id="b", local=True))
         decision = choose(router, replace(query, privacy=private))
-        assert decision.chosen.cached_tokens == 0
+        assert get_chosen(decision).cached_tokens == 0
 
 
 def test_choice_prefers_a_free_slot():
@@ -84,7 +86,7 @@ def test_choice_uses_who_is_suspect_only_as_a_last_resort():
     router.on_report("a", make_report(2, running=7), now_ms=10_001)
     assert chosen(router, now_ms=10_001) == "a"
     decision = choose(router, replace(QUERY, tried=("a",)), now_ms=10_001)
-    assert (decision.chosen.peer, decision.reason) == ("b", Reason.LAST_RESORT)
+    assert (get_chosen(decision).peer, decision.reason) == ("b", Reason.LAST_RESORT)
     router.on_report("c", make_report(1), now_ms=0)
     decision = choose(router, replace(QUERY, tried=("a",)), now_ms=10_001)
     assert decision.reason is Reason.LAST_RESORT
@@ -107,7 +109,7 @@ def test_choice_leaves_out_what_cannot_answer_in_time():
     router = make_router("a", "b", prefill_ns=1_000_000)
     for peer in "ab":
         only = replace(QUERY, peer=peer, prompt_tokens=40_000)
-        router.on_sent(only, choose(router, only).chosen, now_ms=0)
+        router.on_sent(only, get_chosen(choose(router, only)), now_ms=0)
     late = replace(QUERY, prompt_tokens=40_000)
     assert find_obstacles(choose(router, late)) == {
         "a": Obstacle.DEADLINE,
@@ -121,7 +123,7 @@ def test_choice_does_not_turn_a_query_away_for_what_it_believed_long_ago():
     router = make_router("a", prefill_ns=1_000_000)
     late = replace(QUERY, prompt_tokens=90_000)
     assert chosen(router, late) == "a"
-    router.on_sent(late, choose(router, late).chosen, now_ms=0)
+    router.on_sent(late, get_chosen(choose(router, late)), now_ms=0)
     assert chosen(router, late) is None
     router.on_report("a", make_report(2, prefill_ns=1), now_ms=60_000)
     assert chosen(router, late, now_ms=60_000) == "a"
@@ -158,7 +160,7 @@ def test_breaker_is_for_one_model():
 
 def test_cooldown_holds_for_the_only_candidate_and_says_how_long():
     router = make_router("a")
-    ticket = router.on_sent(QUERY, choose(router).chosen, now_ms=0)
+    ticket = router.on_sent(QUERY, get_chosen(choose(router)), now_ms=0)
     router.on_failure(ticket, Fault.RATE_LIMITED, now_ms=0, draw=0, retry_after_ms=7_000)
     decision = choose(router, now_ms=1_000)
     assert find_obstacles(decision) == {"a": Obstacle.COOLDOWN}
@@ -168,7 +170,7 @@ def test_cooldown_holds_for_the_only_candidate_and_says_how_long():
 
 def test_replica_that_refused_for_good_is_left_out():
     router = make_router("a")
-    ticket = router.on_sent(QUERY, choose(router).chosen, now_ms=0)
+    ticket = router.on_sent(QUERY, get_chosen(choose(router)), now_ms=0)
     router.on_failure(ticket, Fault.MODEL_NOT_FOUND, now_ms=0, draw=0)
     decision = choose(router)
     assert find_obstacles(decision) == {"a": Obstacle.DISABLED}
@@ -179,13 +181,13 @@ def test_one_query_in_a_hundred_explores_who_was_not_used_lately():
     router = make_router("a", "b", "c", settings=Settings())
     router.on_rtt("b", 900_000, now_ms=0)
     router.on_rtt("c", 900_000, now_ms=0)
-    reasons = [choose(router, draw=draw) for draw in range(20_000)]
-    explored = [each.chosen.peer for each in reasons if each.reason is Reason.EXPLORATION]
+    decisions = [choose(router, draw=draw) for draw in range(20_000)]
+    explored = [get_chosen(each).peer for each in decisions if each.reason is Reason.EXPLORATION]
     assert 120 < len(explored) < 300
     assert sorted(dict.fromkeys(explored)) == ["a", "b", "c"]
     for peer in "abc":
         only = replace(QUERY, peer=peer)
-        router.on_sent(only, choose(router, only).chosen, now_ms=0)
+        router.on_sent(only, get_chosen(choose(router, only)), now_ms=0)
     reasons = [choose(router, draw=draw).reason for draw in range(2_000)]
     assert Reason.EXPLORATION not in reasons
 
