@@ -43,7 +43,8 @@ class ContextFitter:
         self._draft = draft
         self._window = window
         self._rule = ContextRule.ENGINE
-        self._whole = len(draft.fields.get("messages") or ())
+        asked = draft.get("messages")
+        self._whole = len(asked) if isinstance(asked, list) else 0
         self._trimmed_after = False
 
     async def fit(self, rule: ContextRule) -> None:
