@@ -19,7 +19,8 @@ def run_short(policy: str = "meshnode", **changes) -> Figures:
 
 
 def strip(figures: Figures) -> dict[str, object]:
-    return msgspec.to_builtins(figures)
+    fields: dict[str, object] = msgspec.to_builtins(figures)
+    return fields
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -85,7 +85,7 @@ def compute_erlang_c(servers: int, load: float) -> float:
 def compute_supermarket(load: float, choices: int) -> float:
     """Mean time in the system of the fixed point, in units of one service."""
     return sum(
-        load ** ((choices**k - choices) / (choices - 1))
+        math.pow(load, (choices**k - choices) / (choices - 1))
         for k in range(1, 12)
         if choices**k < 100_000
     )

@@ -84,7 +84,8 @@ async def test_client_that_stops_reading_is_given_up(engine, door, monkeypatch):
 
 
 async def test_bug_in_the_middle_ends_the_connection(engine, door, monkeypatch, caplog):
-    original, sent = replies.HttpReply.send, []
+    original = replies.HttpReply.send
+    sent: list[bytes] = []
 
     async def fail(self, data):
         if sent:
