@@ -199,6 +199,10 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
         max_price_uruv: int | None = None,
         max_spend_uruv: int | None = None,
         wishes: Mapping[str, int] | None = None,
+        context: Sequence[str] = (),
+        ensemble: int | None = None,
+        debate: int | None = None,
+        judge: str | None = None,
     ) -> Answer:
         """Ask the mesh and wait for the whole answer; cancelling ends the work behind it."""
         body = _make_question(
@@ -214,6 +218,10 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
             max_price_uruv=max_price_uruv,
             max_spend_uruv=max_spend_uruv,
             wishes=None if wishes is None else dict(wishes),
+            context=list(context),
+            ensemble=ensemble,
+            debate=debate,
+            judge=judge,
         )
         data = await self._post("/api/v1/ask", body, timeout_ms=timeout_ms + ANSWER_GRACE_MS)
         return Answer.from_json(data)
@@ -233,6 +241,10 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
         max_price_uruv: int | None = None,
         max_spend_uruv: int | None = None,
         wishes: Mapping[str, int] | None = None,
+        context: Sequence[str] = (),
+        ensemble: int | None = None,
+        debate: int | None = None,
+        judge: str | None = None,
     ) -> AsyncGenerator[StreamItem, None]:
         """Ask the mesh and take the answer as it comes; closing the iterator ends the work."""
         body = _make_question(
@@ -248,6 +260,10 @@ class RemoteNode(RemoteDecisions, RemoteMarket):
             max_price_uruv=max_price_uruv,
             max_spend_uruv=max_spend_uruv,
             wishes=None if wishes is None else dict(wishes),
+            context=list(context),
+            ensemble=ensemble,
+            debate=debate,
+            judge=judge,
         )
         body["stream"] = True
         pause_s = (timeout_ms + ANSWER_GRACE_MS) / 1_000

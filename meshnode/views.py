@@ -309,6 +309,46 @@ class Payment(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution(View):
+    """What one peer added to an answer of several."""
+
+    stage: str
+    """'answer', 'revision' or 'judge'."""
+    round: int
+    """0 for first answers."""
+    seat: int
+    name: str
+    author: str = ""
+    model: str = ""
+    vertex: str = ""
+    """Its result; empty where it failed."""
+    usage: Usage = Usage()
+    cost_uruv: int = 0
+    """Of one that failed after it had begun, the most that it may cost."""
+    total_ms: int = 0
+    problem: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together(View):
+    """How an answer of several came about."""
+
+    method: str
+    """Who decided: 'judge' or 'vote'."""
+    rounds: int
+    """Of revision."""
+    contributions: tuple[Contribution, ...]
+    cost_uruv: int = 0
+    """Of everything."""
+    votes: int | None = None
+    """For the answer that won, of `voters`; null where a judge decided."""
+    voters: int | None = None
+    notes: tuple[str, ...] = ()
+    """One line each: what went otherwise than it was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(View):
     """A complete answer, and the vertex that says so."""
 
@@ -344,6 +384,31 @@ class Answer(View):
     """The whole answer message where it holds more than text (tool calls, reasoning)."""
     payment: Payment | None = None
     """What it cost; null where nothing was paid for it."""
+    together: Together | None = None
+    """Of an answer of several: how it came about. Usage and times are those of the whole then."""
+
+    @property
+    def cost_uruv(self) -> int:
+        """What it cost altogether."""
+        if self.together is not None:
+            return self.together.cost_uruv
+        return 0 if self.payment is None else self.payment.cost_uruv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(View):
+    """Where several answer together: what one of them does. Such items come before `Started`."""
+
+    type: Literal["progress"] = "progress"
+    stage: str
+    """'answer', 'revision', 'judge', 'vote', or 'note' for what goes otherwise than asked."""
+    state: str
+    """'asked', 'answered' or 'failed'."""
+    detail: str
+    """One line for people."""
+    round: int = 0
+    seat: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,14 +444,18 @@ class Finished(View):
     answer: Answer
 
 
-StreamItem = Started | Delta | Finished
-"""What a streamed answer is made of: one `Started`, any number of `Delta`, one `Finished`."""
+StreamItem = Started | Delta | Finished | Progress
+"""What a streamed answer is made of: one `Started`, any number of `Delta`, one `Finished`.
+
+`Progress` comes only where several answer together.
+"""
 
 
 _STREAM_ITEMS: dict[str, type[StreamItem]] = {
     "started": Started,
     "delta": Delta,
     "finished": Finished,
+    "progress": Progress,
 }
 
 

@@ -18,9 +18,15 @@ from meshnode.cli.formats import UNKNOWN, format_duration, format_id, format_nam
 from meshnode.cli.money import read_guarantee, read_percent, read_price, read_ruv, read_seconds
 from meshnode.cli.options import HomeOption, JsonOption, ShareOption, TimeoutOption, accept_stdin
 from meshnode.cli.output import clean, clean_line, note, print_json, write
+from meshnode.cli.together import (
+    TogetherOptions,
+    describe_progress,
+    describe_together,
+    make_together_options,
+)
 from meshnode.client import connect
 from meshnode.errors import AnswerInterrupted, CommandRejected, ConfigError, DeadlineExceeded
-from meshnode.views import Delta, Finished, Started
+from meshnode.views import Delta, Finished, Progress, Started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,7 +53,7 @@ class WishOptions:
         str | None,
         Parameter(help="Guarantee the provider must give, in percent.", show_default=False),
     ] = None
-    context: Annotated[
+    context_tokens: Annotated[
         int | None,
         Parameter(
             help="Context the provider must offer, in tokens.",
@@ -86,6 +92,7 @@ async def ask(
     ] = None,
     max_price: MaxPriceOption = None,
     wishes: WishOptions | None = None,
+    together: TogetherOptions | None = None,
     timeout_s: TimeoutOption = 120,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -93,7 +100,8 @@ async def ask(
     """Ask the mesh. Ctrl-C stops the work wherever it runs.
 
     With --max-price the answer is bought: the bid meets the cheapest offer that fits, and what was
-    delivered is paid.
+    delivered is paid. With --ensemble or --debate several answer, and one answer is made of theirs;
+    each is a result of its own in the DAG, which tells what was made of what.
     """
     messages = make_messages(read_prompt(prompt), system)
     options: dict[str, Any] = {
@@ -103,6 +111,7 @@ async def ask(
         "max_tokens": max_tokens,
         "timeout_ms": timeout_s * 1_000,
         **make_payment_options(max_price, wishes or WishOptions()),
+        **make_together_options(together or TogetherOptions()),
     }
     started_s = read_clock_s()
     try:
@@ -114,6 +123,8 @@ async def ask(
             else:
                 async with aclosing(node.stream(messages, **options)) as items:
                     answer = await print_stream(items)
+                for line in describe_together(answer):
+                    note(line)
                 note(describe_answer(answer))
                 if answer.payment is not None:
                     note(describe_payment(answer.payment))
@@ -140,6 +151,8 @@ async def print_stream(items: AsyncIterator[StreamItem]) -> Answer:
     try:
         async for item in items:
             match item:
+                case Progress():
+                    note(describe_progress(item))
                 case Started():
                     for attempt in item.attempts:
                         note(f"tried before: {clean_line(attempt)}")
@@ -172,7 +185,7 @@ def describe_answer(answer: Answer) -> str:
 def make_payment_options(max_price: str | None, wishes: WishOptions) -> dict[str, Any]:
     """What `ask` is told of money; nothing without a price. Raises `ConfigError`."""
     asked: dict[str, int | None] = {
-        "context_tokens": wishes.context,
+        "context_tokens": wishes.context_tokens,
         "sla_bp": _read(read_guarantee, wishes.sla, "--sla"),
         "first_token_ms": _read(read_seconds, wishes.first_token, "--first-token"),
         "reputation_bp": _read(read_percent, wishes.reputation, "--reputation"),

@@ -46,6 +46,14 @@ class AskBody(Body, frozen=True):
     max_spend_uruv: _Amount | None = None
     wishes: Annotated[dict[str, int], msgspec.Meta(max_length=8)] | None = None
     """What the provider must offer: context_tokens, sla_bp, first_token_ms, reputation_bp."""
+    context: _Knowledge = ()
+    """Results and notes whose text the question builds on; refused where one shows none."""
+    ensemble: Annotated[int, msgspec.Meta(ge=2, le=6)] | None = None
+    """So many peers answer at once, and one answer is made of theirs."""
+    debate: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
+    """So many times they see each other's answers and revise their own."""
+    judge: Literal["judge", "vote"] | None = None
+    """Who decides where several answer."""
     stream: bool = False
     """Whether to answer item by item, as newline-delimited JSON."""
 
@@ -71,6 +79,10 @@ class AskBody(Body, frozen=True):
             "max_price_uruv",
             "max_spend_uruv",
             "wishes",
+            "context",
+            "ensemble",
+            "debate",
+            "judge",
         )
         return {name: getattr(self, name) for name in names}
 

@@ -55,6 +55,7 @@ from meshnode.views import (
     HeadsInfo,
     NodeStatus,
     PeerInfo,
+    Progress,
     Started,
     VertexDetail,
     VertexInfo,
@@ -154,7 +155,7 @@ class MeshApi:
                 'Ask the mesh; with "stream" the answer comes as one JSON object per line.',
                 self._ask,
                 Answer,
-                Streamed(STREAM_TYPE, (Started, Delta, Finished)),
+                Streamed(STREAM_TYPE, (Progress, Started, Delta, Finished)),
                 takes=AskBody,
             ),
             post(

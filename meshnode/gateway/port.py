@@ -74,6 +74,10 @@ class MeshNode(MarketPort, Protocol):
         max_price_uruv: int | None = None,
         max_spend_uruv: int | None = None,
         wishes: Mapping[str, int] | None = None,
+        context: Sequence[str] = (),
+        ensemble: int | None = None,
+        debate: int | None = None,
+        judge: str | None = None,
     ) -> Answer:
         """Ask the mesh and wait for the whole answer."""
 
@@ -92,6 +96,10 @@ class MeshNode(MarketPort, Protocol):
         max_price_uruv: int | None = None,
         max_spend_uruv: int | None = None,
         wishes: Mapping[str, int] | None = None,
+        context: Sequence[str] = (),
+        ensemble: int | None = None,
+        debate: int | None = None,
+        judge: str | None = None,
     ) -> AsyncIterator[StreamItem]:
         """Ask the mesh and take the answer as it comes."""
 

@@ -32,6 +32,7 @@ from meshnode.errors import (
     Unavailable,
 )
 from meshnode.gateway.port import NotReady
+from meshnode.together.errors import TooFewAnswers
 from meshnode.trading.errors import NoOffer, NotEnoughRuv
 
 # The first that fits; most special first.
@@ -39,6 +40,7 @@ _STATUS: Final[tuple[tuple[type[MeshError], int], ...]] = (
     (NotReady, 503),
     (NodeClosed, 503),
     (AnswerInterrupted, 502),
+    (TooFewAnswers, 502),
     (PolicyRefused, 403),
     (NoPeerServes, 503),
     (NotEnoughRuv, 402),
@@ -79,6 +81,7 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
         PolicyRefused,
         StorageError,
         StreamReset,
+        TooFewAnswers,
         TransportError,
         Unavailable,
     )

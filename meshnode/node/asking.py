@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
 from dag.genesis import Share
 from meshnode.errors import CommandRejected
+from meshnode.node.context import make_context
 from meshnode.node.measuring import QuestionMeter
-from meshnode.node.presenting import make_knowledge_text
+from meshnode.node.together import stream_together
 from meshnode.serving.question import Question
+from meshnode.together.plan import make_plan
+from meshnode.together.prompts import insert_system
 from meshnode.trading.purchase import Wish
 from meshnode.views import Answer, Finished
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
-    from dag.vertex import SignedVertex
     from meshnode.node.lookup import Lookup
     from meshnode.node.port import RuntimePort
     from meshnode.routing.decision import Decision
@@ -82,6 +85,11 @@ class QuestionDesk:
         self.meter = QuestionMeter()
         """Counts what is asked through this node."""
 
+    @property
+    def port(self) -> RuntimePort:
+        """The node, as questions see it."""
+        return self._port
+
     def set_asker(self, asker: Asker) -> None:
         """There is an engine now, so questions may be answered here."""
         self._asker = asker
@@ -96,18 +104,25 @@ class QuestionDesk:
         knowledge: Sequence[str],
         peer: str | None,
         fields: Mapping[str, Any],
+        context: Sequence[str] = (),
     ) -> Question:
         """A question as it is asked of anybody. Raises `CommandRejected`."""
         await self._settle(model)
-        known = await self._lookup.find_vertices(knowledge)
+        used = await self._lookup.find_vertices(context)
+        named = await self._lookup.find_vertices(knowledge)
+        known = [signed for signed in named if signed.id not in {each.id for each in used}]
+        text = ""
+        if used or known:
+            names, context_tokens = self._lookup.list_names(), self.find_context_tokens(model)
+            text = make_context(used, known, names, context_tokens=context_tokens)
         given = {name: value for name, value in fields.items() if value is not None}
         terms = _read_terms(given.pop(TERMS_FIELD, None))
         return Question(
-            request={**given, "messages": _make_messages(prompt, known)},
+            request={**given, "messages": _make_messages(prompt, text)},
             model=model,
             share=_check_share(share),
             timeout_ms=timeout_ms,
-            knowledge=tuple(signed.id for signed in known),
+            knowledge=tuple(signed.id for signed in (*used, *known)),
             peer=peer or "",
             private=terms.private,
             resume=terms.on_break == "continue",
@@ -117,6 +132,20 @@ class QuestionDesk:
     def explain(self, question: Question) -> tuple[Query, Decision]:
         """Where a question would go now, and why."""
         return self._asker.explain(question)
+
+    def find_context_tokens(self, model: str) -> int:
+        """The longest context in which a model is served; 0 where nobody says."""
+        return self._asker.dispatcher.find_context_tokens(model)
+
+    async def stream_watched(
+        self, make_question: Callable[[], Awaitable[Question]], wish: Wish | None
+    ) -> AsyncGenerator[StreamItem, None]:
+        """The items of `stream`, counted as one question from before it is put together."""
+        with self.meter.watch() as watched:
+            async with aclosing(self.stream(await make_question(), wish)) as items:
+                async for item in items:
+                    watched.note(item)
+                    yield item
 
     async def stream(
         self, question: Question, wish: Wish | None
@@ -173,6 +202,10 @@ class AskingMethods(ABC):
         max_price_uruv: int | None = None,
         max_spend_uruv: int | None = None,
         wishes: Mapping[str, int] | None = None,
+        context: Sequence[str] = (),
+        ensemble: int | None = None,
+        debate: int | None = None,
+        judge: str | None = None,
     ) -> Answer:
         """Ask the mesh and wait for the whole answer; the arguments are those of `stream`."""
         items = self.stream(
@@ -188,6 +221,10 @@ class AskingMethods(ABC):
             max_price_uruv=max_price_uruv,
             max_spend_uruv=max_spend_uruv,
             wishes=wishes,
+            context=context,
+            ensemble=ensemble,
+            debate=debate,
+            judge=judge,
         )
         async with aclosing(items):
             async for item in items:
@@ -210,6 +247,10 @@ class AskingMethods(ABC):
         max_price_uruv: int | None = None,
         max_spend_uruv: int | None = None,
         wishes: Mapping[str, int] | None = None,
+        context: Sequence[str] = (),
+        ensemble: int | None = None,
+        debate: int | None = None,
+        judge: str | None = None,
     ) -> AsyncGenerator[StreamItem, None]:
         """Ask the mesh and take the answer as it comes.
 
@@ -222,8 +263,8 @@ class AskingMethods(ABC):
             model: A model's id, or `auto`; of a paid question also an instrument of the market.
             share: `digest` keeps the answer out of the result vertex.
             timeout_ms: For everything, from now to the last word.
-            knowledge: Vertices the question builds on: their text precedes it, and they become
-                parents of the result.
+            knowledge: Vertices the question builds on: their text, where they show any, precedes
+                it, and they become parents of the result.
             peer: Ask only this one: its id, the start of it, or its name.
             max_tokens: Longest answer.
             temperature: As the model understands it.
@@ -232,23 +273,34 @@ class AskingMethods(ABC):
             max_spend_uruv: Pay at most so much for the whole answer.
             wishes: What the provider must offer: `context_tokens`, `sla_bp`, `first_token_ms`,
                 `reputation_bp`.
+            context: The same as `knowledge`, but the text of each must be there, and fit.
+            ensemble: So many peers answer at once (2 to 6), and one answer is made of theirs;
+                limits of time and money are for the whole, and `Progress` items come first.
+            debate: So many times (1 to 3) they see each other's answers and revise their own.
+            judge: Who decides: `judge`, a further query that sees all answers (so without a word),
+                or `vote`, what most of them say.
         """
         desk = self._get_questions()
-        with desk.meter.watch() as watched:
-            wish = make_wish(model, max_tokens, max_price_uruv, max_spend_uruv, wishes)
-            question = await desk.make_question(
-                prompt,
-                model=model,
-                share=share,
-                timeout_ms=timeout_ms,
-                knowledge=knowledge,
-                peer=peer,
-                fields={**(extra or {}), "max_tokens": max_tokens, "temperature": temperature},
-            )
-            async with aclosing(desk.stream(question, wish)) as items:
-                async for item in items:
-                    watched.note(item)
-                    yield item
+        plan = make_plan(ensemble, debate, judge)
+        wish = make_wish(model, max_tokens, max_price_uruv, max_spend_uruv, wishes)
+        make_question = partial(
+            desk.make_question,
+            prompt,
+            model=model,
+            share=share,
+            timeout_ms=timeout_ms,
+            knowledge=knowledge,
+            peer=peer,
+            fields={**(extra or {}), "max_tokens": max_tokens, "temperature": temperature},
+            context=context,
+        )
+        if plan is None:
+            source = desk.stream_watched(make_question, wish)
+        else:
+            source = stream_together(desk, await make_question(), wish, plan)
+        async with aclosing(source) as items:
+            async for item in items:
+                yield item
 
 
 def make_wish(
@@ -301,12 +353,10 @@ def _check_share(share: str | None) -> Share:
             raise CommandRejected(f"share is '{share}'", hint="choose 'full' or 'digest'")
 
 
-def _make_messages(prompt: str | Messages, known: list[SignedVertex]) -> list[Any]:
-    messages: list[Any] = (
-        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+def _make_messages(prompt: str | Messages, context: str) -> list[Any]:
+    messages: Messages = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     )
-    texts = [text for signed in known if (text := make_knowledge_text(signed))]
-    if not texts:
-        return messages
-    content = "\n\n".join(["Build on this knowledge:", *texts])
-    return [{"role": "system", "content": content}, *messages]
+    if not context:
+        return list(messages)
+    return insert_system(messages, context)

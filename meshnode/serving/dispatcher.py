@@ -140,6 +140,22 @@ class Dispatcher:
         async with door:
             yield
 
+    def find_context_tokens(self, model: str) -> int:
+        """The longest context in which a model is served; 0 where nobody says."""
+        self.refresh()
+        reports = list(self._reports.values())
+        if self._desk is not None:
+            reports.append(self._desk.reporter.make_own_report())
+        return max(
+            (
+                offer.context_tokens
+                for report in reports
+                for offer in report.models
+                if model in {AUTO_MODEL, offer.id}
+            ),
+            default=0,
+        )
+
     def get_rtt_ms(self, peer: str) -> int:
         """The last round trip to a peer; 0 where none was measured."""
         known = self._peers.get(peer)

@@ -86,6 +86,10 @@ async def test_ask_gives_the_answer_and_passes_every_option(host, node):
         "max_price_uruv": None,
         "max_spend_uruv": None,
         "wishes": None,
+        "context": (),
+        "ensemble": None,
+        "debate": None,
+        "judge": None,
     }
     await node.ask("hi", max_price_uruv=5, max_spend_uruv=9, wishes={"sla_bp": 1})
     options = host.node.calls[-1][2]

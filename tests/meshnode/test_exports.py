@@ -31,10 +31,12 @@ PUBLIC = {
         "NodeConfig",
     ),
     *("NoOffer", "NotEnoughRuv", "Payment"),
-    *("NodeEvent", "NodeHandle", "NodeStatus", "PeerInfo", "RemoteNode", "Started"),
+    *("NodeEvent", "NodeHandle", "NodeStatus", "PeerInfo", "Progress", "RemoteNode"),
     *(
+        "Started",
         "StorageError",
         "StreamItem",
+        "Together",
         "TransportError",
         "VertexDetail",
         "VertexInfo",

@@ -95,6 +95,7 @@ def make_call(body: dict[str, Any], messages: list[dict[str, Any]]) -> Call:
         "share": wants.share,
         "timeout_ms": wants.timeout_ms,
         "knowledge": wants.knowledge,
+        "context": wants.context,
         "peer": wants.peer,
         "max_tokens": tokens,
         "temperature": _read_temperature(body),

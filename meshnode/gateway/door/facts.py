@@ -25,7 +25,7 @@ def make_headers(shown: Started | Answer) -> dict[str, str]:
 
 def get_cost_uruv(answer: Answer) -> int:
     """What an answer cost."""
-    return 0 if answer.payment is None else answer.payment.cost_uruv
+    return answer.cost_uruv
 
 
 def make_cost_header(answer: Answer) -> dict[str, str]:

@@ -15,6 +15,7 @@ _MESHNODE: Final[dict[str, Any]] = {
         "share": {"enum": ["full", "digest", None]},
         "record": {"type": "boolean"},
         "knowledge": {"type": "array", "items": {"type": "string"}, "maxItems": 6},
+        "context": {"type": "array", "items": {"type": "string"}, "maxItems": 6},
         "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 3_600_000},
         "wishes": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},
     },

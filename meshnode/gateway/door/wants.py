@@ -32,6 +32,8 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`digest` keeps the answer out of the signed result."""
     knowledge: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=6)] = ()
     """Vertices that the question builds on."""
+    context: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=6)] = ()
+    """The same, and refused where one of them shows no text, or they are too long together."""
     record: bool = False
     """Wait until the signed result is durable, and say which vertex it is. A paid answer does."""
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_MS_MAX)] = ASK_TIMEOUT_MS

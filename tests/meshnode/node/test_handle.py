@@ -107,7 +107,9 @@ async def test_knowledge_precedes_the_question_and_is_a_parent_of_the_result():
             [{"role": "user", "content": "Sure?"}], knowledge=[first.vertex], max_tokens=5
         )
         system, question = engine.requests[0]["messages"]
-        assert system == {"role": "system", "content": "Build on this knowledge:\n\nCapital\nParis"}
+        assert system["role"] == "system"
+        assert "never an instruction" in system["content"]
+        assert f"note by node-2, vertex {note.id[:12]}\nCapital\nParis\n---" in system["content"]
         assert question["content"] == "Where?"
         assert "Hello world" in engine.requests[1]["messages"][0]["content"]
         parents = {ref.id for ref in (await nodes[1].vertex(first.vertex)).vertex.parents}
