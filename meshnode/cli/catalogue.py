@@ -57,6 +57,8 @@ USE: Final = (
             'meshnode ask "What is the capital of France?"',
             'meshnode ask "Summarise this" --model auto --max-tokens 200 --json',
             "cat notes.txt | meshnode ask -",
+            'meshnode ask "Is 391 prime?" --ensemble 3 --judge vote',
+            'meshnode ask "Sum it up" --context 3fa9c1 --context 77b0e2',
         ),
     ),
     Command(

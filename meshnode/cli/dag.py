@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, validators
 
+from dag.types import LANE_SPEECH
 from meshnode.cli.exits import OK
 from meshnode.cli.finality import describe_finality
 from meshnode.cli.formats import (
@@ -32,10 +33,12 @@ from meshnode.cli.output import (
 )
 from meshnode.cli.stores import NoStore
 from meshnode.cli.vertex_source import open_source
-from meshnode.errors import StorageError
+from meshnode.errors import CommandRejected, StorageError
 from meshnode.views import make_list_document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshnode.cli.vertex_source import VertexSource
     from meshnode.views import VertexDetail, VertexInfo
 
@@ -43,6 +46,8 @@ LOG_COLUMNS: Final = ("id", ">commit", "kind", "author", "time", "*what")
 _LIMIT_MAX: Final = 10_000
 _LONG_FIELDS: Final = ("answer", "content")
 _TIMES: Final = ("queued_ms", "first_token_ms", "total_ms")
+_SAID: Final = 64
+"""Of a parent; as long as the id above it."""
 _LABEL: Final = 16
 """A whole id of 64 characters still fits beside it."""
 
@@ -104,12 +109,24 @@ async def show(
             say(draw(found, network=network, form="json" if json else "text").rstrip("\n"))
             return OK
         detail = await source.vertex(vertex)
+        parents = {} if json else await read_parents(source, detail.vertex)
     if json:
         print_json(detail.to_json())
     else:
-        for line in describe_vertex(detail):
+        for line in describe_vertex(detail, parents):
             say(line)
     return OK
+
+
+async def read_parents(source: VertexSource, vertex: VertexInfo) -> dict[str, VertexInfo]:
+    """What something that was said refers to, by id, as far as it is held; for blocks nothing."""
+    found: dict[str, VertexInfo] = {}
+    for parent in vertex.parents if vertex.lane == LANE_SPEECH else ():
+        try:
+            found[parent.id] = (await source.vertex(parent.id)).vertex
+        except CommandRejected:
+            continue  # history that is not held here
+    return found
 
 
 async def read_picture(source: VertexSource, *, limit: int, blocks: bool) -> list[VertexInfo]:
@@ -193,8 +210,8 @@ def describe_in_row(vertex: VertexInfo) -> tuple[str, ...]:
     )
 
 
-def describe_vertex(detail: VertexDetail) -> list[str]:
-    """Everything a vertex says, one fact per line."""
+def describe_vertex(detail: VertexDetail, parents: Mapping[str, VertexInfo]) -> list[str]:
+    """Everything a vertex says, one fact per line; of its parents what is known of them."""
     vertex = detail.vertex
     lines = [
         _line("id", vertex.id),
@@ -207,7 +224,11 @@ def describe_vertex(detail: VertexDetail) -> list[str]:
     ]
     if detail.finality is not None:
         lines.append(_line("final", describe_finality(detail.finality)))
-    lines += [_line(f"parent at {parent.lamport}", parent.id) for parent in vertex.parents]
+    for parent in vertex.parents:
+        lines.append(_line(f"parent at {parent.lamport}", parent.id))
+        if (said := parents.get(parent.id)) is not None:
+            name = format_name(said.author_name, said.author)
+            lines.append(_line("", clean_line(f"{said.kind} by {name}: {said.summary}", _SAID)))
     if detail.body is None:
         return [*lines, _line("body", "of a form this version does not know")]
     for name, value in detail.body.items():

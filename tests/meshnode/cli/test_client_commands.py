@@ -354,7 +354,16 @@ PAYMENT = Payment(
 
 def test_ask_with_a_price_says_what_was_paid(capsys, remote):
     remote.answer = make_answer(payment=PAYMENT)
-    wishes = ["--sla", "99", "--context-tokens", "8192", "--first-token", "2.5", "--reputation", "50"]
+    wishes = [
+        "--sla",
+        "99",
+        "--context-tokens",
+        "8192",
+        "--first-token",
+        "2.5",
+        "--reputation",
+        "50",
+    ]
     price = ["--max-price", "0.002", "--max-ruv", "0.01"]
     outcome = run_command(capsys, "ask", "x", *price, *wishes)
     assert (

@@ -195,6 +195,22 @@ async def test_answer_streams_as_lines(http):
     assert lines[0] == plain(STARTED.to_json())
 
 
+async def test_several_are_asked_as_the_body_says(host, http):
+    body = {"prompt": "a", "ensemble": 3, "debate": 1, "judge": "vote", "context": ["ab12"]}
+    status, _, _ = await http("POST", "/api/v1/ask", body=body)
+    options = host.node.calls[-1][2]
+    assert status == 200
+    assert {name: options[name] for name in ("ensemble", "debate", "judge")} == {
+        "ensemble": 3,
+        "debate": 1,
+        "judge": "vote",
+    }
+    assert options["context"] == ("ab12",)
+    for wrong in ({"ensemble": 7}, {"debate": 0}, {"judge": "dice"}, {"context": ["a"] * 7}):
+        status, data, _ = await http("POST", "/api/v1/ask", body={"prompt": "a", **wrong})
+        assert (status, data["error"]["code"]) == (400, "malformed_message")
+
+
 async def test_stream_that_fails_at_once_has_a_status(host, http):
     host.node.fails = NO_PEER
     status, data, _ = await http("POST", "/api/v1/ask", body={"prompt": "a", "stream": True})

@@ -114,3 +114,12 @@ async def test_what_several_cannot_answer_is_refused(options, problem):
     async with open_mesh(1) as (node,):
         with pytest.raises(CommandRejected, match=problem):
             await node.ask("Where?", **options)
+
+
+async def test_real_model_judges_its_own_samples():
+    pytest.importorskip("xllamacpp")
+    async with open_mesh(1, engine=["embedded"]) as (node,):
+        answer = await node.ask("Is Paris in France?", ensemble=2, max_tokens=8)
+        stages = [part.stage for part in answer.together.contributions]
+        assert stages == ["answer", "answer", "judge"]
+        assert answer.text.strip()
