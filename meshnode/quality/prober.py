@@ -34,6 +34,7 @@ from meshnode.quality.structure import Said, find_flaws
 from meshnode.quality.verdict import make_verdict
 from meshnode.routing.query import AUTO_MODEL
 from meshnode.serving.client import Asker
+from meshnode.serving.dispatcher import Dispatcher
 from meshnode.serving.question import Question
 from meshnode.trading.bell import Bell
 from meshnode.trading.models import find_engine_model
@@ -96,9 +97,6 @@ class Prober:
         self._port = port
         self._mesh = mesh
         self._buyer = buyer
-        self._asker = Asker(
-            mesh, None, buyer.dispatcher
-        )  # with a desk, the own engine would answer itself
         self._find_desk = find_desk
         self._spend_uruv = spend_uruv
         self._bell = Bell()
@@ -179,13 +177,18 @@ class Prober:
         sold = find_sold(self._port.market, watch.duty)
         question = _make_question(canary, peer, sold)
         answer: Answer | None = None
+        # What earlier canaries came to is no reason not to ask, so each begins with no memory; and
+        # with a desk the own engine would answer itself.
+        dispatcher = Dispatcher(self._mesh)
         try:
-            answer = await _finish(self._asker.stream(question))
+            answer = await _finish(Asker(self._mesh, None, dispatcher).stream(question))
         except MeshError as error:
             if _is_miss(error):
                 return False
             if _is_for_sale_only(error):
                 answer = await self._buy(watch, question, sold)
+        finally:
+            await dispatcher.close()
         if answer is None:
             return None
         return await self._judge(watch, question, answer, peer)

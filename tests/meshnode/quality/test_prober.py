@@ -164,7 +164,7 @@ async def test_question_that_cannot_be_asked_is_not_held_against_anybody(net, mo
     def refuse(*_: Any, **__: Any) -> Any:
         raise CommandRejected("the node ends")
 
-    monkeypatch.setattr("meshnode.serving.client._check_question", refuse)
+    monkeypatch.setattr("meshnode.serving.client.check_question", refuse)
     await run_without_report(net, trader)
 
 

@@ -116,7 +116,8 @@ async def test_node_that_sells_nothing_refuses_contracts(net):
 async def test_node_that_answers_for_pay_only_refuses_who_does_not(net):
     provider = await net.add(FIRST, engine(), price=PRICE)
     provider.node.desk._serves_free = False
-    await provider.node.desk._advertise()
+    provider.node.desk.reporter._offers = False
+    await provider.node.desk.reporter._advertise()
     buyer = await net.add(BUYER)
     with pytest.raises(NoPeerServes):
         await _ask_free(buyer)
