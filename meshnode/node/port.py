@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dag.genesis import compute_network_id
 from dag.vertex import decode_signed
 from meshnode.core.commands import Connect
-from meshnode.core.events import VertexAdmitted
+from meshnode.core.events import PeerLost, PeerReady, PeerServes, VertexAdmitted
 from meshnode.core.transport_id import compute_transport_id
 from meshnode.errors import CommandRejected, DeadlineExceeded
 from meshnode.serving.port import ServingPeer
@@ -17,6 +18,8 @@ from meshnode.shell.subscriptions import SubscriberLagged
 from meshnode.transport.base import PeerId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dag.genesis import Share
     from dag.vertex import SignedVertex
     from meshnode.core.commands import Serve
@@ -75,6 +78,21 @@ class RuntimePort:
         # A peer may have taken another name since it connected.
         names = {member.id: member.name for member in view.members}
         return [_make_serving_peer(peer, names.get(peer.author, "")) for peer in view.peers]
+
+    async def follow_peers(self, on_change: Callable[[], None]) -> None:
+        """Call once now, and whenever a peer has become ready, has gone, or says what it serves.
+
+        Until it is cancelled, or the node ends.
+        """
+        has_ended = False
+        while not has_ended:
+            async with self._runtime.events() as events:
+                on_change()
+                with suppress(SubscriberLagged):  # what was missed is looked at now
+                    async for event in events:
+                        if isinstance(event, PeerReady | PeerLost | PeerServes):
+                            on_change()
+                    has_ended = True
 
     async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
         """A member as a ready peer, dialled if need be; None where it cannot be reached in time."""

@@ -50,6 +50,8 @@ class Query:
     """Ask only this peer, by its id."""
     tried: tuple[str, ...] = ()
     """Ids of peers that were asked already."""
+    again: bool = False
+    """Whether it was sent before, and after a wait nobody is passed over for it any more."""
     hedgeable: bool = True
     """Off for what is paid, runs tools, or must not be asked twice for another reason."""
     may_resume: bool = False

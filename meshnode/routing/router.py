@@ -158,7 +158,7 @@ class Router:
 
     def on_sent(self, query: Query, candidate: Candidate, *, now_ms: int) -> int:
         """A query leaves for a candidate of `choose`; the ticket names the attempt from here on."""
-        if not query.tried:
+        if not (query.tried or query.again):
             self._retries.note_request(now_ms)
             self._hedges.note_request()
         return self._attempts.begin(query, candidate, now_ms=now_ms)
@@ -198,6 +198,13 @@ class Router:
         if obstacle:
             return Retry(Decision(None, Reason.NOT_WORTH, ()), detail=obstacle)
         return self._plan_next(again, peer, now_ms=now_ms, draw=draw)
+
+    def take_retry(self, *, now_ms: int) -> bool:
+        """Whether a query that waited may be sent again (`Query.again`); counts it if so.
+
+        Waiting costs nothing; what follows is a second attempt as any other.
+        """
+        return self._retries.spend(now_ms)
 
     def plan_resume(
         self,

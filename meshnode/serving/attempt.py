@@ -84,6 +84,8 @@ class Attempt:
             raise
         finally:
             self.errand.cancel()
+            if self._target.local:
+                self._dispatcher.room.ring()  # nobody else says that a slot here is free
 
     async def _stream(self) -> AsyncGenerator[StreamItem, None]:
         held: list[Delta] = []

@@ -20,9 +20,10 @@ from meshnode.errors import (
     MeshError,
     TransportError,
 )
+from meshnode.routing.decision import Decision, Reason
 from meshnode.serving.attempt import Attempt
 from meshnode.serving.desk import Desk, Job
-from meshnode.serving.dispatcher import Dispatcher
+from meshnode.serving.dispatcher import Dispatcher, draw
 from meshnode.serving.placing import (
     describe_no_target,
     find_peer,
@@ -33,18 +34,25 @@ from meshnode.serving.question import Question, check_question, encode_request, 
 from meshnode.serving.race import find_first
 from meshnode.serving.resuming import Seam, add_seams, make_resumed_request, mark_seam
 from meshnode.serving.target import Placed, Target
+from meshnode.serving.waiting import WAIT_MS_MAX, Waiter
 from meshnode.views import Finished, Started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from meshnode.routing.decision import Candidate, Decision
+    from meshnode.routing.decision import Candidate
     from meshnode.routing.query import Query
     from meshnode.serving.port import MeshPort, Payer
     from meshnode.views import StreamItem
 
 _RETRIED = (EngineError, TransportError, InvalidMessage)
 """Failures of a replica, as against those of this node or of the question."""
+_PASSING = frozenset({EngineFault.OVERLOADED, EngineFault.RATE_LIMITED, EngineFault.UNREACHABLE})
+"""After these, the same replica may be asked again once it has had a rest."""
+LOST_MAX = 3
+"""A question that lost so many replicas may be why, and waits for no further one."""
+TRIED_MAX = 32
+"""Failures that are told."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,9 +65,14 @@ class _Asking:
     """The one peer that may be asked; empty for any."""
     prefix: tuple[int, ...]
     tried: list[str] = dataclasses.field(default_factory=list)
-    """One line for each attempt that failed."""
+    """One line for each attempt that failed, the latest ones."""
     passed: list[str] = dataclasses.field(default_factory=list)
-    """Peers that were asked."""
+    """Peers that were asked since the question last waited."""
+    faults: list[EngineFault] = dataclasses.field(default_factory=list)
+    """How its attempts failed."""
+    rests: int = 0
+    """How often it waited after a failure."""
+    waited_ms: int = 0
     seams: list[Seam] = dataclasses.field(default_factory=list)
     """Where another replica went on with the text of one that broke off."""
 
@@ -67,6 +80,18 @@ class _Asking:
     def request(self) -> dict[str, object]:
         """The question as it is asked now."""
         return make_resumed_request(self.question.request, self.seams)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether what went wrong so far passes by itself."""
+        lost = self.faults.count(EngineFault.UNREACHABLE)
+        return _PASSING.issuperset(self.faults) and lost < LOST_MAX and not self.seams
+
+    def note_failure(self, target: Target, message: str, fault: EngineFault) -> None:
+        """An attempt failed before its first word."""
+        self.tried.append(f"{target.name}: {message}")
+        del self.tried[:-TRIED_MAX]
+        self.faults.append(fault)
 
 
 class Asker:
@@ -153,8 +178,10 @@ class Asker:
         return _Asking(question, self._port.read_clock_ms(), peer, prefix)
 
     async def _stream(self, asking: _Asking) -> AsyncGenerator[StreamItem, None]:
-        query = self._make_query(asking)
-        placed = self._place(asking, *self._dispatcher.choose(query), None)
+        query, decision = self._dispatcher.choose(self._make_query(asking))
+        if decision.chosen is None:
+            query, decision = await self._wait(asking, query)
+        placed = self._place(asking, query, decision, None)
         while True:
             attempt = self._make_attempt(asking, placed)
             try:
@@ -209,16 +236,45 @@ class Asker:
         if attempt.streaming:
             return self._resume(asking, failed)
         failure = _check_retry(target, error)
-        asking.tried.append(f"{target.name}: {error.message}")
+        asking.note_failure(target, error.message, failure.fault)
         assert attempt.fault is not None, "what may be tried again is a fault of the replica's"
         passed = tuple(each for each in asking.passed if each != target.peer)
         query = dataclasses.replace(attempt.placed.query, tried=self._pass_over(passed))
         query = dataclasses.replace(query, remaining_ms=self._count_remaining_ms(asking))
         retry = self._dispatcher.plan_retry(query, target.peer, attempt.fault)
-        if retry.decision.chosen is None:
+        if retry.decision.chosen is not None:
+            await asyncio.sleep(min(retry.delay_ms, query.remaining_ms) / 1_000)
+            return self._place(asking, query, retry.decision, failure)
+        query = dataclasses.replace(query, tried=self._pass_over(()))
+        is_spent = retry.decision.reason is Reason.NOT_WORTH
+        query, decision = await self._wait(asking, query, is_spent=is_spent)
+        if decision.chosen is None:
             raise _summarise(asking.tried, failure) if len(asking.tried) > 1 else failure
-        await asyncio.sleep(retry.delay_ms / 1_000)
-        return self._place(asking, query, retry.decision, failure)
+        return self._place(asking, query, decision, failure)
+
+    async def _wait(
+        self, asking: _Asking, query: Query, *, is_spent: bool = False
+    ) -> tuple[Query, Decision]:
+        """Where the question goes once somebody can be asked, or nowhere."""
+        if not asking.may_wait:
+            return query, Decision(None, Reason.NOT_WORTH, ())
+        began_ms = self._port.read_clock_ms()
+        deadline_ms = asking.started_ms + asking.question.timeout_ms
+        waiter = Waiter(
+            self._port,
+            self._dispatcher,
+            query,
+            deadline_ms=deadline_ms,
+            passed=tuple(asking.passed),
+            rests=asking.rests,
+            is_spent=is_spent,
+        )
+        ends_ms = min(deadline_ms, began_ms + WAIT_MS_MAX - asking.waited_ms)
+        query, decision = await waiter.find_place(ends_ms=ends_ms, draw=draw())
+        asking.waited_ms += self._port.read_clock_ms() - began_ms
+        asking.rests += bool(asking.passed)
+        asking.passed.clear()
+        return query, decision
 
     def _resume(self, asking: _Asking, failed: _Failed) -> Placed:
         """Where an answer that broke off is continued. Raises `AnswerInterrupted`."""

@@ -19,6 +19,7 @@ from meshnode.routing.router import Router
 from meshnode.routing.settings import Settings
 from meshnode.serving.prompt_cache import digest_prompt, read_blocks
 from meshnode.serving.reports import apply_load, make_report
+from meshnode.serving.waiting import Absent, WaitingRoom
 from meshnode.serving.watch import Watch
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Dispatcher:
         self._reports: dict[str, Report] = {}
         self._doors: dict[str, asyncio.Semaphore] = {}
         self.watch: Final = Watch(port, self)
+        self.room: Final = WaitingRoom(port)
+        self.absent: Final = Absent()
 
     @property
     def peers(self) -> Mapping[str, ServingPeer]:
@@ -71,6 +74,7 @@ class Dispatcher:
     async def close(self) -> None:
         """End what runs behind questions."""
         await self.watch.close()
+        await self.room.close()
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -79,7 +83,7 @@ class Dispatcher:
         now_ms = self._port.read_clock_ms()
         found = {peer.peer: peer for peer in self._port.list_serving_peers()}
         for gone in [peer for peer in self._peers if peer not in found]:
-            self._forget(gone)
+            self._forget(gone, now_ms)
         for peer in found.values():
             self._take_peer(peer, self._peers.get(peer.peer), now_ms)
         self._peers = found
@@ -106,11 +110,15 @@ class Dispatcher:
         if self.router.on_report(peer, report, now_ms=now_ms):
             self.router.on_heartbeat(peer, now_ms=now_ms)
             self._reports[peer] = report
+            self.absent.remove(peer)
+            self.room.ring()
 
-    def _forget(self, peer: str) -> None:
+    def _forget(self, peer: str, now_ms: int) -> None:
         self.router.forget(peer)
         self.watch.forget(peer)
-        self._reports.pop(peer, None)
+        report = self._reports.pop(peer, None)
+        if report is not None:
+            self.absent.add(peer, report, now_ms=now_ms)
         self._doors.pop(peer, None)
 
     def on_load(self, peer: str, load: Load | None) -> None:

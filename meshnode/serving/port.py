@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from meshnode.core.messages import ModelAdvert
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from dag.genesis import Share
     from dag.vertex import SignedVertex
@@ -71,6 +71,12 @@ class MeshPort(Protocol):
 
     def list_serving_peers(self) -> Sequence[ServingPeer]:
         """Every ready peer."""
+
+    async def follow_peers(self, on_change: Callable[[], None]) -> None:
+        """Call once now, and whenever a peer has become ready, has gone, or says what it serves.
+
+        Until it is cancelled, or the node ends.
+        """
 
     async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
         """A member as a ready peer, dialled if need be; None where it cannot be reached in time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,7 @@ class FakeNode:
     ready: list[str] = field(default_factory=list)
     published: list[SignedVertex] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
+    followers: list[Callable[[], None]] = field(default_factory=list)
     withheld: bool = False
     refuses_to_publish: bool = False
     clock_offset_ms: int = 0
@@ -174,6 +176,18 @@ class FakeNode:
             rtt_ms=1,
         )
 
+    async def follow_peers(self, on_change: Callable[[], None]) -> None:
+        self.followers.append(on_change)
+        on_change()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.followers.remove(on_change)
+
+    def tell_followers(self) -> None:
+        for follower in self.followers:
+            follower()
+
     async def connect(self, author: bytes, *, timeout_ms: int) -> ServingPeer | None:
         peers = self.list_serving_peers()
         return next((peer for peer in peers if peer.author == author), None)
@@ -196,6 +210,9 @@ class FakeNode:
     async def advertise(self, serve: Serve) -> None:
         self.adverts.append(serve)
         self.advertised_ms = self.read_clock_ms()
+        for other in self.net.nodes.values():
+            if self.peer in other.ready:
+                other.tell_followers()
 
     def note_placement(self, placement: Placement) -> None:
         self.placements.append(placement)
@@ -210,9 +227,11 @@ class FakeNode:
 
     def connected(self, peer: PeerId, *, inbound: bool, remote_address: str) -> None:
         self.ready.append(str(peer))
+        self.tell_followers()
 
     def disconnected(self, peer: PeerId, *, reason: str) -> None:
         self.ready.remove(str(peer))
+        self.tell_followers()
 
     async def deliver(self, peer: PeerId, channel: Channel, frames: list[bytes]) -> None:
         raise AssertionError("nothing here uses the channels")

@@ -286,3 +286,11 @@ def test_hedge_needs_somebody_and_room():
 
 def test_offers_of_tests_fit_their_queries():
     assert OFFER.id == QUERY.model
+
+
+def test_query_that_waited_spends_of_the_retries_and_earns_none():
+    router = make_router("a")
+    again = replace(QUERY, again=True)
+    for _ in range(100):
+        router.on_cancelled(send(router, "a", again), now_ms=0)
+    assert [router.take_retry(now_ms=0) for _ in range(4)] == [True, True, True, False]

@@ -31,7 +31,7 @@ async def test_engine_that_holds_back_its_text_can_still_be_replaced():
         await net.add("a", ScriptedEngine([*quiet[:5], BUSY], model="m"))
         client = await net.add("client")
         with pytest.raises(EngineError, match="busy"):
-            await answer(client)
+            await answer(client, timeout_ms=600)
         await net.add("b", ScriptedEngine([*quiet, BUSY], model="n"))
         with pytest.raises(AnswerInterrupted):
             await answer(client, model="n")

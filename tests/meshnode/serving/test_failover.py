@@ -62,7 +62,7 @@ async def test_question_fails_after_three_peers_failed():
             await net.add(name, failing(BUSY))
         client = await net.add("client")
         with pytest.raises(EngineError, match="3 peers were asked in vain") as caught:
-            await answer(client)
+            await answer(client, timeout_ms=400)
     assert caught.value.fault is EngineFault.OVERLOADED
     assert caught.value.retry_after_ms == 700
 
@@ -72,7 +72,7 @@ async def test_question_fails_with_the_last_error_when_nobody_is_left():
         await net.add("a", failing(BUSY))
         client = await net.add("client")
         with pytest.raises(EngineError, match="busy"):
-            await answer(client)
+            await answer(client, timeout_ms=600)
 
 
 async def test_question_is_not_passed_on_when_it_is_the_questions_fault():

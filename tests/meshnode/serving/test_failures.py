@@ -107,7 +107,7 @@ async def test_partition_in_mid_answer_ends_in_one_clear_error_with_the_text_so_
     async with serving_net() as net:
         engine = gated("Hello")
         host, client = await net.add("host", engine), await net.add("client")
-        task = asyncio.create_task(ask(client))
+        task = asyncio.create_task(ask(client, timeout_ms=1_000))
         await engine.entered.wait()
         await until(lambda: client.asker.dispatcher.router)
         await asyncio.sleep(0)

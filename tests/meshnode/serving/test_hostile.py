@@ -229,7 +229,7 @@ async def test_refusal_is_read_even_when_the_question_was_not_sent_whole():
     async with serving_net() as net:
         host, client = await net.add("host", ScriptedEngine()), await net.add("client")
         host.handle_stream = refuse_at_once
-        question = Question(request={"x": "y" * 1_500_000})
+        question = Question(request={"x": "y" * 1_500_000}, timeout_ms=800)
         with pytest.raises(EngineError) as caught:
             async with aclosing(client.asker.stream(question)) as items:
                 await anext(items)

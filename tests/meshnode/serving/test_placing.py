@@ -99,7 +99,7 @@ async def test_every_placement_is_written_down_on_both_sides():
         tasks = [asyncio.create_task(answer(client)) for _ in range(3)]
         await until(lambda: host.desk.queued == 2)
         with pytest.raises(EngineError):
-            await answer(client)
+            await answer(client, timeout_ms=400)
         host.desk.engine.gate.set()
         await asyncio.gather(*tasks)
     assert [row.allowed for row in client.placements] == [True] * 4

@@ -172,7 +172,7 @@ async def test_loss_of_the_asker_stops_the_engine():
     async with serving_net() as net:
         engine = gated("first")
         host, client = await net.add("host", engine), await net.add("client")
-        task = asyncio.create_task(ask(client))
+        task = asyncio.create_task(ask(client, timeout_ms=1_000))
         await engine.entered.wait()
         client.transport.lose(PeerId(host.peer))
         async with asyncio.timeout(1):
@@ -188,7 +188,7 @@ async def test_further_questions_are_refused_when_the_queue_is_full():
         tasks = [asyncio.create_task(ask(client)) for _ in range(3)]
         await until(lambda: host.desk.queued == 2)
         with pytest.raises(EngineError, match="1 requests run and 2 wait") as caught:
-            await answer(client)
+            await answer(client, timeout_ms=400)
         assert caught.value.fault is EngineFault.OVERLOADED
         assert caught.value.retry_after_ms is not None
         engine.gate.set()
