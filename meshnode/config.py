@@ -21,6 +21,7 @@ MINT_RUV_DEFAULT: Final = 1_000
 """What the founder of a network has at first: enough for a first market among friends, in which its
 invitations can carry some. Validators can make more later, by motion."""
 MINT_RUV_MAX: Final = 1_000_000_000_000
+TOKEN_MS_MAX: Final = 60_000
 PROBE_SPEND_URUV_MAX: Final = 1_000_000_000
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -57,6 +58,8 @@ class NodeConfig:
     """What requests to a provider may cost in a day (UTC), in micro-dollars; None for no cap."""
     serve_free: bool = True
     """Whether questions of others are answered without a contract; paid ones go first either way."""
+    token_ms_max: int = 0
+    """Fewer questions run at once while a token takes longer than this in the mean; 0 for never."""
     probe: bool = False
     """Whether to watch the providers that the market draws this node for: short questions to each,
     and a report on them."""

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from meshnode.config import (
     MINT_RUV_MAX,
     PROBE_SPEND_URUV_MAX,
+    TOKEN_MS_MAX,
     NodeConfig,
     parse_api_address,
 )
@@ -81,6 +82,7 @@ class _Layer(BaseModel):
     engine: Annotated[str, Field(pattern=r"^[a-z0-9_\-]{1,64}$")] | None = None
     engine_options: dict[str, Any] | None = None
     serve_free: bool | None = None
+    token_ms_max: Annotated[int, Field(ge=0, le=TOKEN_MS_MAX)] | None = None
     probe: bool | None = None
     probe_spend_uruv: Annotated[int, Field(ge=0, le=PROBE_SPEND_URUV_MAX)] | None = None
     share: Literal["full", "digest"] | None = None

@@ -94,6 +94,7 @@ class NodeHandle(
         self._ended = asyncio.Event()
         self._desk: Desk | None = None
         self._serves_free = config.serve_free
+        self._token_ms_max = config.token_ms_max
         self._probe_spend_uruv = config.probe_spend_uruv if config.probe else None
         self._started_ms = runtime.now_ms()
         self._port = RuntimePort(runtime, name=setup.name, share=config.share)
@@ -335,7 +336,12 @@ class NodeHandle(
 
     async def start_engine(self, engine: Engine) -> None:
         """Serve with this engine; called once, when the node is opened."""
-        desk = Desk(engine, self._port, serves_free=self._serves_free)
+        desk = Desk(
+            engine,
+            self._port,
+            serves_free=self._serves_free,
+            token_ms_max=self._token_ms_max,
+        )
         self._stack.push_async_callback(desk.close)
         await desk.start()
         self._desk = desk

@@ -84,14 +84,22 @@ Progress = Queued | Piece | Done
 class Desk:
     """Serves one engine to this node and, where the engine may be shared, to its peers."""
 
-    def __init__(self, engine: Engine, port: MeshPort, *, serves_free: bool = True) -> None:
-        """With `serves_free` off, whoever else asks has to have a contract."""
+    def __init__(
+        self, engine: Engine, port: MeshPort, *, serves_free: bool = True, token_ms_max: int = 0
+    ) -> None:
+        """With `serves_free` off, whoever else asks has to have a contract.
+
+        While a token takes longer than `token_ms_max`, fewer questions run at once; 0 for never.
+        """
         self._engine = engine
         self._port = port
         self._serves_free = serves_free
         self._load_changed = asyncio.Event()
         self._slots = Slots(
-            engine.slots, changed=self._load_changed.set, read_clock_ms=port.read_clock_ms
+            engine.slots,
+            changed=self._load_changed.set,
+            read_clock_ms=port.read_clock_ms,
+            token_ms_max=token_ms_max,
         )
         self._cache = PromptCache()
         self.reporter: Final = Reporter(
@@ -219,7 +227,7 @@ class Desk:
                     if assembler.add(piece.chunk, size_bytes=len(piece.data)):
                         run.note_token(self._port.read_clock_ms())
                     if has_content(piece.chunk):
-                        self._slots.note_first_token(place)
+                        self._slots.note_token(place)
                     yield piece
             self._cache.add(digests, now_ms=self._port.read_clock_ms())
         finally:

@@ -24,6 +24,10 @@ REFRESH_PERIOD_MS: Final = 2_000
 """Where anything is served, peers hear of it at least this often: silence means that it is gone."""
 ENGINE_LOAD_MS: Final = 1_000
 """An engine that tells its own load does so within this."""
+ENGINE_LOAD_EVERY_MS: Final = 1_000
+"""An engine is asked for its load at most this often."""
+FOREIGN_MAX: Final = 1_000_000
+"""More requests of others are not counted."""
 
 
 class Reporter:
@@ -51,6 +55,9 @@ class Reporter:
         self._incarnation = port.read_clock_ms()
         self._sequence = 0
         self._kv_usage_bp = 0
+        self._foreign = 0
+        """Requests at the engine that did not come by this node."""
+        self._read_ms: int | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, models: tuple[ModelInfo, ...]) -> None:
@@ -71,12 +78,15 @@ class Reporter:
     def make_load(self) -> Load:
         """How busy this node is now: the next of its reports."""
         self._sequence += 1
+        slots = max(0, min(self._engine.slots, self._slots.slots))
+        own = self._slots.running
+        foreign_running = min(self._foreign, max(0, slots - own))
         return Load(
             incarnation=self._incarnation,
             sequence=self._sequence,
-            slots=max(0, self._engine.slots),
-            running=self._slots.running,
-            queued=self._slots.queued,
+            slots=slots,
+            running=own + foreign_running,
+            queued=self._slots.queued + self._foreign - foreign_running,
             queued_prefill_tokens=self._slots.queued_prefill_tokens,
             kv_usage_bp=self._kv_usage_bp,
             draining=self._draining,
@@ -117,13 +127,19 @@ class Reporter:
 
     async def _read_engine_load(self) -> None:
         """Ask an engine that others may use beside this node, too, how full it is."""
-        if not isinstance(self._engine, ReportsLoad):
+        now_ms = self._port.read_clock_ms()
+        is_due = self._read_ms is None or now_ms - self._read_ms >= ENGINE_LOAD_EVERY_MS
+        if not (is_due and isinstance(self._engine, ReportsLoad)):
             return
+        self._read_ms, own = now_ms, self._slots.running
         try:
             async with asyncio.timeout(ENGINE_LOAD_MS / 1000):
                 signals = await self._engine.read_load()
         except (EngineError, TimeoutError):
             return  # its answers will show what is wrong
+        if signals.running is not None and signals.waiting is not None:
+            own = max(own, self._slots.running)
+            self._foreign = min(max(0, signals.running + signals.waiting - own), FOREIGN_MAX)
         if signals.kv_usage_permille is not None:
             self._kv_usage_bp = min(max(0, signals.kv_usage_permille * 10), BASIS_POINTS)
 

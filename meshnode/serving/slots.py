@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUEUED_PER_SLOT: Final = 2
+PACE_MS: Final = 1_000
+"""How often what tokens take is looked at."""
 _FAULTS: Final = {
     RefusalCode.TOO_LARGE: EngineFault.BAD_REQUEST,
 }
@@ -29,19 +31,40 @@ class Place:
     def __init__(self, key: int) -> None:
         self.key: Final = key
         self.granted = asyncio.Event()
-        self.is_first_token_out = False
+        self.token_ms: int | None = None
+        """When its newest token came."""
 
 
 class Slots:
     """Fair by tenant, the earliest deadline first within one; who pays goes before who does not."""
 
     def __init__(
-        self, slots: int, *, changed: Callable[[], None], read_clock_ms: Callable[[], int]
+        self,
+        slots: int,
+        *,
+        changed: Callable[[], None],
+        read_clock_ms: Callable[[], int],
+        token_ms_max: int = 0,
     ) -> None:
-        self._admission = Admission(Limits(slots=max(1, slots), queued_per_slot=QUEUED_PER_SLOT))
+        """Fewer run at once while a token takes longer than `token_ms_max`; 0 for never."""
+        self._admission = Admission(
+            Limits(
+                slots=max(1, slots),
+                queued_per_slot=QUEUED_PER_SLOT,
+                token_us_max=token_ms_max * 1_000,
+            )
+        )
         self._changed = changed
         self._read_clock_ms = read_clock_ms
         self._places: dict[int, Place] = {}
+        self._pace_ms = read_clock_ms()
+        self._gaps = 0
+        self._gaps_ms = 0
+
+    @property
+    def slots(self) -> int:
+        """How many may run at once now."""
+        return self._admission.slots
 
     @property
     def running(self) -> int:
@@ -75,12 +98,18 @@ class Slots:
         self._admission.leave(place.key, now_ms=self._read_clock_ms())
         self._grant()
 
-    def note_first_token(self, place: Place) -> None:
-        """A running question has its first token."""
-        if not place.is_first_token_out:
-            place.is_first_token_out = True
-            self._admission.on_first_token(place.key, now_ms=self._read_clock_ms())
+    def note_token(self, place: Place) -> None:
+        """A token of a running question has come: a chunk counts as one."""
+        now_ms = self._read_clock_ms()
+        if place.token_ms is None:
+            self._admission.on_first_token(place.key, now_ms=now_ms)
             self._changed()
+        else:
+            self._gaps += 1
+            self._gaps_ms += max(0, now_ms - place.token_ms)
+        place.token_ms = now_ms
+        if self._gaps and now_ms - self._pace_ms >= PACE_MS:
+            self._judge_pace(now_ms)
 
     def find_position(self, place: Place) -> int:
         """How many questions are served before this one, itself included; 0 once it runs."""
@@ -89,6 +118,13 @@ class Slots:
     def drain(self) -> None:
         """Refuse whatever comes from now on."""
         self._admission.drain()
+
+    def _judge_pace(self, now_ms: int) -> None:
+        slots = self.slots
+        self._admission.on_pace(self._gaps_ms * 1_000 // self._gaps)
+        self._pace_ms, self._gaps, self._gaps_ms = now_ms, 0, 0
+        if self.slots != slots:
+            self._grant()
 
     def _offer(self, arrival: Arrival) -> Admitted:
         now_ms = self._read_clock_ms()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from meshnode.engines.base import EngineError, EngineFault, LoadSignals
@@ -14,6 +16,7 @@ from tests.support.serving_net import ScriptedEngine, answer, serving_net, until
 def quick(monkeypatch):
     monkeypatch.setattr(reporting, "REFRESH_PERIOD_MS", 2)
     monkeypatch.setattr(reporting, "ADVERT_PERIOD_MS", 1)
+    monkeypatch.setattr(reporting, "ENGINE_LOAD_EVERY_MS", 0)
 
 
 class FullEngine(ScriptedEngine):
@@ -64,3 +67,32 @@ async def test_reports_hold_how_full_the_engine_is():
         engine.fails, engine.signals = False, LoadSignals()
         assert (await answer(client)).text == "Hello world"
     assert host.desk.reporter.make_own_report().kv_usage_bp == 10_000
+
+
+async def test_reports_count_what_others_have_asked_of_the_engine():
+    engine = FullEngine(slots=4)
+    engine.signals = LoadSignals(running=3, waiting=0)
+    async with serving_net() as net:
+        host = await net.add("host", engine)
+        await until(lambda: (host.adverts[-1].running, host.adverts[-1].queued) == (3, 0))
+        engine.signals = LoadSignals(running=4, waiting=2)
+        await until(lambda: (host.adverts[-1].running, host.adverts[-1].queued) == (4, 2))
+        engine.script = [engine.gate]
+        engine.signals = LoadSignals(running=2, waiting=0)
+        task = asyncio.create_task(answer(host))
+        await until(lambda: host.desk.running == 1 and host.adverts[-1].running == 2)
+        engine.gate.set()
+        await task
+    assert host.adverts[-1].queued == 0
+
+
+async def test_engine_is_asked_for_its_load_once_a_second_at_most(monkeypatch):
+    monkeypatch.setattr(reporting, "ENGINE_LOAD_EVERY_MS", 60_000)
+    engine = FullEngine()
+    async with serving_net() as net:
+        host = await net.add("host", engine)
+        await until(lambda: host.adverts[-1].kv_usage_bp == 2_500)
+        engine.signals = LoadSignals(kv_usage_permille=500)
+        seen = len(host.adverts)
+        await until(lambda: len(host.adverts) > seen + 2)
+        assert host.adverts[-1].kv_usage_bp == 2_500

@@ -13,10 +13,15 @@ from meshnode.serving.slots import Slots
 class Desk:
     """Slots with a clock of their own."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, token_ms_max: int = 0) -> None:
         self.now_ms = 1_000
         self.changes = 0
-        self.slots = Slots(count, changed=self._count, read_clock_ms=lambda: self.now_ms)
+        self.slots = Slots(
+            count,
+            changed=self._count,
+            read_clock_ms=lambda: self.now_ms,
+            token_ms_max=token_ms_max,
+        )
 
     def _count(self) -> None:
         self.changes += 1
@@ -87,8 +92,8 @@ def test_slots_forget_a_question_that_leaves_the_queue():
 def test_slots_count_prompts_until_their_first_token():
     desk = Desk(1)
     place = desk.enter()
-    desk.slots.note_first_token(place)
-    desk.slots.note_first_token(place)
+    desk.slots.note_token(place)
+    desk.slots.note_token(place)
     assert desk.slots.queued_prefill_tokens == 0
     assert desk.changes == 2
 
@@ -115,3 +120,32 @@ def test_slots_refuse_everything_while_they_drain():
     desk.slots.drain()
     with pytest.raises(EngineError, match="shutting down"):
         desk.enter()
+
+
+def speak(desk: Desk, places, *, token_ms: int, seconds: int) -> None:
+    """Tokens of all places, one every so often."""
+    for _ in range(seconds * 1_000 // token_ms):
+        desk.now_ms += token_ms
+        for place in places:
+            desk.slots.note_token(place)
+
+
+def test_slots_shrink_while_tokens_come_too_slowly_and_grow_again():
+    desk = Desk(4, token_ms_max=50)
+    places = [desk.enter() for _ in range(5)]
+    speak(desk, places[:4], token_ms=100, seconds=2)
+    assert desk.slots.slots == 2
+    for place in places[:3]:
+        desk.slots.leave(place)
+    assert (desk.slots.running, desk.slots.queued) == (2, 0)
+    waiting = desk.enter()
+    assert not waiting.granted.is_set()
+    speak(desk, places[3:], token_ms=10, seconds=2)
+    assert desk.slots.slots > 2
+    assert waiting.granted.is_set()
+
+
+def test_slots_stay_as_they_are_without_a_bound_on_the_pace():
+    desk = Desk(4)
+    speak(desk, [desk.enter() for _ in range(4)], token_ms=500, seconds=4)
+    assert desk.slots.slots == 4
