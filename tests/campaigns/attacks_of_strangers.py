@@ -24,6 +24,7 @@ from meshnode.transport.base import Channel
 from meshnode.transport.framing import FINISH_FRAME, data_header, encode_credit
 from meshnode.transport.libp2p.connection import CHANNEL_PROTOCOLS
 from meshnode.transport.libp2p.host import propose
+from meshnode.transport.limits import TransportLimits
 from tests.campaigns.attack import Catalogue, Hands
 from tests.campaigns.wire import CutOff, Line, frame
 from tests.support.decoders import message_frames
@@ -109,11 +110,11 @@ async def noise_instead_of_a_protocol(hands: Hands) -> int:
 
 @STRANGERS.add("flood")
 async def more_streams_than_anybody_needs(hands: Hands) -> int:
+    """Opened below the library, which waits for the other side after 256 of them."""
     async with hands.line() as line:
-        with suppress(Exception):
-            for _ in range(200):
-                await line.muxer.open_stream()
-                line.sent += 1
+        first = (await line.muxer.open_stream()).stream_id + 2
+        numbers = range(first, first + 2 * (TransportLimits().muxer_streams + 100), 2)
+        line.sent += await write_all(line, [open_header(number) for number in numbers])
         await cut_off(line.muxer)
         return line.sent
 
@@ -136,6 +137,11 @@ async def write_all(line: Line, pieces: list[bytes]) -> int:
         except Exception:
             return count
     return len(pieces)
+
+
+def open_header(stream_id: int) -> bytes:
+    """A Yamux header that opens a stream."""
+    return b"\x00\x01\x00\x01" + stream_id.to_bytes(4, "big") + bytes(4)
 
 
 def line_header(stream_id: int, size: int) -> bytes:
