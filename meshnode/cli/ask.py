@@ -100,8 +100,7 @@ async def ask(
     """Ask the mesh. Ctrl-C stops the work wherever it runs.
 
     With --max-price the answer is bought: the bid meets the cheapest offer that fits, and what was
-    delivered is paid. With --ensemble or --debate several answer, and one answer is made of theirs;
-    each is a result of its own in the DAG, which tells what was made of what.
+    delivered is paid. With --ensemble or --debate several answer, and one is made of theirs.
     """
     messages = make_messages(read_prompt(prompt), system)
     options: dict[str, Any] = {
@@ -123,11 +122,8 @@ async def ask(
             else:
                 async with aclosing(node.stream(messages, **options)) as items:
                     answer = await print_stream(items)
-                for line in describe_together(answer):
+                for line in describe_whole(answer):
                     note(line)
-                note(describe_answer(answer))
-                if answer.payment is not None:
-                    note(describe_payment(answer.payment))
                 note(describe_wait(await wait_final(node, answer.vertex)))
     except AnswerInterrupted as error:
         if read_clock_s() - started_s < timeout_s:
@@ -165,6 +161,12 @@ async def print_stream(items: AsyncIterator[StreamItem]) -> Answer:
         if not ends_line:
             write("\n")
     raise AssertionError("a stream ends with its answer or an error")
+
+
+def describe_whole(answer: Answer) -> list[str]:
+    """What it was made of, where several answered; who answered; what it cost."""
+    lines = [*describe_together(answer), describe_answer(answer)]
+    return lines if answer.payment is None else [*lines, describe_payment(answer.payment)]
 
 
 def describe_answer(answer: Answer) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meshnode.serving.client import Asker
     from meshnode.serving.desk import Desk
     from meshnode.shell.runtime import Runtime
+    from meshnode.together.plan import Plan
     from meshnode.trading.buying import Buyer
     from meshnode.views import StreamItem
 
@@ -255,30 +256,25 @@ class AskingMethods(ABC):
         """Ask the mesh and take the answer as it comes.
 
         Leaving the iterator, or cancelling who reads it, stops the work of whoever answers. With a
-        price the answer is bought on the market: a bid is placed at once, the provider it meets
-        answers, and what was delivered is paid. Without one nothing is ever paid.
+        price the answer is bought: a bid is placed at once, and what was delivered is paid.
 
         Args:
             prompt: A question, or a list of chat messages.
             model: A model's id, or `auto`; of a paid question also an instrument of the market.
             share: `digest` keeps the answer out of the result vertex.
             timeout_ms: For everything, from now to the last word.
-            knowledge: Vertices the question builds on: their text, where they show any, precedes
-                it, and they become parents of the result.
+            knowledge: Vertices it builds on: their text precedes it; parents of the result.
             peer: Ask only this one: its id, the start of it, or its name.
-            max_tokens: Longest answer.
-            temperature: As the model understands it.
+            max_tokens, temperature: Longest answer; chance, as the model understands it.
             extra: Further fields of the request, passed on as they are.
             max_price_uruv: Pay at most so much per lot of 1,000 billed tokens.
             max_spend_uruv: Pay at most so much for the whole answer.
             wishes: What the provider must offer: `context_tokens`, `sla_bp`, `first_token_ms`,
                 `reputation_bp`.
-            context: The same as `knowledge`, but the text of each must be there, and fit.
-            ensemble: So many peers answer at once (2 to 6), and one answer is made of theirs;
-                limits of time and money are for the whole, and `Progress` items come first.
-            debate: So many times (1 to 3) they see each other's answers and revise their own.
-            judge: Who decides: `judge`, a further query that sees all answers (so without a word),
-                or `vote`, what most of them say.
+            context: As `knowledge`, but the text of each must be there, and fit.
+            ensemble: So many peers (2 to 6) answer at once; limits are for the whole.
+            debate: So many times (1 to 3) they see each other's answers and revise.
+            judge: Who makes one answer of theirs: a further query (`judge`), or a `vote`.
         """
         desk = self._get_questions()
         plan = make_plan(ensemble, debate, judge)
@@ -294,13 +290,25 @@ class AskingMethods(ABC):
             fields={**(extra or {}), "max_tokens": max_tokens, "temperature": temperature},
             context=context,
         )
-        if plan is None:
-            source = desk.stream_watched(make_question, wish)
-        else:
-            source = stream_together(desk, await make_question(), wish, plan)
-        async with aclosing(source) as items:
+        async with aclosing(_stream(desk, make_question, wish, plan)) as items:
             async for item in items:
                 yield item
+
+
+async def _stream(
+    desk: QuestionDesk,
+    make_question: Callable[[], Awaitable[Question]],
+    wish: Wish | None,
+    plan: Plan | None,
+) -> AsyncGenerator[StreamItem, None]:
+    """The answer of one, or with a plan of several."""
+    if plan is None:
+        source = desk.stream_watched(make_question, wish)
+    else:
+        source = stream_together(desk, await make_question(), wish, plan)
+    async with aclosing(source) as items:
+        async for item in items:
+            yield item
 
 
 def make_wish(

@@ -22,6 +22,7 @@ def test_nothing_wished_is_a_free_question_to_anybody():
         "share": None,
         "timeout_ms": 120_000,
         "knowledge": (),
+        "context": (),
         "peer": None,
         "max_tokens": None,
         "temperature": None,
