@@ -265,12 +265,12 @@ class AskingMethods(ABC):
             timeout_ms: For everything, from now to the last word.
             knowledge: Vertices it builds on: their text precedes it; parents of the result.
             peer: Ask only this one: its id, the start of it, or its name.
-            max_tokens, temperature: Longest answer; chance, as the model understands it.
+            max_tokens: Longest answer.
+            temperature: As the model understands it.
             extra: Further fields of the request, passed on as they are.
             max_price_uruv: Pay at most so much per lot of 1,000 billed tokens.
             max_spend_uruv: Pay at most so much for the whole answer.
-            wishes: What the provider must offer: `context_tokens`, `sla_bp`, `first_token_ms`,
-                `reputation_bp`.
+            wishes: Of the provider: `context_tokens`, `sla_bp`, `first_token_ms`, `reputation_bp`.
             context: As `knowledge`, but the text of each must be there, and fit.
             ensemble: So many peers (2 to 6) answer at once; limits are for the whole.
             debate: So many times (1 to 3) they see each other's answers and revise.

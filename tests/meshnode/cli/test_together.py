@@ -89,13 +89,21 @@ def test_what_cannot_be_is_a_mistake_in_the_command(capsys, remote, words):
 
 
 class SomeSource:
-    def __init__(self, vertices):
-        self.vertices = {vertex.id: vertex for vertex in vertices}
+    """Holds these vertices and no others."""
+
+    def __init__(self, held):
+        self.held = {vertex.id: vertex for vertex in held}
+
+    async def vertices(self, *, limit, kind):
+        return list(self.held.values())[:limit]
 
     async def vertex(self, vertex_id):
-        if vertex_id not in self.vertices:
+        if vertex_id not in self.held:
             raise CommandRejected("not held here")
-        return VertexDetail(vertex=self.vertices[vertex_id], body=None, wire="")
+        return VertexDetail(vertex=self.held[vertex_id], body=None, wire="")
+
+    async def describe_network(self):
+        return "some"
 
 
 async def test_parents_are_shown_with_what_they_say():

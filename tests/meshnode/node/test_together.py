@@ -48,7 +48,9 @@ async def test_peers_that_disagree_are_judged_by_one_of_them():
         asked = [request for engine in engines for request in engine.requests]
         (judged,) = [each for each in asked if len(each["messages"]) == 2]
         assert judged["messages"][0]["content"].count("Rome\n") == 2
-        parts = {part.vertex for part in answer.together.contributions if part.stage == "answer"}
+        together = answer.together
+        assert together is not None
+        parts = {part.vertex for part in together.contributions if part.stage == "answer"}
         assert len(parts) == 3
         assert await read_knowledge(nodes[0], answer.vertex, parts) == parts
 

@@ -95,7 +95,9 @@ async def listen(port, plan):
     async with aclosing(Conversation(port, plan).stream()) as stream:
         async for item in stream:
             items.append(item)
-    return items, items[-1].answer
+    last = items[-1]
+    assert isinstance(last, Finished)
+    return items, last.answer
 
 
 async def test_judge_sees_all_answers_and_builds_on_them():
@@ -223,7 +225,7 @@ async def test_no_time_left_ends_the_whole():
     port = ScriptedPort({"ada": ["a"], "bob": ["a"], "cyd": ["a"]})
     stream = Conversation(port, ENSEMBLE).stream()
     async for item in stream:
-        if item.seat == 2 and item.state == "answered":
+        if isinstance(item, Progress) and (item.seat, item.state) == (2, "answered"):
             port.now_ms = 70_000
             break
     with pytest.raises(DeadlineExceeded, match="60000 ms"):
@@ -234,7 +236,7 @@ async def test_leaving_ends_everybodys_work():
     port = ScriptedPort({"ada": ["a"], "bob": [None], "cyd": [None]})
     stream = Conversation(port, VOTE).stream()
     async for item in stream:
-        if item.state == "answered":
+        if isinstance(item, Progress) and item.state == "answered":
             break
     await port.waiting.wait()
     await stream.aclose()
