@@ -79,6 +79,11 @@ class Cooldowns:
         is_probed = known.probe is not None and now_ms - known.until_ms < PROBE_MS_MAX
         return COOLDOWN_MS if is_probed else 0
 
+    def is_limit(self, domain: str) -> bool:
+        """Whether a limit is why the domain waits, rather than its load."""
+        known = self._domains.get(domain)
+        return known is not None and not known.is_load
+
     def _expire(self, now_ms: int) -> None:
         """Forget what is over, and was so long ago that it says nothing any more."""
         self._domains = {

@@ -206,6 +206,11 @@ class Router:
         """
         return self._retries.spend(now_ms)
 
+    def is_limited(self, peer: str) -> bool:
+        """Whether a peer is left alone for a limit of its account, which only time lifts."""
+        state = self._states.get(peer)
+        return state is not None and self._knowledge.cooldowns.is_limit(state.domain)
+
     def plan_resume(
         self,
         query: Query,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _RETRIED = (EngineError, TransportError, InvalidMessage)
 """Failures of a replica, as against those of this node or of the question."""
-_PASSING = frozenset({EngineFault.OVERLOADED, EngineFault.RATE_LIMITED, EngineFault.UNREACHABLE})
+_PASSING = frozenset({EngineFault.OVERLOADED, EngineFault.UNREACHABLE})
 """After these, the same replica may be asked again once it has had a rest."""
 LOST_MAX = 3
 """A question that lost so many replicas may be why, and waits for no further one."""

@@ -181,7 +181,10 @@ class Waiter:
     def _find_wait_ms(self, query: Query, decision: Decision, *, now_ms: int, left_ms: int) -> int:
         """How long until looking again makes sense; 0 where there is no hope."""
         is_resting = len(query.tried) > len(self._query.tried)
-        obstacles = {each.obstacle for each in decision.candidates}
+        router = self._dispatcher.router
+        obstacles = {
+            each.obstacle for each in decision.candidates if not router.is_limited(each.peer)
+        }
         if self._dispatcher.absent.serves(query, now_ms=now_ms):
             return LOOK_MS
         if is_resting and Obstacle.TRIED in obstacles:

@@ -294,3 +294,10 @@ def test_query_that_waited_spends_of_the_retries_and_earns_none():
     for _ in range(100):
         router.on_cancelled(send(router, "a", again), now_ms=0)
     assert [router.take_retry(now_ms=0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_router_knows_limits_from_load():
+    router = make_router("a", "b")
+    fail(router, "a", Fault.RATE_LIMITED)
+    fail(router, "b", Fault.OVERLOADED)
+    assert [router.is_limited(peer) for peer in ("a", "b", "nobody")] == [True, False, False]

@@ -243,3 +243,15 @@ def test_absent_peers_are_kept_up_to_a_bound():
         absent.add(f"p{number}", make_report(), now_ms=0)
     assert not absent.serves(Query(peer="p0"), now_ms=1)
     assert absent.serves(Query(peer="p1"), now_ms=1)
+
+
+async def test_question_does_not_wait_for_the_limits_of_an_account():
+    limited = EngineError(EngineFault.RATE_LIMITED, "slow down", retry_after_ms=900)
+    async with serving_net() as net:
+        engine = failing(limited)
+        await net.add("a", engine)
+        client = await net.add("client")
+        for _ in range(2):
+            with pytest.raises(EngineError, match=r"slow down|right now"):
+                await asyncio.wait_for(answer(client), 5)
+    assert len(engine.requests) == 1
