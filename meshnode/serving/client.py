@@ -246,14 +246,13 @@ class Asker:
             await asyncio.sleep(min(retry.delay_ms, query.remaining_ms) / 1_000)
             return self._place(asking, query, retry.decision, failure)
         query = dataclasses.replace(query, tried=self._pass_over(()))
-        is_spent = retry.decision.reason is Reason.NOT_WORTH
-        query, decision = await self._wait(asking, query, is_spent=is_spent)
+        query, decision = await self._wait(asking, query, retry.decision.reason)
         if decision.chosen is None:
             raise _summarise(asking.tried, failure) if len(asking.tried) > 1 else failure
         return self._place(asking, query, decision, failure)
 
     async def _wait(
-        self, asking: _Asking, query: Query, *, is_spent: bool = False
+        self, asking: _Asking, query: Query, reason: Reason = Reason.NONE_ELIGIBLE
     ) -> tuple[Query, Decision]:
         """Where the question goes once somebody can be asked, or nowhere."""
         if not asking.may_wait:
@@ -267,7 +266,10 @@ class Asker:
             deadline_ms=deadline_ms,
             passed=tuple(asking.passed),
             rests=asking.rests,
-            is_spent=is_spent,
+            is_spent=reason is Reason.NOT_WORTH,
+            # Coming back to those who were lost makes no load that was not there before.
+            is_charged=reason is not Reason.NONE_ELIGIBLE
+            or EngineFault.OVERLOADED in asking.faults,
         )
         ends_ms = min(deadline_ms, began_ms + WAIT_MS_MAX - asking.waited_ms)
         query, decision = await waiter.find_place(ends_ms=ends_ms, draw=draw())

@@ -121,10 +121,12 @@ class Waiter:
         passed: tuple[str, ...],
         rests: int,
         is_spent: bool,
+        is_charged: bool,
     ) -> None:
         """`passed` were asked in vain: for a pause that doubles with `rests` they are left alone.
 
-        Where its attempts in a row are spent, so is everybody else.
+        Where its attempts in a row are spent, so is everybody else. `is_charged` where asking again
+        counts against the retry budget.
         """
         self._port = port
         self._dispatcher = dispatcher
@@ -133,11 +135,12 @@ class Waiter:
         self._passed = passed
         self._rests = rests
         self._is_spent = is_spent
+        self._is_charged = is_charged
 
     async def find_place(self, *, ends_ms: int, draw: int) -> tuple[Query, Decision]:
         """Where the question goes once somebody can take it; nowhere where there is no hope.
 
-        Until `ends_ms`. Who was asked before is asked again within the retry budget only.
+        Until `ends_ms`.
         """
         now_ms = self._port.read_clock_ms()
         pause_ms = find_backoff_ms(self._rests, derive(draw, _BACKOFF)) if self._passed else 0
@@ -151,7 +154,7 @@ class Waiter:
         while True:
             query, decision = self._choose(now_ms, is_rested=now_ms >= rested_ms)
             if decision.chosen is not None:
-                if not self._passed or self._dispatcher.router.take_retry(now_ms=now_ms):
+                if not self._is_charged or self._dispatcher.router.take_retry(now_ms=now_ms):
                     return query, decision
                 decision = decision._replace(chosen=None)
                 wait_ms = LOOK_MS

@@ -4,7 +4,8 @@
 
 Real processes: one node that asks and has no engine, four that serve. One serving peer gets
 SIGKILL every five seconds, and starts again, while questions go on: nobody may see an error before
-the first word of an answer, and who loses a peer is asked elsewhere within five seconds. Then one is
+the first word of an answer, and who loses a peer is asked elsewhere within five seconds. Then all four
+are killed at once, and who asks meanwhile waits until one of them is back. Then one is
 stopped with SIGSTOP, so that its connections stand and say nothing, and one is eight times slower
 than the others. Before that two hundred answers stream at once, and a client goes away in mid-answer,
 which frees the slot at the serving peer within a second. Prints a closing table; exit code 1 when
@@ -30,7 +31,7 @@ from meshnode.errors import AnswerInterrupted, MeshError
 from meshnode.views import Finished, Started
 from tests.support.daemons import FLAGS, kill, percentile, read_cpu_s, wait_connected
 
-PARTS = ("crowd", "gone", "killed", "stopped", "slow")
+PARTS = ("crowd", "gone", "killed", "emptied", "stopped", "slow")
 PEERS = 4
 KILL_EVERY_S = 5.0
 REROUTED_S = 5.0
@@ -93,6 +94,7 @@ class Campaign:
             "crowd": lambda: self._ask_at_once(streams),
             "gone": self._go_away,
             "killed": lambda: self._kill_peers(seconds),
+            "emptied": self._kill_all,
             "stopped": lambda: self._stop_one(min(20.0, seconds)),
             "slow": lambda: self._slow_one(min(15.0, seconds)),
         }
@@ -207,6 +209,21 @@ class Campaign:
         self._sum_up("killed", found)
         await asyncio.gather(*self._restarts)
         await wait_connected([self._asker, *self._peers.values()])
+
+    async def _kill_all(self) -> None:
+        self._tell("killing every peer at once")
+
+        async def kill_and_start_again() -> None:
+            await asyncio.sleep(2)
+            names = list(self._peers)
+            for name in names:
+                kill(self._peers[name])
+            await asyncio.sleep(2)
+            await asyncio.gather(*map(self._restart, names))
+            await wait_connected([self._asker, *self._peers.values()])
+
+        found = await self._during(kill_and_start_again())
+        self._sum_up("emptied", found, hurries=False)
 
     async def _restart(self, name: str) -> None:
         self._peers[name] = await self._start_peer(name)

@@ -204,6 +204,24 @@ async def test_settling_waits_for_the_first_advert_only():
             await nodes[0].wait_for_peers(timeout_ms=1)
 
 
+async def test_port_tells_when_peers_come_and_go_even_to_who_listened_too_slowly(monkeypatch):
+    async with mesh(2, suite="ed25519") as nodes:
+        port, rings = nodes[0]._port, []
+        following = asyncio.create_task(port.follow_peers(lambda: rings.append(None)))
+        await until(lambda: rings)
+        await nodes[0].publish("an event without news of peers")
+        assert len(rings) == 1
+        hub = nodes[0]._runtime._hub
+        for subscription in list(hub._subscriptions):
+            subscription._missed = 1
+            subscription._news.set()
+        await until(lambda: len(rings) == 2)
+        await nodes[1].close()
+        await until(lambda: len(rings) > 2)
+        await nodes[0].close()
+        await asyncio.wait_for(following, 5)
+
+
 async def test_strangers_are_bounded(monkeypatch):
     monkeypatch.setattr(streams_module, "STRANGERS_MAX", 1)
     scene = Scene()

@@ -188,6 +188,20 @@ async def test_question_whose_retries_are_used_up_waits_for_further_ones(monkeyp
         assert (await task)[-1].answer.text == "done"
 
 
+async def test_questions_that_lost_their_peer_need_no_retries_to_go_back_to_it(monkeypatch):
+    monkeypatch.setattr(budget, "RETRIES_MIN", 0)
+    async with serving_net() as net:
+        silent = gated(slots=8)
+        host, client = await net.add("host", silent), await net.add("client")
+        tasks = [asyncio.create_task(answer(client)) for _ in range(8)]
+        await until(lambda: host.desk.running == 8)
+        await net.stop(host)
+        await waits(client)
+        await net.add("host", ScriptedEngine(slots=8))
+        answers = await asyncio.wait_for(asyncio.gather(*tasks), 5)
+    assert {each.text for each in answers} == {"Hello world"}
+
+
 async def test_question_that_broke_a_replica_waits_for_nobody():
     async with serving_net() as net:
         await net.add("a", failing(EngineError(EngineFault.INTERNAL, "broken")))
