@@ -36,7 +36,7 @@ from meshnode.trading.purchase import Plan, Wish, count_answer_tokens, plan_purc
 from meshnode.views import Finished, Payment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from market.commands import PlaceOrder
     from meshnode.market_views import OutcomeInfo
@@ -130,11 +130,12 @@ class Buyer:
 
     async def _buy(self, purchase: _Purchase) -> _Match | None:
         """Bid, and wait for a provider to take the task; None, and a line more, where none does."""
+        connected = self._list_connected()
         plan = await self._make_way(purchase)
         outcome = await self._place(purchase, plan.order)
         bought = [bytes.fromhex(trade.contract) for trade in outcome.trades]
         try:
-            contract = await self._wait_accepted(purchase, plan, bought)
+            contract = await self._wait_accepted(purchase, plan, bought, connected)
             provider = None if contract is None else await self._reach(purchase, contract)
         except BaseException:
             contract = provider = None
@@ -218,10 +219,16 @@ class Buyer:
         return {**purchase.failed, **dict.fromkeys((*self._doubted_ms, *troubled))}
 
     async def _wait_accepted(
-        self, purchase: _Purchase, plan: Plan, bought: Sequence[bytes]
+        self,
+        purchase: _Purchase,
+        plan: Plan,
+        bought: Sequence[bytes],
+        connected: Mapping[bytes, None],
     ) -> Contract | None:
-        """The contract to ask under: the first that is taken and covers the answer, else any."""
-        connected = self._list_connected()
+        """The contract to ask under: the first that is taken and covers the answer, else any.
+
+        `connected` is who was there before the bid.
+        """
 
         def list_phases(phase: str) -> list[Contract]:
             rows = self._room.port.market.contracts.rows
@@ -232,7 +239,7 @@ class Buyer:
             taken = sorted(list_phases("delivering"), key=lambda row: -row.lots)
             if taken and taken[0].lots >= plan.lots_needed:
                 return (taken[0],)
-            # Whose connection breaks meanwhile will not answer.
+            # Whose connection has broken since the bid will not answer.
             lost = [each for each in connected if each not in self._list_connected()]
             if any(row.provider not in lost for row in list_phases("locked")):
                 return None

@@ -26,6 +26,7 @@ from tests.support.trading_net import (
     MODEL,
     PRICE,
     SECOND,
+    Trader,
     engine,
 )
 
@@ -75,6 +76,29 @@ async def test_next_provider_is_asked_where_one_goes_before_it_answers(net):
     await until(lambda: len(buyer.node.ready) == 1)
     net.pass_time(100)
     answer = await asyncio.wait_for(asking, 5)
+    assert answer.payment.provider == get_account(SECOND).hex()
+
+
+async def test_next_provider_is_asked_where_one_goes_while_the_bid_finds_its_place(
+    net, monkeypatch
+):
+    first = await net.add(FIRST, engine(), price=PRICE - 1)
+    first.port.mutes = (Accept,)
+    await net.add(SECOND, engine(), price=PRICE)
+    buyer = await net.add(BUYER)
+    submit = buyer.port.submit
+    gone: list[Trader] = []
+
+    async def lose_first(commands, *, wait_ms):
+        submission = await submit(commands, wait_ms=wait_ms)
+        if not gone:
+            gone.append(first)
+            await net.stop(first)
+            await until(lambda: len(buyer.node.ready) == 1)
+        return submission
+
+    monkeypatch.setattr(buyer.port, "submit", lose_first)
+    answer = await asyncio.wait_for(buyer.answer(), buying.ACCEPTED_MS / 2_000)
     assert answer.payment.provider == get_account(SECOND).hex()
 
 
