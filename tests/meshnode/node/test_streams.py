@@ -206,7 +206,8 @@ async def test_settling_waits_for_the_first_advert_only():
 
 async def test_port_tells_when_peers_come_and_go_even_to_who_listened_too_slowly(monkeypatch):
     async with mesh(2, suite="ed25519") as nodes:
-        port, rings = nodes[0]._port, []
+        port = nodes[0]._port
+        rings: list[None] = []
         following = asyncio.create_task(port.follow_peers(lambda: rings.append(None)))
         await until(lambda: rings)
         await nodes[0].publish("an event without news of peers")
