@@ -8,12 +8,15 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from simulations.commands.console import (
     BROKEN,
     CLEAN,
     INTERRUPTED,
     make_progress,
     say,
+    write_json,
 )
 from simulations.sweeps.choice import default_workers
 
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 def list_seeds(options: Namespace) -> range:
     """The seeds that were asked for."""
     return range(options.first_seed, options.first_seed + options.seeds)
+
+
+def write_end(summary: Any, how: str, took_s: float, **more: object) -> None:
+    """Print how a campaign ended as one JSON document."""
+    ended = {"interrupted": how == "interrupted", "took_s": round(took_s, 1)}
+    write_json(msgspec.to_builtins(summary, str_keys=True) | more | ended)
 
 
 def run_campaign(

@@ -6,11 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from simulations.commands.campaigns import list_seeds, run_campaign
-from simulations.commands.console import note, write, write_json
-from simulations.commands.options import add_command, add_first_seed, add_workers, positive
+from simulations.commands.campaigns import list_seeds, run_campaign, write_end
+from simulations.commands.console import note, write
+from simulations.commands.options import add_campaign, add_command
 from simulations.fidelity import FIDELITIES
 from simulations.fuzzing.campaign import Summary, run_all, select
 from simulations.fuzzing.mutants import MUTANTS
@@ -37,13 +35,9 @@ def add(commands: Commands) -> None:
         more="A failed run saves its plan, which `shrink` and `replay` read.",
         examples=("fuzz --seeds 60", "fuzz --seeds 10000 --results fuzz.jsonl"),
     )
-    parser.add_argument("--seeds", type=positive, default=100, metavar="N", help="how many (100)")
-    add_first_seed(parser)
+    add_campaign(parser, MUTANTS)
     parser.add_argument(
         "--fidelity", choices=FIDELITIES, default="objects", help="how much is done (objects)"
-    )
-    parser.add_argument(
-        "--mutant", choices=MUTANTS, default="", metavar="NAME", help="switch a seeded bug on"
     )
     parser.add_argument(
         "--order", action="store_true", help="let validators make blocks (a preview, slow)"
@@ -52,16 +46,12 @@ def add(commands: Commands) -> None:
         "--prune", action="store_true", help="and let nodes forget, and join from snapshots"
     )
     parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="append results, and skip what is there"
-    )
-    parser.add_argument(
         "--failures",
         type=Path,
         default=Path(),
         metavar="DIR",
         help="folder for the plans of failed runs (here)",
     )
-    add_workers(parser)
     parser.set_defaults(command=fuzz)
 
 
@@ -105,12 +95,7 @@ def _keep_failure(options: Namespace, result: Result, summary: Summary, progress
 
 def _close(options: Namespace, summary: Summary, how: str, took_s: float) -> None:
     if options.json:
-        document = msgspec.to_builtins(summary) | {
-            "missed": summary.missed,
-            "interrupted": how == "interrupted",
-            "took_s": round(took_s, 1),
-        }
-        write_json(document)
+        write_end(summary, how, took_s, missed=summary.missed)
         return
     if summary.missed:
         write(f"never reached: {', '.join(summary.missed)}")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from simulations.commands.campaigns import list_seeds, run_campaign
-from simulations.commands.console import note, write, write_json
-from simulations.commands.options import add_command, add_first_seed, add_workers, positive
+from simulations.commands.campaigns import list_seeds, run_campaign, write_end
+from simulations.commands.console import note, write
+from simulations.commands.options import add_campaign, add_command
 from simulations.consensus.spec import draw_spec
 from simulations.fuzzing.mutants import MUTANTS
 from simulations.fuzzing.order import Result
@@ -30,19 +27,7 @@ def add(commands: Commands) -> None:
         more="Consensus alone, 1 to 10 validators, all profiles; a seed is a run.",
         examples=("fuzz-order --seeds 100", "fuzz-order --seeds 10000 --results order.jsonl"),
     )
-    parser.add_argument("--seeds", type=positive, default=100, metavar="N", help="how many (100)")
-    add_first_seed(parser)
-    parser.add_argument(
-        "--mutant",
-        choices=[name for name, mutant in MUTANTS.items() if mutant.shown_by == "order"],
-        default="",
-        metavar="NAME",
-        help="switch a seeded bug on",
-    )
-    parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="append results, and skip what is there"
-    )
-    add_workers(parser)
+    add_campaign(parser, [name for name, mutant in MUTANTS.items() if mutant.shown_by == "order"])
     parser.set_defaults(command=fuzz_order)
 
 
@@ -65,11 +50,7 @@ def fuzz_order(options: Namespace) -> int:
 
 def _close(options: Namespace, summary: Summary, how: str, took_s: float) -> None:
     if options.json:
-        document = msgspec.to_builtins(summary, str_keys=True) | {
-            "interrupted": how == "interrupted",
-            "took_s": round(took_s, 1),
-        }
-        write_json(document)
+        write_end(summary, how, took_s)
         return
     write(
         f"{how}: {summary.runs} runs, {summary.violations} violations, {summary.commits} commits, "

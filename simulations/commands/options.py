@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,19 @@ def add_first_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-seed", type=count, default=0, metavar="S", help="seed of the first run (0)"
     )
+
+
+def add_campaign(parser: argparse.ArgumentParser, mutants: Collection[str]) -> None:
+    """Add what every campaign of seeds takes: how many, which bug is on, where results go."""
+    parser.add_argument("--seeds", type=positive, default=100, metavar="N", help="how many (100)")
+    add_first_seed(parser)
+    parser.add_argument(
+        "--mutant", choices=mutants, default="", metavar="NAME", help="switch a seeded bug on"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="append results, and skip what is there"
+    )
+    add_workers(parser)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
