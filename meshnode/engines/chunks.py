@@ -38,6 +38,19 @@ def choices_of(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
     return choices if isinstance(choices, list) else []
 
 
+def has_content(chunk: Chunk) -> bool:
+    """Whether a chunk carries more than a message's start: then nobody can take over unnoticed."""
+    for choice in choices_of(chunk):
+        delta = choice.get("delta")
+        if choice.get("finish_reason"):
+            return True
+        if isinstance(delta, dict) and any(
+            value for name, value in delta.items() if name != "role"
+        ):
+            return True
+    return False
+
+
 def find_usage(chunk: Mapping[str, Any]) -> dict[str, Any] | None:
     """The usage record, at the top level or inside a choice, where some servers put it."""
     for holder in (chunk, *choices_of(chunk)):

@@ -7,8 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from meshnode.engines.base import EngineError
-from meshnode.engines.chunks import choices_of
-from meshnode.engines.metering import has_token
+from meshnode.engines.chunks import choices_of, has_content
 from meshnode.engines.openai_stream import CompletionStream, chunk_of_completion, decode_object
 from meshnode.engines.reasoning_memory import ReasoningCollector
 from meshnode.engines.rules.draft import MESH_FIELD
@@ -130,7 +129,7 @@ class Exchange:
         while data := await self._read_more(response, wait_until, waits_for):
             chunks = self._stream.feed(data)
             for chunk in chunks:
-                begun = begun or has_token(chunk)
+                begun = begun or has_content(chunk)
                 yield chunk
             if self._stream.failure is not None:
                 raise self._stream.failure

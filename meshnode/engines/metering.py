@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshnode.engines.base import EngineError
-from meshnode.engines.chunks import choices_of, find_usage
+from meshnode.engines.chunks import find_usage, has_content
 from meshnode.engines.pricing import compute_cost_udollar, find_price, read_cost_udollar
 from meshnode.engines.request_ids import ID_CHARS_MAX, read_request_id, read_trace_id
 from meshnode.engines.usage import Outcome, TokenUsage, UsageRecord, read_token_usage
@@ -46,7 +46,7 @@ class Meter:
 
     def take(self, chunk: Chunk, *, now_ms: int) -> None:
         """Read a chunk."""
-        if self._first_token_ms is None and has_token(chunk):
+        if self._first_token_ms is None and has_content(chunk):
             self._first_token_ms = now_ms - self._started_ms
         usage = find_usage(chunk)
         if usage is not None:
@@ -98,16 +98,3 @@ class Meter:
         if not isinstance(error, EngineError):
             return Outcome.CANCELLED
         return Outcome.INTERRUPTED if self.has_begun else Outcome.FAILED
-
-
-def has_token(chunk: Chunk) -> bool:
-    """Whether a chunk carries more than the start of a message."""
-    for choice in choices_of(chunk):
-        delta = choice.get("delta")
-        if choice.get("finish_reason"):
-            return True
-        if isinstance(delta, dict) and any(
-            value for name, value in delta.items() if name != "role"
-        ):
-            return True
-    return False

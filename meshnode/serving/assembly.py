@@ -27,19 +27,6 @@ def check_chunk(value: object) -> Chunk:
     return value
 
 
-def has_content(chunk: Chunk) -> bool:
-    """Whether a chunk carries more than a message's start: then nobody can take over unnoticed."""
-    for choice in choices_of(chunk):
-        delta = choice.get("delta")
-        if choice.get("finish_reason"):
-            return True
-        if isinstance(delta, dict) and any(
-            value for name, value in delta.items() if name != "role"
-        ):
-            return True
-    return False
-
-
 class AnswerAssembler:
     """Collects the first choice of an answer's chunks, within limits. Chunks have passed `check_chunk`.
 

@@ -7,8 +7,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from meshnode.engines.base import EngineError, EngineFault
+from meshnode.engines.chunks import has_content
 from meshnode.errors import MeshError
-from meshnode.serving.assembly import AnswerAssembler, has_content
+from meshnode.serving.assembly import AnswerAssembler
 from meshnode.serving.desk import Piece
 from meshnode.serving.errand import Errand
 from meshnode.serving.protocol import Done, Queued

@@ -15,11 +15,12 @@ import msgspec
 from dag.genesis import Share
 from dag.types import Kind
 from meshnode.engines.base import ChatRequest, Chunk, EngineError, EngineFault, ModelInfo
+from meshnode.engines.chunks import has_content
 from meshnode.errors import DeadlineExceeded, MalformedMessage
 from meshnode.routing.admission import Arrival
 from meshnode.routing.affinity import BLOCK_TOKENS
 from meshnode.routing.query import AUTO_MODEL
-from meshnode.serving.assembly import AnswerAssembler, check_chunk, has_content
+from meshnode.serving.assembly import AnswerAssembler, check_chunk
 from meshnode.serving.prompt_cache import PromptCache, digest_prompt
 from meshnode.serving.protocol import (
     CHUNK_BYTES_MAX,

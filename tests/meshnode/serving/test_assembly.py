@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshnode.engines.base import EngineError
-from meshnode.engines.chunks import delta_chunk
+from meshnode.engines.chunks import delta_chunk, has_content
 from meshnode.errors import MalformedMessage
-from meshnode.serving.assembly import AnswerAssembler, check_chunk, has_content
+from meshnode.serving.assembly import AnswerAssembler, check_chunk
 from meshnode.serving.protocol import ANSWER_BYTES_MAX, STREAM_BYTES_MAX
 
 
