@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from meshnode.routing.decision import Candidate
     from meshnode.routing.query import Query
-    from meshnode.serving.port import MeshPort, Payer
+    from meshnode.serving.port import MeshPort, Payer, ServingPeer
     from meshnode.views import StreamItem
 
 _RETRIED = (EngineError, TransportError, InvalidMessage)
@@ -239,8 +239,11 @@ class Asker:
         asking.note_failure(target, error.message, failure.fault)
         assert attempt.fault is not None, "what may be tried again is a fault of the replica's"
         passed = tuple(each for each in asking.passed if each != target.peer)
-        query = dataclasses.replace(attempt.placed.query, tried=self._pass_over(passed))
-        query = dataclasses.replace(query, remaining_ms=self._count_remaining_ms(asking))
+        query = dataclasses.replace(
+            attempt.placed.query,
+            tried=self._pass_over(passed),
+            remaining_ms=self._count_remaining_ms(asking),
+        )
         retry = self._dispatcher.plan_retry(query, target.peer, attempt.fault)
         if retry.decision.chosen is not None:
             await asyncio.sleep(min(retry.delay_ms, query.remaining_ms) / 1_000)
@@ -317,32 +320,25 @@ class Asker:
         raise error
 
     def _make_target(self, candidate: Candidate) -> Target:
-        found = next(each for each in self._list_targets() if each.peer == candidate.peer)
-        return dataclasses.replace(found, model=candidate.model)
+        if self._desk is not None and candidate.peer == self._port.peer:
+            return self._make_own_target(self._desk, candidate.model)
+        return _make_peer_target(self._dispatcher.peers[candidate.peer], candidate.model)
 
     def _list_targets(self) -> list[Target]:
-        targets = [
-            Target(
-                peer=peer.peer,
-                author=peer.author,
-                name=peer.name or peer.author.hex()[:8],
-                model="",
-                engine=peer.models[0].engine if peer.models else "",
-            )
-            for peer in self._dispatcher.peers.values()
-        ]
-        if self._desk is not None:
-            own = Target(
-                peer=self._port.peer,
-                author=self._port.author,
-                name=self._port.name,
-                model="",
-                engine=self._desk.engine.name,
-                local=True,
-                shareable=self._desk.engine.shareable,
-            )
-            targets.insert(0, own)
-        return targets
+        """Whoever may be meant by a name, without a model yet."""
+        own = [] if self._desk is None else [self._make_own_target(self._desk, "")]
+        return [*own, *(_make_peer_target(peer, "") for peer in self._dispatcher.peers.values())]
+
+    def _make_own_target(self, desk: Desk, model: str) -> Target:
+        return Target(
+            peer=self._port.peer,
+            author=self._port.author,
+            name=self._port.name,
+            model=model,
+            engine=desk.engine.name,
+            local=True,
+            shareable=desk.engine.shareable,
+        )
 
     def _make_query(self, asking: _Asking) -> Query:
         return make_query(
@@ -405,6 +401,16 @@ class _Failed(Exception):
         super().__init__(error.message)
         self.attempt = attempt
         self.error = error
+
+
+def _make_peer_target(peer: ServingPeer, model: str) -> Target:
+    return Target(
+        peer=peer.peer,
+        author=peer.author,
+        name=peer.name or peer.author.hex()[:8],
+        model=model,
+        engine=peer.models[0].engine if peer.models else "",
+    )
 
 
 def _check_retry(target: Target, error: MeshError) -> EngineError:
