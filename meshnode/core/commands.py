@@ -42,10 +42,21 @@ class Connect(msgspec.Struct, frozen=True, tag=True):
     addresses: tuple[str, ...]
 
 
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """A peer was seen at these addresses: worth a dial where it has no connection, and no more.
+
+    `signed` where the peer itself said so, in its newest signed record.
+    """
+
+    peer: str
+    addresses: tuple[str, ...]
+    signed: bool = False
+
+
 class Leave(msgspec.Struct, frozen=True, tag=True):
     """Say goodbye to every peer; the shell closes afterwards."""
 
     reason: str
 
 
-Command = Publish | Serve | Connect | Leave
+Command = Publish | Serve | Connect | Found | Leave

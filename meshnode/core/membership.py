@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from meshnode.core.commands import Connect, Found
 from meshnode.core.effects import StoreValue
 from meshnode.core.events import Alone
 from meshnode.core.inputs import DialEnded, Outcome
@@ -41,6 +42,11 @@ PROVED_MAX: Final = ADDRESSES_MAX // 2
 """Addresses of a peer that no profile can push out: anybody may name its key in a profile."""
 ABSENT_FAILURES: Final = 8
 """Dials that fail in a row, after which a member does not count as one to be connected to."""
+FOUND_MAX: Final = 2
+"""Addresses of a peer that somebody else than itself has named."""
+FOUND_AGAIN_MS: Final = 10_000
+STRANGERS_MAX: Final = 4
+"""Peers known by their addresses only, beyond which nobody unknown is looked for."""
 TRIED_MAX: Final = 8
 """Attempts that the report of being alone lists."""
 
@@ -67,6 +73,8 @@ class _Contact:
     """Dials in a row that led to nothing."""
     connected_ms: int = -1
     """-1 while there is no connection."""
+    found_ms: int = -FOUND_AGAIN_MS
+    """When a new address of it was last tried at once."""
 
 
 class Membership:
@@ -134,6 +142,40 @@ class Membership:
     def leave(self) -> None:
         """Dial nobody any more."""
         self._leaving = True
+        self._is_due_known = False
+
+    def submit(self, now_ms: int, command: Connect | Found) -> None:
+        """Take what the shell says of a peer's addresses. Raises `CommandRejected`."""
+        if isinstance(command, Connect):
+            self.connect(now_ms, command.peer, command.addresses)
+        else:
+            self._find(now_ms, command)
+
+    def _find(self, now_ms: int, found: Found) -> None:
+        """Dial a peer where it was seen; what was known of it before stays.
+
+        Anybody near may say that a peer is near. So what is not signed takes the last places of the
+        addresses, few strangers are looked for, and a peer is dialled at once only now and then.
+        """
+        contact = self._contacts.get(found.peer)
+        if found.peer == self._settings.transport or not found.addresses:
+            return
+        if contact is None:
+            strangers = sum(not one.author for one in self._contacts.values())
+            if strangers >= STRANGERS_MAX:
+                return
+            contact = self._learn(now_ms, found.peer, ())
+        before = contact.addresses
+        if found.signed:
+            self._learn(now_ms, found.peer, found.addresses[:ADDRESSES_MAX], proved=True)
+        else:
+            kept = contact.addresses[: ADDRESSES_MAX - FOUND_MAX]
+            merged = dict.fromkeys((*kept, *found.addresses[:FOUND_MAX]))
+            contact.addresses = tuple(merged)
+        is_news = any(address not in before for address in contact.addresses)
+        if is_news and now_ms - contact.found_ms >= FOUND_AGAIN_MS:
+            contact.found_ms = now_ms
+            contact.due_ms = min(contact.due_ms, now_ms + self._get_yield(found.peer))
         self._is_due_known = False
 
     def connect(self, now_ms: int, peer: str, addresses: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ from meshnode.core.admission import Admission
 from meshnode.core.adverts import Adverts
 from meshnode.core.answers import Answers
 from meshnode.core.bans import BANS_KEY, Bans
-from meshnode.core.commands import Command, Connect, Leave, Publish, Serve
+from meshnode.core.commands import Command, Connect, Found, Leave, Publish, Serve
 from meshnode.core.credentials import CredentialsDesk
 from meshnode.core.deadlines import find_earliest
 from meshnode.core.directory import Directory
@@ -329,8 +329,8 @@ class Node:
                 self._publishing.submit(now_ms, token, command)
             case Serve():
                 self._adverts.serve(command)
-            case Connect():
-                self._membership.connect(now_ms, command.peer, command.addresses)
+            case Connect() | Found():
+                self._membership.submit(now_ms, command)
             case Leave():
                 self._membership.leave()
                 self._peers.say_goodbye(command.reason)

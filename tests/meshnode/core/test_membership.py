@@ -7,11 +7,11 @@ import msgspec
 from dag.canonical import encode
 from dag.errors import Offence
 from dag.types import Kind
-from meshnode.core.commands import Connect, Leave
+from meshnode.core.commands import Connect, Found, Leave
 from meshnode.core.effects import Dial
 from meshnode.core.events import Alone
 from meshnode.core.inputs import Completed, DialEnded
-from meshnode.core.membership import ABSENT_FAILURES
+from meshnode.core.membership import ABSENT_FAILURES, STRANGERS_MAX
 from meshnode.core.transport_id import compute_transport_id
 from tests.support.core_net import CoreNet, make_addressed_genesis
 from tests.support.dag_builder import DagBuilder, make_person
@@ -278,3 +278,39 @@ def test_mesh_of_restarted_nodes_finds_together_within_seconds():
     net.run(3_000)
     net.hosts[1].start()
     assert net.run_until(lambda: net.meshed) < 2_000
+
+
+def test_peer_that_was_seen_is_dialled_there_and_keeps_what_was_known():
+    lone = LoneCore()
+    (dial,) = dials(lone.submit(Connect("zz", ("/a",))))
+    fail(lone, dial)
+    (again,) = dials(lone.submit(Found("zz", ("/b", "/c", "/d"))))
+    assert again.addresses == ("/a", "/b", "/c")
+
+
+def test_signed_addresses_go_before_those_known():
+    lone = LoneCore()
+    (dial,) = dials(lone.submit(Connect("zz", ("/a",))))
+    fail(lone, dial)
+    (again,) = dials(lone.submit(Found("zz", ("/b",), signed=True)))
+    assert again.addresses == ("/b", "/a")
+
+
+def test_news_of_a_peer_lead_to_a_dial_now_and_then_only():
+    lone = LoneCore()
+    (dial,) = dials(lone.submit(Connect("zz", ("/a",))))
+    fail(lone, dial)
+    (dial,) = dials(lone.submit(Found("zz", ("/b",))))
+    fail(lone, dial)
+    assert not dials(lone.submit(Found("zz", ("/c",))))
+    assert not dials(lone.submit(Found("zz", ("/c",))))
+
+
+def test_few_strangers_are_looked_for_and_never_oneself():
+    lone = LoneCore()
+    found = []
+    for number in range(STRANGERS_MAX + 3):
+        found += dials(lone.submit(Found(f"z{number}", ("/a",))))
+    assert len(found) == STRANGERS_MAX
+    assert not dials(lone.submit(Found(lone.settings.transport, ("/a",))))
+    assert not dials(lone.submit(Found("z0", ())))
