@@ -25,7 +25,7 @@ from meshnode.core.record_book import PAGE_MAX, SKEW_MS, RecordBook, Verdict
 from meshnode.core.transport_id import compute_transport_id
 
 NETWORK = bytes(32)
-NOW_MS = 1_000_000
+NOW_MS = 10_000_000
 
 
 def seed_of(number):
