@@ -19,6 +19,7 @@ from meshnode.core.messages import GET_IDS_MAX, Get
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dag.intake import Quarantined
     from dag.types import Ref
     from meshnode.core.inputs import Vertices
     from meshnode.core.outbox import Outbox
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 HOLDERS_MAX: Final = 4
 """Peers remembered as holding one wanted vertex."""
+DEPTH_MAX: Final = 64
+"""Generations of parents that are asked for below what a peer has pushed or announced.
+
+A past without an end can be made up as fast as it is asked for. What truly lies deeper is found by
+comparing stores.
+"""
+SESSION_DEPTH_MAX: Final = 10_000
+"""As `DEPTH_MAX`, below what stores differ in, and below what a block of the committee
+needs: the order has to have that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +50,8 @@ class _Want:
     """Another holder is asked after this even if the first may still answer; 0 for not before."""
     asked: str = ""
     """Whom it is being fetched from."""
+    depth: int = 0
+    """Generations of its parents that may be asked for yet."""
 
 
 class Fetching:
@@ -71,27 +83,51 @@ class Fetching:
         return len(self._wants)
 
     def walk_on(
-        self, now_ms: int, peer: str, child: Ref, missing: Iterable[Ref], *, patience_ms: int
+        self,
+        now_ms: int,
+        peer: str,
+        child: Ref,
+        waiting: Quarantined,
+        *,
+        patience_ms: int,
     ) -> None:
         """A peer sent a vertex that stands on what is missing.
 
         Parents of a pushed vertex are most likely on their way from their own authors. Those of one
-        that was fetched are not: there the walk goes on at once.
+        that was fetched are not: there the walk goes on at once, as deep as it may.
         """
-        wait_ms = 0 if self.is_asked(peer, child) else patience_ms
-        self.want(peer, [self.get_name(ref) for ref in missing], now_ms + wait_ms)
+        asked = self._find_asked(peer, child)
+        depth = DEPTH_MAX if waiting.member is None else SESSION_DEPTH_MAX
+        if asked is not None:
+            depth, patience_ms = asked.depth - 1, 0
+        if depth >= 0:
+            names = [self.get_name(ref) for ref in waiting.missing]
+            self.want(peer, names, now_ms + patience_ms, depth=depth)
 
-    def want(self, peer: str, ids: Iterable[bytes], due_ms: int, *, again_ms: int = 0) -> None:
-        """Fetch ids, from `peer` if nobody else is due before; from the next after `again_ms`."""
+    def want(
+        self,
+        peer: str,
+        ids: Iterable[bytes],
+        due_ms: int,
+        *,
+        again_ms: int = 0,
+        depth: int | None = None,
+    ) -> None:
+        """Fetch ids, from `peer` if nobody else is due before; from the next after `again_ms`.
+
+        `depth`: how many generations of their parents may be asked for as well.
+        """
+        depth = DEPTH_MAX if depth is None else depth
         for vertex_id in ids:
             want = self._wants.get(vertex_id)
             if want is None:
                 if not self._has_room(peer):
                     continue
-                want = self._wants[vertex_id] = _Want(due_ms, [peer], peer, again_ms)
+                want = self._wants[vertex_id] = _Want(due_ms, [peer], peer, again_ms, depth=depth)
                 self._named[peer] += 1
                 heapq.heappush(self._due, (due_ms, vertex_id))
                 continue
+            want.depth = max(want.depth, depth)
             if peer != want.asked and peer not in want.holders and len(want.holders) < HOLDERS_MAX:
                 want.holders.append(peer)
             if due_ms < want.due_ms and not want.asked:
@@ -108,10 +144,12 @@ class Fetching:
         cut = cut_ref(ref)
         return cut if cut in self._wants else ref.id
 
-    def is_asked(self, peer: str, ref: Ref) -> bool:
-        """Whether a vertex is being fetched from a peer."""
-        wants = (self._wants.get(ref.id), self._wants.get(cut_ref(ref)))
-        return any(want is not None and want.asked == peer for want in wants)
+    def _find_asked(self, peer: str, ref: Ref) -> _Want | None:
+        """What is known of a vertex that is being fetched from a peer."""
+        for want in (self._wants.get(ref.id), self._wants.get(cut_ref(ref))):
+            if want is not None and want.asked == peer:
+                return want
+        return None
 
     def tick(self, now_ms: int) -> None:
         """Ask for what is due."""

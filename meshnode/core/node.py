@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
     from dag.authors import AuthorDirectory
     from dag.errors import InvalidMessage
-    from dag.types import Ref
+    from dag.intake import Quarantined
     from meshnode.core.machines import Machines, StateMachine
     from meshnode.core.recovered import Recovered
     from meshnode.core.settings import Settings
@@ -472,12 +472,12 @@ class Node:
         self._forks.on_fork(now_ms, fork)
 
     def on_missing(
-        self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
+        self, now_ms: int, source: str, signed: VerifiedVertex, waiting: Quarantined
     ) -> None:
         """A vertex waits for parents: its sender must hold them."""
         if self._peers.is_ready(source):
             patience_ms = self._settings.timing.get_patience_ms(signed.vertex.lane)
-            self._fetching.walk_on(now_ms, source, signed.ref, missing, patience_ms=patience_ms)
+            self._fetching.walk_on(now_ms, source, signed.ref, waiting, patience_ms=patience_ms)
 
     def _on_unserved(self, now_ms: int, peer: str) -> None:
         """A peer left a GET open."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from dag.errors import Offence
 from dag.ranges import END, cut_ref, make_lamport_bound
+from meshnode.core.fetching import SESSION_DEPTH_MAX
 from meshnode.core.range_answers import FULL_RANGE_GAP_MS, SESSION_GAP_MS, is_full_range
 from meshnode.core.range_session import RangeSession
 
@@ -141,7 +142,8 @@ class RangeSync:
             for ref in self._heads
             if cut_ref(ref) not in session.needed and self._is_needed(ref.id)
         ]
-        self._fetching.want(self._peer, [*session.needed, *hidden], now_ms)
+        names = [*session.needed, *hidden]
+        self._fetching.want(self._peer, names, now_ms, depth=SESSION_DEPTH_MAX)
         if session.lacked:
             self._push(now_ms, self._peer, session.lacked.values())
 

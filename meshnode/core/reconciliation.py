@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dag.heads import compute_heads_digest
+from meshnode.core.fetching import SESSION_DEPTH_MAX
 from meshnode.core.messages import HEADS_MAX, Digest, Heads, Ranges
 from meshnode.core.range_answers import RangeAnswers
 from meshnode.core.range_sync import RangeSync
@@ -242,7 +243,7 @@ class Reconciliation:
                 self._send_missing(now_ms, peer, known, message.digest.count)
         if walk:
             needed = [ref.id for ref in unknown if self._is_needed(ref.id)]
-            self._fetching.want(peer, needed, now_ms)
+            self._fetching.want(peer, needed, now_ms, depth=SESSION_DEPTH_MAX)
 
     def _extend(self, now_ms: int, peer: str) -> None:
         """More is to come of an exchange."""

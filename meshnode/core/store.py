@@ -15,7 +15,6 @@ from meshnode.core.inputs import Candidate, Standing
 
 if TYPE_CHECKING:
     from dag.intake import Intake, Outcome
-    from dag.types import Ref
     from dag.vertex import SignedVertex
     from meshnode.core.outbox import Outbox
 
@@ -33,7 +32,7 @@ class StoreHost(Protocol):
         """An author's first fork is stored."""
 
     def on_missing(
-        self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
+        self, now_ms: int, source: str, signed: VerifiedVertex, waiting: Quarantined
     ) -> None:
         """A vertex waits for parents that nothing here holds."""
 
@@ -146,8 +145,8 @@ class Store:
         match outcome:
             case Admitted():
                 self._admit(now_ms, source, outcome)
-            case Quarantined(missing=missing):
-                self._host.on_missing(now_ms, source, signed, missing)
+            case Quarantined():
+                self._host.on_missing(now_ms, source, signed, outcome)
             case UnknownAuthor(author=author):
                 self._host.on_unknown(source, signed, author)
             case _:

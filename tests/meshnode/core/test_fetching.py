@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
+
 from dag.errors import Offence
+from dag.intake import Quarantined
 from dag.ranges import cut_ref
+from dag.types import Ref
+from meshnode.core.fetching import DEPTH_MAX, SESSION_DEPTH_MAX
 from tests.support.dag_builder import DagBuilder
 from tests.support.fetch_bench import Bench, ids
 
@@ -203,8 +210,6 @@ def test_vertex_that_was_named_by_a_cut_reference_has_a_second_source():
     bench.fetching.want("b", [name], 0)
     bench.fetching.tick(0)
     assert bench.gets() == [("a", (name,))]
-    assert bench.fetching.is_asked("a", signed.ref)
-    assert not bench.fetching.is_asked("b", signed.ref)
     bench.requests.tick(2_000)
     assert bench.unserved == ["a"]
     assert bench.gets() == [("b", (name,))]
@@ -237,3 +242,46 @@ def test_what_still_waits_in_the_queue_of_a_busy_peer_goes_to_the_next():
     assert bench.gets() == []
     bench.fetching.tick(300)
     assert bench.gets() == [("b", (second,))]
+
+
+def follow(bench: Bench, generations: int, *, member: bytes | None = None) -> int:
+    """Walk along made up parents; answers how many were asked for, one at a time."""
+    refs = [
+        Ref(generations - number, bytes([1, *number.to_bytes(2), *bytes(29)]))
+        for number in range(generations)
+    ]
+    for number, (child, parent) in enumerate(pairwise(refs)):
+        waiting = Quarantined((parent,), member)
+        bench.fetching.walk_on(400 * bool(number), "a", child, waiting, patience_ms=400)
+        bench.fetching.tick(400)
+        if bench.gets() != [("a", (parent.id,))]:
+            return number
+    return generations
+
+
+@pytest.mark.parametrize(
+    ("member", "depth"), [(None, 1 + DEPTH_MAX), (bytes(32), 1 + SESSION_DEPTH_MAX)]
+)
+def test_walk_along_parents_ends_at_its_depth(member, depth):
+    assert (
+        follow(
+            Bench(gets_per_peer_max=1 << 20, walk_ids_per_peer_max=1 << 20),
+            depth + 9,
+            member=member,
+        )
+        == depth
+    )
+
+
+def test_walk_goes_deeper_below_what_a_session_wants():
+    bench = Bench()
+    child, parent = Ref(2, bytes([2] * 32)), Ref(1, bytes([1] * 32))
+    bench.fetching.want("a", [child.id], 0, depth=0)
+    bench.fetching.tick(0)
+    bench.gets()
+    bench.fetching.walk_on(0, "a", child, Quarantined((parent,)), patience_ms=400)
+    assert len(bench.fetching) == 1
+    bench.fetching.want("a", [child.id], 0, depth=1)
+    bench.fetching.walk_on(0, "a", child, Quarantined((parent,)), patience_ms=400)
+    bench.fetching.tick(0)
+    assert bench.gets() == [("a", (parent.id,))]
