@@ -17,48 +17,51 @@ from tests.support.moonshot_server import moonshot_server
 from tests.support.openai_server import openai_server
 from tests.support.openrouter_server import openrouter_server
 
-STOP_S = 1.0
-"""How soon work must have stopped."""
+STOP_S = 5.0
+"""How soon work must have stopped; what is slow would take longer than this by itself."""
+DELAY_MS = {False: 20, True: 300}
+"""Between two pieces of an answer that is scripted."""
 
 LONG = ask("Tell me a very long story about the sea, the ships and the people of the coast.")
 
 
 @asynccontextmanager
-async def make_echo(**options):
-    yield create_engine("echo", {"delay_ms": 20} | options)
+async def make_echo(*, slow=False, **options):
+    yield create_engine("echo", {"delay_ms": DELAY_MS[slow]} | options)
 
 
 @asynccontextmanager
-async def make_openai_compatible(**options):
-    async with openai_server(delay_ms=20) as server:
+async def make_openai_compatible(*, slow=False, **options):
+    async with openai_server(delay_ms=DELAY_MS[slow]) as server:
         yield create_engine("openai_compatible", {"base_url": server.base_url} | options)
 
 
 @asynccontextmanager
-async def make_moonshot(**options):
-    async with moonshot_server(delay_ms=20) as server:
+async def make_moonshot(*, slow=False, **options):
+    async with moonshot_server(delay_ms=DELAY_MS[slow]) as server:
         yield create_engine(
             "moonshot", {"base_url": server.base_url, "api_key": server.key} | options
         )
 
 
 @asynccontextmanager
-async def make_openrouter(**options):
-    async with openrouter_server(delay_ms=20) as server:
+async def make_openrouter(*, slow=False, **options):
+    async with openrouter_server(delay_ms=DELAY_MS[slow]) as server:
         yield create_engine(
             "openrouter", {"base_url": server.base_url, "api_key": server.key} | options
         )
 
 
 @asynccontextmanager
-async def make_local(**options):
-    async with local_server(delay_ms=20) as server:
+async def make_local(*, slow=False, **options):
+    async with local_server(delay_ms=DELAY_MS[slow]) as server:
         yield create_engine("local", {"base_url": server.base_url} | options)
 
 
 @asynccontextmanager
-async def make_embedded(**options):
-    yield create_engine("embedded", {"context_tokens": 512, "threads": 1} | options)
+async def make_embedded(*, slow=False, **options):
+    context_tokens = 4_096 if slow else 512
+    yield create_engine("embedded", {"context_tokens": context_tokens, "threads": 1} | options)
 
 
 MAKERS = [
@@ -127,7 +130,7 @@ async def test_answer_ends_with_length_when_tokens_run_out(make):
 
 
 async def test_engine_answers_again_soon_when_consumer_is_cancelled(make):
-    async with make(slots=1) as engine:
+    async with make(slots=1, slow=True) as engine:
         first = asyncio.Event()
 
         async def consume():
@@ -144,7 +147,7 @@ async def test_engine_answers_again_soon_when_consumer_is_cancelled(make):
 
 
 async def test_engine_answers_again_soon_when_iterator_is_closed(make):
-    async with make(slots=1) as engine:
+    async with make(slots=1, slow=True) as engine:
         answer = engine.chat(LONG)
         await anext(answer)
         async with asyncio.timeout(STOP_S):
@@ -184,11 +187,11 @@ async def test_engine_refuses_as_overload_when_too_many_wait(make):
 
 
 async def test_close_ends_answers_and_waiting_requests_with_an_error(make):
-    async with make(slots=1) as engine:
+    async with make(slots=1, slow=True) as engine:
         first = asyncio.Event()
 
         async def consume():
-            async for _ in engine.chat(LONG | {"max_tokens": 400}):
+            async for _ in engine.chat(LONG):
                 first.set()
 
         tasks = [asyncio.create_task(consume()) for _ in range(2)]
