@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from dag.keys import PublicKeys
     from meshnode.core.admission import Admission
     from meshnode.core.messages import Message
+    from meshnode.core.recovered import Recovered
     from meshnode.core.settings import Settings
     from meshnode.core.views import NodeSummary, NodeView
     from simulations.identities import Identity
@@ -188,7 +189,7 @@ class Host:
         self._last_ms = 0
         seed = self.world.streams.derive(f"host {self.index} life {self.life}")
         recovered = replace(self.disk.recover(), delivered=self.applied)
-        self.node = node = Node(self.settings, seed, recovered)
+        self.node = node = self._make_core(seed, recovered)
         self._admission = make_admission(
             self.world.fidelity,
             compute_network_id(self.settings.genesis),
@@ -202,6 +203,10 @@ class Host:
         self._apply(node.start(self.read_clock_ms()))
         for command in self.connect_at_start:
             self.submit(command)
+
+    def _make_core(self, seed: bytes, recovered: Recovered) -> Node:
+        """A core that takes up where the disk ended."""
+        return Node(self.settings, seed, recovered)
 
     def crash(self) -> None:
         """Lose power: memory is gone, and whatever the disk had not synced."""

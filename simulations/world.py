@@ -146,10 +146,11 @@ class World:
         costs: Costs | None = None,
         past: Past = NO_PAST,
         start: bool = True,
+        make: type[Host] = Host,
     ) -> Host:
         """Add one host; two with one identity are twins (see `links.set_route`)."""
         index = len(self.nodes)
-        host = Host(self, index, identity, settings, costs or Costs(), past=past)
+        host = make(self, index, identity, settings, costs or Costs(), past=past)
         self._register(host)
         self.links.add(host)
         if start:

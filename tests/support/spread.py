@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from meshnode.core.events import Published, VertexAdmitted
@@ -25,6 +26,7 @@ from simulations.kernel import NS_PER_MS
 from simulations.latency import Uniform
 from simulations.network import NetworkSettings
 from simulations.observers import Observer
+from tests.support.aged_mesh import add_aged_mesh
 
 if TYPE_CHECKING:
     from meshnode.core.events import Event
@@ -111,10 +113,13 @@ class Spread:
         lying: float = 0.0,
         limits: Limits | None = None,
         timing: Timing | None = None,
+        aged: bool = False,
     ) -> None:
+        """With `aged` all have joined long ago (`tests.support.aged_mesh`), else they join now."""
         network = NetworkSettings(latency=Uniform(10.0, 50.0), uplink_bps=UPLINK_BPS)
         self.world = World(seed, fidelity="objects", network=network, traced=False)
-        self.mesh = self.world.add_mesh(nodes, limits=limits, timing=timing)
+        make = partial(add_aged_mesh, self.world) if aged else self.world.add_mesh
+        self.mesh = make(nodes, limits=limits, timing=timing)
         order = list(range(nodes))
         self.stream = self.world.streams.get("spread")
         self.stream.shuffle(order)
