@@ -21,6 +21,7 @@ from meshnode.core.fetching import SESSION_DEPTH_MAX
 from meshnode.core.messages import HEADS_MAX, Digest, Heads, Ranges
 from meshnode.core.range_answers import RangeAnswers
 from meshnode.core.range_sync import RangeSync
+from meshnode.core.sync_budget import SyncBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,6 +103,7 @@ class Reconciliation:
         self._is_needed = is_needed
         self._is_paused = is_paused
         self._on_silent = on_silent
+        self._budget = SyncBudget()
         self._range_answers = RangeAnswers(outbox, intake.index, offend)
         self._range_sync = RangeSync(
             outbox,
@@ -220,7 +222,7 @@ class Reconciliation:
         self._is_due_known = False
         unknown = self._index.find_missing(message.heads)
         known = [ref.id for ref in message.heads if ref.id in self._index]
-        if message.reply:
+        if message.reply and self._budget.may_answer(now_ms, peer):
             self._outbox.send((peer,), self._make_heads(reply=False, lacks=bool(unknown)))
         if unknown:
             self._close_gap(now_ms, peer, message, known, unknown)
@@ -294,7 +296,8 @@ class Reconciliation:
         """Send vertices, but for what is under way to the peer anyhow; answers those sent."""
         is_new = self._sides[peer].is_new
         settled = self._index.admitted if is_new else self._get_settled(now_ms, theirs)
-        ids = tuple([ref.id for ref in refs if self._get_position(ref.id) < settled])
+        settled_ids = [ref.id for ref in refs if self._get_position(ref.id) < settled]
+        ids = self._budget.grant(now_ms, peer, settled_ids, held=len(self._index))
         if ids:
             self._outbox.send_stored(peer, 0, ids)
         return ids
