@@ -18,6 +18,7 @@ from dag.canonical import CanonicalDecoder, encode
 from dag.errors import InvalidMessage
 from dag.evidence import read_accused, verify_evidence
 from dag.types import Kind, Ref
+from meshnode.core.last_words import LastWord, follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 PINNED_BYTES_MAX: Final = 64_000_000
 PINNED_PIECE: Final = "pinned"
 """Its name in a snapshot."""
-
-
-class LastWord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """An author's lane-0 vertex of highest seq that was put out."""
-
-    author: bytes
-    seq: int
-    ref: Ref
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -92,9 +85,7 @@ class PinnedVertices:
                 self._profiles[signed.id] = signed.ref
             elif vertex.kind == Kind.EVIDENCE:
                 self._take_evidence(signed)
-            last = self._last.get(vertex.author)
-            if last is None or vertex.seq > last.seq:
-                self._last[vertex.author] = LastWord(vertex.author, vertex.seq, signed.ref)
+            self._last[vertex.author] = follow(self._last.get(vertex.author), signed)
 
     def _take_evidence(self, signed: SignedVertex) -> None:
         """Pin the first evidence about an author, if it holds.

@@ -31,6 +31,7 @@ from meshnode.core.early_blocks import EarlyBlocks
 from meshnode.core.effects import StoreValue
 from meshnode.core.epoch_order import EpochOrder, thaw_epoch
 from meshnode.core.events import Committed, EpochBegan, OrderHalted, OrderResumed
+from meshnode.core.last_words import is_unordered
 from meshnode.core.machines import BrokenLedger, Machines, StateMachine
 from meshnode.core.market_steps import MarketStep, take_step
 from meshnode.core.recovered import HEAD_DECODER, HEAD_KEY
@@ -98,7 +99,7 @@ class Replica:
         self._begun_after = 0 if start is None else start.header.index
         self._epoch = self._begin(genesis, start)
         self._first_horizon = self._epoch.ordering.payload.horizon
-        self._first_seqs = {word.author: word.seq for word in self._machines.pinned.last}
+        self._first_words = {word.author: word for word in self._machines.pinned.last}
         """How far what authors said was put out before; nothing of it is lost."""
         self._enter_epoch(self._epoch.committee)
         self._backlog = Backlog(intake.index, intake.authors)
@@ -287,7 +288,8 @@ class Replica:
         vertex, horizon = signed.vertex, self.ordering.payload.horizon
         if self._first_horizon < vertex.lamport <= horizon:
             return True
-        return vertex.lamport <= horizon and vertex.seq > self._first_seqs.get(vertex.author, -1)
+        word = self._first_words.get(vertex.author)
+        return vertex.lamport <= horizon and is_unordered(word, vertex.seq, signed.id)
 
     def _judge(self, signed: SignedVertex) -> Verdict:
         verdict = self.ordering.add(signed)

@@ -34,6 +34,7 @@ from meshnode.core.effects import (
 )
 from meshnode.core.grounded import list_groundless
 from meshnode.core.inputs import Candidate, Checks, Outcome, Standing
+from meshnode.core.last_words import LastWord, is_unordered
 from meshnode.core.messages import GET_IDS_MAX, Checkpoint, Get, GetProfiles
 from meshnode.core.pinned import PINNED_PIECE, decode_pinned, list_pinned
 from meshnode.core.recovered import CHAIN_BYTES_MAX, PRUNED_KEY, StoredSnapshot, read_checkpoint
@@ -80,7 +81,7 @@ class _Run:
     pins: dict[bytes, tuple[str, Candidate]] = field(default_factory=dict)
     """Those that came, and from whom."""
     pinned: tuple[bytes, ...] = ()
-    last_seq: int = -1
+    last: LastWord | None = None
     """Of what this node said and the state has put in order."""
 
 
@@ -349,9 +350,7 @@ class StateTransfer:
             return
         needed = {ref.id for ref in (*state.profiles, *(proof.ref for proof in state.evidence))}
         run.pinned = tuple(ref.id for ref in list_pinned(state, header.floor_lamport))
-        run.last_seq = max(
-            (word.seq for word in state.last if word.author == self._author), default=-1
-        )
+        run.last = next((word for word in state.last if word.author == self._author), None)
         wanted = [each for each in run.pinned if not self._store.is_stored(each)]
         wanted.sort(key=lambda each: each not in needed)
         run.wanted = {each: each in needed for each in wanted}
@@ -454,7 +453,7 @@ class StateTransfer:
         """Put all of it into the journal at once; this core takes no more input."""
         assert run.proof is not None
         floor_lamport = run.proof.header.floor_lamport
-        for each in (*run.pinned, *self._list_unordered(run.last_seq)):
+        for each in (*run.pinned, *self._list_unordered(run.last)):
             self._store.pin(each)
         self._store.close(floor_lamport)
         pins = [candidate.signed for _, candidate in run.pins.values()]
@@ -468,11 +467,12 @@ class StateTransfer:
         self._run = None
         self._is_over = True
 
-    def _list_unordered(self, last_seq: int) -> list[bytes]:
+    def _list_unordered(self, last: LastWord | None) -> list[bytes]:
         """What this node said and nobody put in order: the core that is begun anew says it again."""
         found: list[bytes] = []
         entry = self._intake.index.get_last(self._author, LANE_SPEECH)
-        while entry is not None and entry.seq > last_seq:
-            found.append(entry.ref.id)
+        while entry is not None:
+            if is_unordered(last, entry.seq, entry.ref.id):
+                found.append(entry.ref.id)
             entry = self._intake.index.get(entry.parents[0].id) if entry.seq else None
         return found
