@@ -23,9 +23,10 @@ from dag.vertex import SignedVertex
 from meshnode.core import state_transfer
 from meshnode.core.effects import Effect, Persist, Restart, RunJob, Send, StoreVertex, Verify
 from meshnode.core.inputs import Candidate, Checks, Standing, Vertices
+from meshnode.core.last_words import LastWord
 from meshnode.core.messages import Checkpoint, Get, GetProfiles, GetSnapshot, Snapshot
 from meshnode.core.outbox import Outbox
-from meshnode.core.pinned import LastWord, PinnedState
+from meshnode.core.pinned import PinnedState
 from meshnode.core.recovered import Certified, encode_chain
 from meshnode.core.requests import Requests
 from meshnode.core.settings import Limits, Timing
