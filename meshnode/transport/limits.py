@@ -40,5 +40,24 @@ class TransportLimits:
     """A peer with something to take that takes nothing for this long is hung up."""
     hang_up_grace_ms: int = 1_000
     """For what is queued when a connection is hung up."""
+    relayed_bulk_bytes_per_s: int = 64 * 1024
+    """Bulk of a connection through a relay: gossip and answers go before it."""
     linger_ms: int = 10_000
     """For the peer to finish a stream whose own direction has finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """What a relay gives to members; nobody else gets anything."""
+
+    reservations: int = 128
+    circuits: int = 64
+    circuits_per_peer: int = 16
+    """As either end: a full mesh of 16 behind one relay still connects."""
+    reservation_ms: int = 3_600_000
+    circuit_ms: int = 7_200_000
+    """Then the peers connect again."""
+    circuit_bytes: int = 256 * MIB
+    """Of both directions together."""
+    bytes_per_s: int = 256 * 1024
+    """Of one circuit, both directions together; a second's worth may pass at once."""

@@ -66,6 +66,7 @@ class Session:
         self._address = address
         self._loop = asyncio.get_running_loop()
         self.opened_at = self._loop.time()
+        self.is_relayed = "/p2p-circuit" in address
         self.links = {
             channel: FrameLink(
                 window_bytes=CHANNEL_WINDOW_BYTES[channel],

@@ -27,6 +27,10 @@ COUNTER_NAMES = (
     "handshakes_failed",
     "handshakes_refused",
     "offences",
+    "relay_bytes",
+    "relay_circuits",
+    "relay_refused",
+    "relay_reservations",
     "streams_accepted",
     "streams_opened",
     "streams_refused",
@@ -146,6 +150,8 @@ class SessionTransport:
         smaller peer id dialled. A connection that came long after the first proves that the peer
         has given the first one up.
         """
+        if old.is_relayed != new.is_relayed:
+            return new.is_relayed  # a direct way is better, whoever found it
         if old.inbound == new.inbound:
             return False
         if new.opened_at - old.opened_at > self._limits.dial_ms / 1000:

@@ -31,6 +31,8 @@ class TcpAddress:
     host: str
     port: int
     peer: str | None = None
+    relay: str | None = None
+    """The peer at this place that hands connections on to `peer`, for a relayed address."""
 
     def dialable(self, port: int, peer: PeerId) -> str:
         """The text others dial, with the port really bound and a host that means this machine."""
@@ -54,6 +56,26 @@ def _outward_host(probe: tuple[socket.AddressFamily, str, str]) -> str:
         return str(sock.getsockname()[0])
 
 
+def parse_dial_address(text: str) -> TcpAddress:
+    """Read an address to dial, which may lead through a relay; raises `TransportError`."""
+    before, mark, behind = text.partition("/p2p-circuit")
+    if not mark:
+        return parse_address(text)
+    relay = parse_address(before)
+    if relay.peer is None:
+        raise TransportError(
+            f"{text[:128]!r} names no relay", hint="write /ip4/203.0.113.7/tcp/4001/p2p/<relay>/..."
+        )
+    peer = None
+    if behind:
+        name, _, peer = behind.removeprefix("/").partition("/")
+        if name != "p2p" or not peer or "/" in peer:
+            raise TransportError(
+                f"{text[:128]!r} is not a relayed address", hint="end it with /p2p/<peer>"
+            )
+    return TcpAddress(relay.host_kind, relay.host, relay.port, peer, relay.peer)
+
+
 def parse_address(text: str) -> TcpAddress:
     """Read an address; raises `TransportError` with the reason it cannot be used."""
     try:
@@ -64,7 +86,7 @@ def parse_address(text: str) -> TcpAddress:
         ) from error
     names = [name for name, _ in parts]
     if "p2p-circuit" in names:
-        raise TransportError(f"{text[:128]!r} is relayed", hint="only direct addresses are dialled")
+        raise TransportError(f"{text[:128]!r} is relayed", hint="write the address itself")
     if not (names[:1] and names[0] in HOST_PROTOCOLS and names[1:] in (["tcp"], ["tcp", "p2p"])):
         raise TransportError(
             f"{text[:128]!r} is not a TCP address", hint="write /ip4/203.0.113.7/tcp/4001"

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import trio
 from libp2p.exceptions import BaseLibp2pError
 
-from meshnode.errors import Offence, StreamReset
+from meshnode.errors import Offence, StreamReset, TransportError
 from meshnode.transport.base import Channel
 from meshnode.transport.libp2p.frames import carry
 from meshnode.transport.libp2p.host import NegotiationFailed, answer, propose
 from meshnode.transport.libp2p.muxer import reset_stream
+from meshnode.transport.libp2p.pace import Pace
+from meshnode.transport.libp2p.relay_messages import HOP_PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from meshnode.transport.base import PeerId
     from meshnode.transport.libp2p.guest import TrioGuest
     from meshnode.transport.libp2p.muxer import GuardedConnection
+    from meshnode.transport.libp2p.relay_server import RelayServer
     from meshnode.transport.limits import TransportLimits
     from meshnode.transport.session import Session
     from meshnode.transport.stream import LinkStream
@@ -47,12 +50,19 @@ class Libp2pConnection:
         inbound: bool,
         address: str,
         limits: TransportLimits,
+        relay: RelayServer | None = None,
     ) -> None:
+        """`relay` serves those who ask this node to relay; None where it does not."""
         assert guard.muxer is not None, "the handshake has put a muxer on top"
         self.peer = peer
         self.inbound = inbound
         self.address = address
         self.session: Session | None = None
+        self.guard = guard
+        self.is_relayed = "/p2p-circuit" in address
+        self.is_service = False
+        """Whether the peer is here for the relay alone, and nobody's neighbour."""
+        self._relay = relay
         self._guest = guest
         self._guard = guard
         self._muxer = guard.muxer
@@ -63,6 +73,11 @@ class Libp2pConnection:
         self._channels_stand = trio.Event()
         self._failure = ""
         guard.on_offence = self._offend
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the connection is gone."""
+        return self._scope.cancel_called
 
     def abort(self) -> None:
         """End the connection at once. Harmless when it has ended."""
@@ -84,7 +99,8 @@ class Libp2pConnection:
         """Serve the connection until it ends.
 
         `admit` is called once, when the channels stand; it answers None when another connection
-        to the peer is kept instead. Raises `NegotiationFailed` when it does not come so far.
+        to the peer is kept instead, or when it is for the relay alone. Raises `NegotiationFailed`
+        when it does not come so far.
         """
         try:
             with self._scope:
@@ -99,7 +115,7 @@ class Libp2pConnection:
         finally:
             if self.session is not None:
                 self.session.lost("connection closed")
-        if self.session is None and self._failure:
+        if self.session is None and self._failure and not self.is_service:
             raise NegotiationFailed(self._failure)
 
     async def _cut_when_cancelled(self) -> None:
@@ -111,7 +127,8 @@ class Libp2pConnection:
 
     def _serve(self, nursery: trio.Nursery, session: Session | None) -> None:
         if session is None:
-            self.abort()
+            if not self.is_service:
+                self.abort()
             return
         self.session = session
         for channel, stream in self._channels.items():
@@ -119,7 +136,9 @@ class Libp2pConnection:
 
     async def _carry_channel(self, session: Session, channel: Channel, stream: YamuxStream) -> None:
         link = session.links[channel]
-        await carry(session, link, stream, self._guard)
+        is_slow = self.is_relayed and channel is Channel.BULK
+        pace = Pace(self._limits.relayed_bulk_bytes_per_s) if is_slow else None
+        await carry(session, link, stream, self._guard, pace)
         if not link.complete:
             session.lost("connection closed")
 
@@ -171,8 +190,9 @@ class Libp2pConnection:
 
     async def _negotiate(self, stream: YamuxStream) -> None:
         """Find out what a stream of the peer is for; anything unknown or malformed is reset."""
+        protocols = _PROTOCOLS if self._relay is None else (*_PROTOCOLS, HOP_PROTOCOL)
         try:
-            protocol = await answer(stream, _PROTOCOLS, self._limits.handshake_ms)
+            protocol = await answer(stream, protocols, self._limits.handshake_ms)
         except Exception:  # noqa: BLE001 - the library's errors on hostile input are not enumerable
             if self.session is not None:
                 self.session.counters["streams_refused"] += 1
@@ -184,10 +204,27 @@ class Libp2pConnection:
                 self._add_channel(channel, stream)
             else:
                 self._offend(Offence.BAD_STREAM, f"{protocol} opened out of turn")
+        elif protocol == HOP_PROTOCOL:
+            await self._serve_relay(stream)
         elif self.session is not None:
             await self._serve_stream(self.session, stream)
         else:
             await self._refuse(stream)
+
+    async def _serve_relay(self, stream: YamuxStream) -> None:
+        """Who asks for the relay before it brings up channels, is here for nothing else."""
+        assert self._relay is not None
+        if self.inbound and not self._channels:
+            self.is_service = True
+            self._channels_stand.set()
+        try:
+            await self._relay.serve(self, stream)
+        except TransportError:
+            await self._refuse(stream)
+        if self.is_service and not self._relay.is_used_by(self):
+            await trio.sleep(self._limits.hang_up_grace_ms / 1000)
+            if not self._relay.is_used_by(self):
+                self.abort()
 
     async def _serve_stream(self, session: Session, stream: YamuxStream) -> None:
         link_stream = session.new_stream(abort=_nothing)
@@ -204,14 +241,15 @@ class Libp2pConnection:
         session, nursery = self.session, self._nursery
         assert session is not None
         assert nursery is not None
-        stream = await self._propose_stream()
+        stream = await self.open_raw(STREAM_PROTOCOL)
         if self._scope.cancel_called:
             raise StreamReset(f"the connection to {self.peer} has ended")
         link_stream = session.new_stream(abort=_nothing)
         nursery.start_soon(carry, session, link_stream.link, stream, self._guard)
         opened.append(link_stream)
 
-    async def _propose_stream(self) -> YamuxStream:
+    async def open_raw(self, protocol: str) -> YamuxStream:
+        """A stream to the peer that speaks this protocol. Raises `StreamReset`."""
         if len(self._muxer.streams) >= self._limits.muxer_streams:
             raise StreamReset(f"{self._limits.muxer_streams} streams to {self.peer} are open")
         try:
@@ -220,7 +258,7 @@ class Libp2pConnection:
         except BaseLibp2pError as error:
             raise StreamReset(f"the connection to {self.peer} is ending") from error
         try:
-            await propose(stream, STREAM_PROTOCOL, self._limits.handshake_ms)
+            await propose(stream, protocol, self._limits.handshake_ms)
         except BaseException as error:
             with trio.CancelScope(shield=True):
                 await self._refuse(stream)

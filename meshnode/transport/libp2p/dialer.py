@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 
 from meshnode.errors import DialFailed, TransportError
-from meshnode.transport.libp2p.addresses import TcpAddress, parse_address
+from meshnode.transport.base import PeerId
+from meshnode.transport.libp2p.addresses import TcpAddress, parse_dial_address
 from meshnode.transport.libp2p.hardening import set_socket_options
 from meshnode.transport.libp2p.muxer import GuardedConnection
+from meshnode.transport.libp2p.stream_bytes import RelayedConnection
 from meshnode.transport.libp2p.tcp import TcpConnection
 
 if TYPE_CHECKING:
-    from meshnode.transport.base import PeerId
     from meshnode.transport.libp2p.host import Identity
     from meshnode.transport.limits import TransportLimits
+
+    OpenCircuit = Callable[[PeerId, str, PeerId], Awaitable[RelayedConnection]]
 
 ATTEMPT_STAGGER_S = 0.25
 
@@ -28,6 +31,14 @@ class Dialled:
 
     guard: GuardedConnection
     address: str
+    relayed: RelayedConnection | None = None
+    """What lies below where it leads through a relay: released by whoever ends the connection."""
+
+    async def discard(self) -> None:
+        """End a connection that nobody wants."""
+        self.guard.cut()
+        if self.relayed is not None:
+            await self.relayed.release()
 
 
 class Dialer:
@@ -39,6 +50,8 @@ class Dialer:
         self._identity = identity
         self._limits = limits
         self._counters = counters
+        self.open_circuit: OpenCircuit | None = None
+        """Reaches a peer through a relay; None where addresses of relays are passed over."""
 
     async def dial(self, peer: PeerId, texts: Sequence[str]) -> Dialled:
         """The first authenticated connection; raises `DialFailed` with every address's reason.
@@ -65,7 +78,7 @@ class Dialer:
         usable: dict[str, TcpAddress] = {}
         for text in texts[: self._limits.dial_addresses]:
             try:
-                address = parse_address(text)
+                address = parse_dial_address(text)
             except TransportError as error:
                 reasons.append(error.message)
                 continue
@@ -73,7 +86,8 @@ class Dialer:
                 reasons.append(f"{text} belongs to another peer")
             else:
                 usable[text] = address
-        return list(usable.items())
+        # Whoever can be reached directly is not reached through others.
+        return sorted(usable.items(), key=lambda item: item[1].relay is not None)
 
     async def _race(
         self,
@@ -93,7 +107,7 @@ class Dialer:
                     failed.set()
                     return
                 if found:
-                    dialled.guard.cut()
+                    await dialled.discard()
                 else:
                     found.append(dialled)
                     nursery.cancel_scope.cancel()
@@ -104,7 +118,19 @@ class Dialer:
                 with trio.move_on_after(ATTEMPT_STAGGER_S):
                     await failed.wait()
 
+    async def probe(self, peer: PeerId, text: str) -> None:
+        """Connect afresh to a peer at one address, only to see whether it is there.
+
+        Raises `TransportError` or `OSError`.
+        """
+        address = parse_dial_address(text)
+        with trio.fail_after(self._limits.handshake_ms / 1000):
+            dialled = await self._attempt(peer, text, address)
+        await dialled.discard()
+
     async def _attempt(self, peer: PeerId, text: str, address: TcpAddress) -> Dialled:
+        if address.relay is not None:
+            return await self._attempt_circuit(peer, text, PeerId(address.relay))
         stream = await trio.open_tcp_stream(address.host, address.port)
         try:
             set_socket_options(stream)
@@ -114,3 +140,16 @@ class Dialer:
             await trio.aclose_forcefully(stream)
             raise
         return Dialled(guard, text)
+
+    async def _attempt_circuit(self, peer: PeerId, text: str, relay: PeerId) -> Dialled:
+        if self.open_circuit is None:
+            raise DialFailed("this node uses no relays")
+        if relay in {peer, self._identity.peer_id}:
+            raise DialFailed("a peer is no relay to itself")
+        connection = await self.open_circuit(relay, text.partition("/p2p-circuit")[0], peer)
+        try:
+            _, guard = await self._identity.secure(connection, peer, self._limits)
+        except BaseException:
+            await connection.release()
+            raise
+        return Dialled(guard, text, connection)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
     from meshnode.transport.libp2p.muxer import GuardedConnection
+    from meshnode.transport.libp2p.pace import Pace
     from meshnode.transport.link import FrameLink
     from meshnode.transport.session import Session
 
@@ -28,16 +29,23 @@ READ_BYTES = 4 * 65_536
 
 
 async def carry(
-    session: Session, link: FrameLink, stream: YamuxStream, guard: GuardedConnection
+    session: Session,
+    link: FrameLink,
+    stream: YamuxStream,
+    guard: GuardedConnection,
+    pace: Pace | None = None,
 ) -> None:
-    """Move bytes in both directions until the link is over; then the stream is closed or reset."""
+    """Move bytes in both directions until the link is over; then the stream is closed or reset.
+
+    With a `pace` what is written keeps to it.
+    """
     wake = _Wake()
     link.on_writable = wake.set
     guard.window_listeners[stream.stream_id] = wake.set
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read, session, link, stream)
-            await _write(link, stream, wake)
+            await _write(link, stream, wake, pace)
             nursery.cancel_scope.cancel()
     finally:
         del guard.window_listeners[stream.stream_id]
@@ -59,7 +67,7 @@ async def _read(session: Session, link: FrameLink, stream: YamuxStream) -> None:
     link.on_writable()  # both directions may be over now
 
 
-async def _write(link: FrameLink, stream: YamuxStream, wake: _Wake) -> None:
+async def _write(link: FrameLink, stream: YamuxStream, wake: _Wake, pace: Pace | None) -> None:
     """Write until the link is over.
 
     A write begins when the muxer's window takes it whole: the library's own wait for a window
@@ -71,6 +79,8 @@ async def _write(link: FrameLink, stream: YamuxStream, wake: _Wake) -> None:
             if window_open and (data := link.next_write()):
                 await stream.write(data)
                 link.written()
+                if pace is not None:
+                    await trio.sleep(pace.spend(trio.current_time(), len(data)))
             elif link.complete:
                 await stream.close()
                 return

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from libp2p.abc import ISecureConn
     from libp2p.io.abc import ReadWriteCloser
 
+    from meshnode.transport.libp2p.stream_bytes import RelayedConnection
     from meshnode.transport.libp2p.tcp import TcpConnection
     from meshnode.transport.limits import TransportLimits
 
@@ -101,7 +102,10 @@ class Identity:
         self._noise = NoiseTransport(key_pair, create_new_x25519_key_pair().private_key)
 
     async def secure(
-        self, connection: TcpConnection, expected: PeerId | None, limits: TransportLimits
+        self,
+        connection: TcpConnection | RelayedConnection,
+        expected: PeerId | None,
+        limits: TransportLimits,
     ) -> tuple[PeerId, GuardedConnection]:
         """Prove the keys of both ends and put the muxer on top.
 
@@ -119,7 +123,10 @@ class Identity:
             raise NegotiationFailed(f"the handshake failed: {type(error).__name__}") from error
 
     async def _secure(
-        self, connection: TcpConnection, expected: PeerId | None, limits: TransportLimits
+        self,
+        connection: TcpConnection | RelayedConnection,
+        expected: PeerId | None,
+        limits: TransportLimits,
     ) -> tuple[PeerId, GuardedConnection]:
         secured: ISecureConn
         if expected is not None:

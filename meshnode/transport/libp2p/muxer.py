@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from libp2p.abc import ISecureConn
 
+    from meshnode.transport.libp2p.stream_bytes import RelayedConnection
     from meshnode.transport.libp2p.tcp import TcpConnection
     from meshnode.transport.limits import TransportLimits
 
@@ -42,7 +43,12 @@ WINDOW_STEP_BYTES = 65_536
 class GuardedConnection:
     """The encrypted connection below one muxer, with an eye on what the peer sends."""
 
-    def __init__(self, secured: ISecureConn, tcp: TcpConnection, limits: TransportLimits) -> None:
+    def __init__(
+        self,
+        secured: ISecureConn,
+        tcp: TcpConnection | RelayedConnection,
+        limits: TransportLimits,
+    ) -> None:
         self._secured = secured
         self._tcp = tcp
         self._limits = limits

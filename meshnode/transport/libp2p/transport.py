@@ -10,18 +10,23 @@ import trio
 
 from meshnode.errors import DialFailed, TransportError
 from meshnode.transport.libp2p.addresses import parse_address
+from meshnode.transport.libp2p.circuits import Circuits, Reservation
 from meshnode.transport.libp2p.connection import Libp2pConnection
 from meshnode.transport.libp2p.dialer import Dialer
 from meshnode.transport.libp2p.guest import TrioGuest
 from meshnode.transport.libp2p.hardening import HandshakeGate, set_socket_options
 from meshnode.transport.libp2p.host import Identity
+from meshnode.transport.libp2p.relay_server import RelayServer
 from meshnode.transport.libp2p.tcp import TcpConnection
+from meshnode.transport.limits import RelayLimits
 from meshnode.transport.session_transport import SessionTransport
 
 if TYPE_CHECKING:
     from meshnode.transport.base import PeerId, TransportHandler
+    from meshnode.transport.libp2p.dialer import Dialled
     from meshnode.transport.libp2p.hardening import Place
     from meshnode.transport.libp2p.muxer import GuardedConnection
+    from meshnode.transport.libp2p.stream_bytes import RelayedConnection
     from meshnode.transport.limits import TransportLimits
     from meshnode.transport.session import Session
 
@@ -50,8 +55,12 @@ class Libp2pTransport(SessionTransport):
         super().__init__(self._identity.peer_id, limits)
         self._listen = [parse_address(text) for text in listen]
         self._addresses = tuple(announce)
+        self._bound: tuple[str, ...] = ()
         self._gate = HandshakeGate(self._limits)
         self._dialer = Dialer(self._identity, self._limits, self._counters)
+        self._circuits = Circuits(self._limits, self._dial_relay, self._take_relayed)
+        self._dialer.open_circuit = self._circuits.open
+        self._relay: RelayServer | None = None
         self._dials: dict[PeerId, _PendingDial] = {}
         self._guest: TrioGuest | None = None
         self._nursery: trio.Nursery | None = None
@@ -66,6 +75,53 @@ class Libp2pTransport(SessionTransport):
     def addresses(self) -> tuple[str, ...]:
         """Dialable addresses of this node, each ending in its peer id."""
         return self._addresses
+
+    @property
+    def bound_addresses(self) -> tuple[str, ...]:
+        """Where this node listens, whatever it advertises; empty before the start."""
+        return self._bound
+
+    @property
+    def relays(self) -> tuple[PeerId, ...]:
+        """Relays at which this node has a place now."""
+        return self._circuits.reserved
+
+    @property
+    def relay_server(self) -> RelayServer | None:
+        """The relay that this node is, if it is one."""
+        return self._relay
+
+    def serve_relay(
+        self, may_use: Callable[[PeerId], bool], limits: RelayLimits | None = None
+    ) -> None:
+        """From now on hand connections on, between those who may use that."""
+        self._relay = RelayServer(
+            may_use, limits or RelayLimits(), self._counters, self._limits.handshake_ms
+        )
+
+    async def reserve(self, relay: PeerId, addresses: Sequence[str]) -> Reservation:
+        """Take or renew a place at a relay. Raises `TransportError`."""
+        if self._guest is None:
+            raise DialFailed("the transport is not running", hint="start it first")
+        return await self._guest.run(self._circuits.reserve, relay, tuple(addresses))
+
+    def release(self, relay: PeerId) -> None:
+        """Give the place at a relay back."""
+        self._circuits.release(relay)
+
+    async def probe(self, peer: PeerId, address: str) -> None:
+        """Connect to a peer at an address, beside any connection there is, and end that at once.
+
+        Raises `TransportError`.
+        """
+        if self._guest is None:
+            raise DialFailed("the transport is not running", hint="start it first")
+        try:
+            await self._guest.run(self._dialer.probe, peer, address)
+        except trio.TooSlowError:
+            raise DialFailed(f"{address}: no answer in time") from None
+        except OSError as error:
+            raise DialFailed(f"{address}: {error.strerror or error}") from None
 
     async def start(self, handler: TransportHandler) -> None:
         """Listen; raises `TransportError` when an address is taken or cannot be listened on."""
@@ -89,6 +145,17 @@ class Libp2pTransport(SessionTransport):
             raise DialFailed("the transport is not running", hint="start it first")
         if not self.is_connected(peer):
             await self._guest.run(self._dial, peer, tuple(addresses))
+
+    async def upgrade(self, peer: PeerId, addresses: Sequence[str]) -> None:
+        """Have a direct connection take the place of a relayed one; raises `DialFailed`.
+
+        Does nothing when the connection is direct.
+        """
+        if self._guest is None:
+            raise DialFailed("the transport is not running", hint="start it first")
+        direct = tuple(text for text in addresses if "/p2p-circuit" not in text)
+        if not self._is_settled(peer, direct):
+            await self._guest.run(self._dial, peer, direct)
 
     async def close(self) -> None:
         """End every connection and every task; nothing of the transport survives."""
@@ -117,14 +184,15 @@ class Libp2pTransport(SessionTransport):
             listeners += opened
             port = opened[0].socket.getsockname()[1]
             addresses.append(address.dialable(port, self._peer_id))
-        self._addresses = self._addresses or tuple(addresses)
+        self._bound = tuple(addresses)
+        self._addresses = self._addresses or self._bound
         return listeners
 
     async def _main(self, listeners: list[trio.SocketListener]) -> None:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
+                    self._nursery = self._circuits.nursery = nursery
                     self._started.set()
                     await trio.serve_listeners(self._accept, listeners, handler_nursery=nursery)
         finally:
@@ -138,13 +206,19 @@ class Libp2pTransport(SessionTransport):
             tcp = TcpConnection(stream, is_initiator=False, counters=self._counters)
         except OSError:
             return  # gone before it was looked at
-        place = None if self._is_full() else self._gate.enter(tcp.remote_host)
+        await self._welcome(tcp)
+
+    async def _take_relayed(self, connection: RelayedConnection) -> None:
+        await self._welcome(connection)
+
+    async def _welcome(self, below: TcpConnection | RelayedConnection) -> None:
+        place = None if self._is_full() else self._gate.enter(below.remote_host)
         if place is None:
             self._counters["handshakes_refused"] += 1
             return
         try:
-            peer, guard = await self._identity.secure(tcp, None, self._limits)
-            await self._run_inbound(peer, guard, tcp.remote_multiaddr, place)
+            peer, guard = await self._identity.secure(below, None, self._limits)
+            await self._run_inbound(peer, guard, below.remote_multiaddr, place)
         except TransportError:
             self._counters["handshakes_failed"] += 1
         finally:
@@ -160,6 +234,9 @@ class Libp2pTransport(SessionTransport):
 
         def stand(connection: Libp2pConnection) -> Session | None:
             place.leave()
+            if connection.is_service:
+                arrived.set()
+                return None
             session = self._stand(connection)
             pending = self._dials.get(peer)
             if session is not None and pending is not None:
@@ -210,12 +287,13 @@ class Libp2pTransport(SessionTransport):
         try:
             with pending.scope:
                 await self._wait_for_arrival(peer)
-                if not self.is_connected(peer):
+                if not self._is_settled(peer, addresses):
                     await self._reach(peer, addresses, pending, stand)
         except TransportError as error:
             failure = error
         finally:
-            self._settle(peer, pending, None if self.is_connected(peer) else failure)
+            is_settled = self._is_settled(peer, addresses)
+            self._settle(peer, pending, None if is_settled else failure)
 
     async def _reach(
         self,
@@ -232,7 +310,22 @@ class Libp2pTransport(SessionTransport):
         connection = self._new_connection(
             dialled.guard, peer=peer, inbound=False, address=dialled.address
         )
-        await self._run(connection, stand)
+        try:
+            await self._run(connection, stand)
+        finally:
+            if dialled.relayed is not None:
+                await dialled.relayed.release()
+
+    async def _dial_relay(self, relay: PeerId, addresses: tuple[str, ...]) -> Dialled:
+        direct = [text for text in addresses if "/p2p-circuit" not in text]
+        return await self._dialer.dial(relay, direct)
+
+    def _is_settled(self, peer: PeerId, addresses: Sequence[str]) -> bool:
+        """Whether a connection stands that these addresses could not better."""
+        session = self._sessions.get(peer)
+        if session is None or session.ending:
+            return False
+        return not session.is_relayed or any("/p2p-circuit" in text for text in addresses)
 
     async def _wait_for_arrival(self, peer: PeerId) -> None:
         arrival = self._arriving.get(peer)
@@ -268,7 +361,13 @@ class Libp2pTransport(SessionTransport):
     ) -> Libp2pConnection:
         assert self._guest is not None
         return Libp2pConnection(
-            self._guest, guard, peer=peer, inbound=inbound, address=address, limits=self._limits
+            self._guest,
+            guard,
+            peer=peer,
+            inbound=inbound,
+            address=address,
+            limits=self._limits,
+            relay=self._relay,
         )
 
     def _stand(self, connection: Libp2pConnection) -> Session | None:
