@@ -78,6 +78,13 @@ _PROCESS: Final = (
         lambda s: s.phase.elapsed_ms / 1_000,
     ),
     measured(
+        "event_loop_tasks",
+        "gauge",
+        "Tasks of the event loop; they follow connections and requests, and end with them.",
+        (),
+        lambda r: [((), r.telemetry["loop_tasks"])],
+    ),
+    measured(
         "event_loop_lag_seconds",
         "gauge",
         "How late the event loop ran its last timer.",
@@ -149,6 +156,20 @@ _MESH: Final = (
     counted("core_batches_total", "Batches of inputs that the core has taken.", "batches"),
     moved("bytes_total", "Bytes over connections to peers.", "bytes"),
     moved("frames_total", "Frames over connections to peers.", "frames"),
+    measured(
+        "messages_sent_total",
+        "counter",
+        "Messages sent to peers, by what they say.",
+        ("kind",),
+        lambda r: r.telemetry["messages"],
+    ),
+    measured(
+        "message_bytes_sent_total",
+        "counter",
+        "Bytes of those, before encryption.",
+        ("kind",),
+        lambda r: r.telemetry["message_bytes"],
+    ),
     counted(
         "frames_dropped_total", "Frames not sent, because a peer takes no more.", "frames_not_taken"
     ),

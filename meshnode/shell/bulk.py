@@ -113,8 +113,9 @@ class BulkSender:
                 offset=effect.offset,
                 size_bytes=SNAPSHOT_ANSWER_BYTES,
             )
-            return await self._send(peer, [*_encode_section(effect, size_bytes, data)])
-        missing = list(effect.missing)
+            frames = [*_encode_section(effect, size_bytes, data)]
+            return await self._send(peer, "snapshot", frames)
+        missing, kind = list(effect.missing), "items" if effect.request else "push"
         wires: list[bytes] = []
         for start in range(0, len(effect.ids), READ_IDS):
             ids = effect.ids[start : start + READ_IDS]
@@ -122,11 +123,11 @@ class BulkSender:
             missing += [item for item in ids if item not in found]
             wires += [found[item] for item in ids if item in found]
             *whole, wires = pack(wires)
-            if not await self._send(peer, [_encode(effect.request, part) for part in whole]):
+            if not await self._send(peer, kind, [_encode(effect.request, part) for part in whole]):
                 return False
-        return await self._send(peer, _encode_last(effect, wires, missing))
+        return await self._send(peer, kind, _encode_last(effect, wires, missing))
 
-    async def _send(self, peer: PeerId, frames: Sequence[bytes]) -> bool:
+    async def _send(self, peer: PeerId, kind: str, frames: Sequence[bytes]) -> bool:
         """Send frames one by one; False where the peer is gone."""
         for frame in frames:
             # The port does not tell when there is room again, so a full peer is asked now and then.
@@ -137,6 +138,7 @@ class BulkSender:
                     return False
                 await asyncio.sleep(_REST_S)
             self._telemetry.count("bulk_frames_sent")
+            self._telemetry.count_message(kind, len(frame))
         return True
 
     def _take(self, peer: PeerId, frame: bytes) -> bool:

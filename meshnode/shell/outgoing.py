@@ -51,10 +51,12 @@ class Outgoing:
 
     def _send(self, to: tuple[str, ...], channel_number: int, message: Message) -> None:
         frames = (encode_message(message),)
+        kind = type(message).__name__.lower()
         channel = Channel(channel_number)
         for peer in to:
             # A peer that is full or gone misses this message; reconciliation brings what it carried.
             if self._transport.send(PeerId(peer), channel, frames):
                 self._telemetry.count("frames_sent")
+                self._telemetry.count_message(kind, len(frames[0]))
             else:
                 self._telemetry.count("frames_not_taken")

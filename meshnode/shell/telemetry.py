@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from meshnode.core.events import VertexAdmitted
 from meshnode.shell.event_meter import EventMeter
+from meshnode.shell.measures import Tally
 
 if TYPE_CHECKING:
     from meshnode.core.events import Event
@@ -22,8 +23,12 @@ class Snapshot(TypedDict):
     """Everything counted so far, as plain values."""
 
     counters: dict[str, int]
+    messages: list[tuple[tuple[str, ...], int]]
+    """Sent to peers, by kind."""
+    message_bytes: list[tuple[tuple[str, ...], int]]
     offences: dict[str, int]
     offences_by_peer: dict[str, dict[str, int]]
+    loop_tasks: int
     loop_lag_ms: int
     loop_lag_max_ms: int
 
@@ -33,6 +38,8 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._messages = Tally()
+        self._message_bytes = Tally()
         self._offences: Counter[str] = Counter()
         self._offenders: OrderedDict[str, Counter[str]] = OrderedDict()
         self._lag = _LagProbe()
@@ -41,6 +48,11 @@ class Telemetry:
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter; names are constants of the code, never a peer's words."""
         self._counts[name] += amount
+
+    def count_message(self, kind: str, size_bytes: int) -> None:
+        """Count a message that was sent to a peer, before encryption."""
+        self._messages.add(kind)
+        self._message_bytes.add(kind, amount=size_bytes)
 
     def count_offence(self, peer: str, offence: str) -> None:
         """Count an offence under its name, and under its peer."""
@@ -73,11 +85,21 @@ class Telemetry:
         """Everything counted so far, as plain values."""
         return {
             "counters": dict(sorted(self._counts.items())),
+            "messages": self._messages.list_counts(),
+            "message_bytes": self._message_bytes.list_counts(),
             "offences": dict(sorted(self._offences.items())),
             "offences_by_peer": {peer: dict(counts) for peer, counts in self._offenders.items()},
+            "loop_tasks": _count_tasks(),
             "loop_lag_ms": self._lag.last_ms,
             "loop_lag_max_ms": self._lag.most_ms,
         }
+
+
+def _count_tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0  # no loop runs here
 
 
 class _LagProbe:
