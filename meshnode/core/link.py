@@ -40,11 +40,17 @@ class Link:
     proof_received: bool = False
     verified: bool = False
     """Their PROOF holds."""
+    acquainted: bool = False
+    """Their side takes part: the own PROOF holds there."""
     early: list[Checked] = field(default_factory=list)
     """Came between their PROOF and its verdict: they were ready a moment before."""
     name: str = ""
     heard_ms: int = 0
     ping_due_ms: int = 0
+    patience_ms: int = 0
+    """Silence after which this side asks for a sign of life."""
+    measure_due_ms: int = 0
+    """When the round trip is to be measured again, however much is heard."""
     ping_nonce: int = 0
     ping_sent_ms: int = -1
     """-1 when no PONG is awaited."""
@@ -57,6 +63,10 @@ class Link:
     advert: Advert | None = None
     advert_ms: int = 0
     """When that advert came."""
+
+    def find_ping_due(self) -> int:
+        """When it has been silent for too long, or the round trip was not measured for too long."""
+        return min(self.heard_ms + self.patience_ms, self.measure_due_ms)
 
     @property
     def author(self) -> bytes:

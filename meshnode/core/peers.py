@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dag.errors import InvalidMessage, InvalidVertex, Offence
+from meshnode.core.acquaintances import Acquaintances
 from meshnode.core.admission import CREDENTIALS_REQUEST
 from meshnode.core.bans import Bans, name_author
 from meshnode.core.effects import Hangup, Penalise, SignProof, Verify, VerifyItem
@@ -59,6 +60,8 @@ CREDENTIALS_BYTES_MAX: Final = 48_000
 """Profiles put into one message."""
 EARLY_MAX: Final = 256
 """Messages kept while a PROOF is verified; what is dropped above comes by reconciliation."""
+MEASURE_MS: Final = 30_000
+"""How often the round trip is measured; PING is for silent connections otherwise."""
 STRIKE_FORGIVEN_MS: Final = 60_000
 """One light offence is forgotten per this time."""
 
@@ -108,6 +111,7 @@ class Peers:
         self._links: dict[str, Link] = {}
         self._offences: dict[Offence, int] = {}
         self._ready: dict[str, Link] = {}
+        self._acquaintances = Acquaintances(settings.limits.members_max)
         self._reserved = 0
         self._due_ms: int | None = None
         self._is_due_known = True
@@ -205,8 +209,7 @@ class Peers:
             self._lose(now_ms, link, reason)
         if link is not None:
             # A PROOF that is still being signed or verified belongs to no later connection.
-            link.phase = Phase.CLOSED
-            self._is_due_known = False
+            self._end(link)
         return link
 
     def close(self, now_ms: int, link: Link, reason: str) -> None:
@@ -214,9 +217,14 @@ class Peers:
         assert link.phase is not Phase.CLOSED, "a connection is ended once"
         if link.phase is Phase.READY:
             self._lose(now_ms, link, reason)
+        self._end(link)
+        self._outbox.add(Hangup(link.peer, reason))
+
+    def _end(self, link: Link) -> None:
+        if link.phase is Phase.HANDSHAKE:
+            self._acquaintances.discard(link.author)
         link.phase = Phase.CLOSED
         self._is_due_known = False
-        self._outbox.add(Hangup(link.peer, reason))
 
     def hang_up_all(self, reason: str) -> None:
         """End every connection, and the part this object plays."""
@@ -292,6 +300,9 @@ class Peers:
         return False
 
     def _receive_ready(self, now_ms: int, link: Link, message: Checked) -> bool:
+        if not link.acquainted:
+            link.acquainted = True
+            self._acquaintances.add(link.author)
         match message:
             case Goodbye():
                 self.close(now_ms, link, f"goodbye: {message.reason}")
@@ -340,7 +351,8 @@ class Peers:
         assert isinstance(outcome, Signed)
         if link.phase is not Phase.HANDSHAKE:
             return
-        for part in _split(self._credentials or ()):
+        is_known = link.author in self._acquaintances
+        for part in () if is_known else _split(self._credentials or ()):
             self._outbox.send((link.peer,), Credentials(part))
         self._outbox.send((link.peer,), Proof(outcome.signature))
         link.proved = True
@@ -379,7 +391,11 @@ class Peers:
         record = self._authors.get(link.author)
         link.name = "" if record is None else record.name
         link.heard_ms = now_ms
-        link.ping_due_ms = now_ms + self._timing.ping_ms
+        ping_ms = self._timing.ping_ms
+        link.ping_due_ms = link.measure_due_ms = now_ms + ping_ms
+        # One side asks first; both at the same time would say the same twice.
+        asks_first = self._settings.transport < link.peer
+        link.patience_ms = ping_ms if asks_first else ping_ms + ping_ms // 4
         self._is_due_known = False
         self._ready[link.peer] = link
         self._outbox.emit(PeerReady(link.peer, link.author, link.name))
@@ -433,8 +449,10 @@ class Peers:
         if silent_ms >= self._timing.silent_ms:
             self.offend(now_ms, link.peer, Offence.SILENT, f"nothing heard for {silent_ms} ms")
         elif now_ms >= link.ping_due_ms:
-            link.ping_due_ms = now_ms + self._timing.ping_ms
-            if link.ping_sent_ms < 0:
+            due_ms = link.find_ping_due()
+            link.ping_due_ms = due_ms if now_ms < due_ms else now_ms + self._timing.ping_ms
+            if now_ms >= due_ms and link.ping_sent_ms < 0:
+                link.measure_due_ms = now_ms + MEASURE_MS
                 link.ping_nonce += 1
                 link.ping_sent_ms = now_ms
                 self._outbox.send((link.peer,), Ping(link.ping_nonce))

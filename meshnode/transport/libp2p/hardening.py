@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 LIBP2P_VERSION = "0.8.1"
 
-KEEPALIVE_IDLE_S = 5
+KEEPALIVE_IDLE_S = 10
+"""Longer than the node's PING lets a connection be silent: where that runs, no probe is sent."""
 KEEPALIVE_INTERVAL_S = 3
 KEEPALIVE_PROBES = 2
 UNACKNOWLEDGED_MS = 10_000
@@ -33,7 +34,7 @@ def check_library_version() -> None:
 
 
 def set_socket_options(stream: trio.SocketStream) -> None:
-    """Let the kernel notice a dead peer: 5 s idle + 2 probes, or 10 s without acknowledgement.
+    """Let the kernel notice a dead peer: 10 s idle + 2 probes, or 10 s without acknowledgement.
 
     The muxer's own pings ignore a missing answer, so without this a frozen or unplugged peer is
     never noticed. (The node's application PING is the second line.)
