@@ -1,4 +1,4 @@
-"""Hosts of a network of their own on this machine, which can be cut in parts and made whole again.
+"""Hosts of a network of their own on this machine, which can be cut in parts, healed, made lossy.
 
 A program enters namespaces of its own first, in which it may do all this without being root on the
 machine; everything in them is gone when it ends, however it ends:
@@ -7,6 +7,7 @@ machine; everything in them is gone when it ends, however it ends:
     network = HostNetwork(4)
     network.cut([(0, 1), (2, 3)])
     network.heal()
+    network.lose(0.05)
 
 Each host has two interfaces: one in the network that is cut, and one that only the program itself
 is at the other end of, through which it watches all parts at all times.
@@ -16,12 +17,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from meshnode.demo.processes import Crew, DemoNode
 from tests.support.committee import Place, Seat
@@ -30,6 +34,12 @@ INSIDE_VARIABLE = "CAMPAIGN_NAMESPACES"
 PORT = 4001
 API_PORT = 7077
 CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
+_DRAWN_MAX = 2**32
+_DROP = "4,32 0 0 4294963256,53 1 0 {below},6 0 0 2,6 0 0 4294967295"
+"""A packet filter in the kernel's classic code: draw 32 random bits, drop the packet where they are
+less than `below`, else let it pass. Most kernels have this, few have the queue made for it."""
+
 _UNSHARE = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"),
     *("--kill-child", "--mount-proc"),
@@ -42,6 +52,20 @@ def find_obstacle() -> str | None:
         if shutil.which(tool) is None:
             return f"there is no `{tool}` here"
     trial = "mount -t tmpfs none /run && ip netns add trial && ip link add trial type bridge"
+    done = subprocess.run(
+        [*_UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
+    )
+    return None if done.returncode == 0 else done.stderr.strip() or "not permitted"
+
+
+def find_loss_obstacle() -> str | None:
+    """Why links of these hosts cannot be made lossy; None where they can, or inside namespaces."""
+    if os.environ.get(INSIDE_VARIABLE):
+        return None
+    if shutil.which("tc") is None:
+        return "there is no `tc` here"
+    rule = _make_drop_rule("trial", 0.5)
+    trial = f"ip link add trial type bridge && tc qdisc add dev trial clsact && {rule}"
     done = subprocess.run(
         [*_UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
     )
@@ -104,19 +128,39 @@ class HostNetwork:
         """Everybody reaches everybody."""
         self.cut([range(self._hosts)])
 
+    def lose(self, share: float) -> None:
+        """Drop such a share of all packets between hosts from now on, each by chance."""
+        for number in range(self._hosts):
+            # One packet on the wire is one packet that may get lost, not a bundle of them.
+            _ip(f"-n host{number} link set eth0 gso_max_segs 1")
+            _run(f"tc qdisc replace dev port{number} clsact")
+            _run(_make_drop_rule(f"port{number}", share))
+
+    def count_lost(self) -> int:
+        """Packets that were dropped so far."""
+        lost = 0
+        for number in range(self._hosts):
+            shown = json.loads(_run(f"tc -s -j qdisc show dev port{number}"))
+            lost += sum(each.get("drops", 0) for each in shown if each["kind"] == "clsact")
+        return lost
+
     async def start(self, crew: Crew, seat: Seat) -> DemoNode:
         """Run a seat's process on its own host."""
         number = next(n for n, place in enumerate(self.places) if place == seat.place)
-        return await asyncio.to_thread(_run_inside, f"host{number}", crew, seat)
+        return await self.run_on(number, lambda: seat.start(crew))
+
+    async def run_on(self, number: int, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do something as if on a host: processes it starts are in that host's network."""
+        return await asyncio.to_thread(_run_inside, f"host{number}", make)
 
 
-def _run_inside(host: str, crew: Crew, seat: Seat) -> DemoNode:
+def _run_inside(host: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Processes belong to the network of the thread that starts them."""
     home = Path("/proc/thread-self/ns/net")
     with home.open("rb") as before, (Path("/run/netns") / host).open("rb") as inside:
         _set_network(inside.fileno())
         try:
-            return asyncio.run(seat.start(crew))
+            return asyncio.run(make())
         finally:
             _set_network(before.fileno())
 
@@ -131,6 +175,12 @@ def _ip(arguments: str) -> None:
     _run(f"ip {arguments}")
 
 
-def _run(command: str) -> None:
-    done = subprocess.run(command.split(), check=False, capture_output=True, text=True)
+def _make_drop_rule(device: str, share: float) -> str:
+    code = _DROP.format(below=min(int(share * _DRAWN_MAX), _DRAWN_MAX - 1))
+    return f"tc filter replace dev {device} ingress pref 1 handle 1 bpf da bytecode '{code}'"
+
+
+def _run(command: str) -> str:
+    done = subprocess.run(shlex.split(command), check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr.strip()}"
+    return done.stdout
