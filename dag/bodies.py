@@ -7,12 +7,12 @@ inert: stored, ordered, without effect.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-from dag.canonical import CanonicalDecoder
-from dag.types import BODY_BYTES_MAX
+from dag.canonical import CanonicalDecoder, SizedDecoder
+from dag.types import BODY_BYTES_MAX, COUNTER_MAX, ID_BYTES
 
 
 class Invitation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -105,6 +105,26 @@ class Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     content: bytes
 
 
+class BlobRef(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Names content that is too large for a body; `meshnode.core.blob_manifest` says how."""
+
+    id: Annotated[bytes, msgspec.Meta(min_length=ID_BYTES, max_length=ID_BYTES)]
+    size_bytes: Annotated[int, msgspec.Meta(ge=1, le=COUNTER_MAX)]
+
+
+class BlobResult(Result, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A result whose answer is a blob: the form of `Result` with one field more, `answer` empty."""
+
+    blob: BlobRef
+    """The answer in UTF-8."""
+
+
+class BlobNote(Note, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A note whose content is a blob: the form of `Note` with one field more, `content` empty."""
+
+    blob: BlobRef
+
+
 class Testimony(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One side of a fork: a vertex's header and signature, and its body where the rule needs it."""
 
@@ -177,8 +197,12 @@ class SeatRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 
 PROFILE_DECODER: Final = CanonicalDecoder(Profile, what="profile", bytes_max=BODY_BYTES_MAX)
-RESULT_DECODER: Final = CanonicalDecoder(Result, what="result", bytes_max=BODY_BYTES_MAX)
-NOTE_DECODER: Final = CanonicalDecoder(Note, what="note", bytes_max=BODY_BYTES_MAX)
+RESULT_DECODER: Final[SizedDecoder[Result]] = SizedDecoder(
+    Result, BlobResult, what="result", bytes_max=BODY_BYTES_MAX
+)
+NOTE_DECODER: Final[SizedDecoder[Note]] = SizedDecoder(
+    Note, BlobNote, what="note", bytes_max=BODY_BYTES_MAX
+)
 EVIDENCE_DECODER: Final = CanonicalDecoder(Evidence, what="evidence", bytes_max=BODY_BYTES_MAX)
 DecisionBody = ProposalBody | BallotBody | SeatRequest
 

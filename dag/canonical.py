@@ -51,6 +51,30 @@ class CanonicalDecoder(Generic[T]):
         return value
 
 
+class SizedDecoder(Generic[T]):
+    """Reads a record of one of two forms: the longer one has further fields at its end.
+
+    So a form that is frozen can grow: who does not know the longer one refuses it as a whole.
+    """
+
+    def __init__(self, short: type[T], long: type[T], *, what: str, bytes_max: int) -> None:
+        self._short = CanonicalDecoder(short, what=what, bytes_max=bytes_max)
+        self._long = CanonicalDecoder(long, what=what, bytes_max=bytes_max)
+        self._long_start = _make_array_start(long)
+
+    def decode(self, data: bytes) -> T:
+        """Read a record. Raises `MalformedMessage` or `MessageTooLarge`."""
+        is_long = data.startswith(self._long_start)
+        return (self._long if is_long else self._short).decode(data)
+
+
+def _make_array_start(record: type) -> bytes:
+    """The bytes that an array with as many elements as a record has fields begins with."""
+    count = len(msgspec.structs.fields(record))
+    assert count < 16, "longer arrays begin otherwise"
+    return bytes([0x90 | count])
+
+
 def compute_digest(domain: bytes, data: bytes) -> bytes:
     """SHA-256 over a domain tag, a zero byte and the data: 32 bytes."""
     return hashlib.sha256(domain + b"\x00" + data).digest()
