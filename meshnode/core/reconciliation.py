@@ -38,6 +38,10 @@ TRANSFER_IDS_MAX: Final = 16_384
 """Vertices sent for one HEADS; the next digest shows what is still missing."""
 WALK_AFTER_ROUNDS: Final = 2
 """Fruitless exchanges with a peer after which its heads are fetched one by one."""
+UNSERVED_MAX: Final = 2
+"""GETs that a peer may leave open, with nothing new from it meanwhile."""
+BACK_OFF_MS: Final = 60_000
+"""For so long what such a peer says of its heads leads to nothing."""
 HISTORY_STEPS: Final = 8
 """Into how many steps the time is cut that a push is given to arrive."""
 LAG_FACTOR: Final = 5
@@ -73,6 +77,10 @@ class _Side:
     """How many vertices it held when it was last sent some for HEADS."""
     arriving: int = 0
     """How many it will hold once all that was sent for HEADS has come."""
+    unserved: int = 0
+    """GETs it left open since something new came from it."""
+    heeded_ms: int = 0
+    """Its heads lead to nothing before."""
     sent: dict[bytes, None] = field(default_factory=dict)
     """What was sent for HEADS and may still be on its way."""
 
@@ -192,7 +200,8 @@ class Reconciliation:
 
     def note_progress(self, now_ms: int, peer: str) -> None:
         """A peer sent something new."""
-        self._sides[peer].rounds = 0
+        side = self._sides[peer]
+        side.rounds = side.unserved = side.heeded_ms = 0
         self._arrived_ms = now_ms
         self._is_due_known = False
         if self._session == peer:
@@ -224,9 +233,9 @@ class Reconciliation:
         known = [ref.id for ref in message.heads if ref.id in self._index]
         if message.reply and self._budget.may_answer(now_ms, peer):
             self._outbox.send((peer,), self._make_heads(reply=False, lacks=bool(unknown)))
-        if unknown:
+        if unknown and now_ms >= side.heeded_ms:
             self._close_gap(now_ms, peer, message, known, unknown)
-        else:
+        elif not unknown:
             self._send_missing(now_ms, peer, known, message.digest.count)
         self.on_digest(now_ms, peer, message.digest)
 
@@ -261,8 +270,15 @@ class Reconciliation:
             self._extend(now_ms, peer)
 
     def on_unserved(self, now_ms: int, peer: str) -> None:
-        """A peer left a GET open."""
+        """A peer left a GET open: whoever does so again and again is not worth asking for a while."""
         self._range_sync.on_unserved(now_ms, peer)
+        side = self._sides.get(peer)
+        if side is None:
+            return  # leaving it open was its last offence
+        side.unserved += 1
+        if side.unserved >= UNSERVED_MAX:
+            side.unserved, side.heeded_ms = 0, now_ms + BACK_OFF_MS
+            self._is_due_known = False
 
     def _send_missing(self, now_ms: int, peer: str, known: list[bytes], theirs: int) -> None:
         """Send what lies above what the peer holds."""
@@ -398,7 +414,7 @@ class Reconciliation:
 
     def _get_due(self, theirs: Digest, side: _Side) -> int:
         """When to ask a peer for HEADS."""
-        since_ms = max(side.unequal_ms, side.asked_ms)
+        since_ms = max(side.unequal_ms, side.asked_ms, side.heeded_ms)
         if not self._is_behind(theirs):
             return since_ms + PATIENCE_MS
         if side.fresh and side.asked_ms < 0:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dag.types import Ref
 from meshnode.core import reconciliation
 from meshnode.core.effects import SendStored
-from meshnode.core.messages import Digest, Get, Heads, Ping, Pong, Push
-from meshnode.core.reconciliation import PATIENCE_MS
+from meshnode.core.messages import Digest, Get, Heads, IHave, Ping, Pong, Push
+from meshnode.core.reconciliation import BACK_OFF_MS, PATIENCE_MS
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder
 from tests.support.lone_core import LoneCore
@@ -239,3 +240,46 @@ def test_a_digest_follows_the_horizon_without_a_new_vertex():
     assert before.count > 0
     lone.node._store.advance_horizon(lone.now_ms, before.lamport)
     assert lone.node.compute_digest().count == 0
+
+
+def name_heads(lone: LoneCore, peer: str, number: int) -> list[bytes]:
+    """A peer names a head again and again, until it is fetched; answers what it is asked for."""
+    digest = Digest(bytes([number]) * 32, 90, 90)
+    heads = Heads((Ref(90, bytes([number]) * 32),), digest, reply=False)
+    asked: list[bytes] = []
+    for _ in range(4):
+        effects = [*lone.receive(peer, heads), *lone.tick(1_100)]
+        asked += [name for get in lone.sent(effects, Get) for name in get.ids]
+    return asked
+
+
+def test_who_leaves_questions_about_its_heads_open_is_not_heeded_for_a_minute():
+    lone = LoneCore()
+    peer = lone.greet()
+    asked = [len(name_heads(lone, peer, number)) for number in range(1, 8)]
+    assert sum(asked) == 2
+    assert not any(asked[-4:])
+    lone.tick(BACK_OFF_MS)
+    again = lone.greet(transport=peer + "x")
+    assert sum(len(name_heads(lone, again, number)) for number in range(8, 12)) == 2
+
+
+def test_who_sends_something_new_is_heeded_again():
+    builder = DagBuilder(authors=3).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    peer = lone.greet()
+    for number in range(1, 8):
+        asked = name_heads(lone, peer, number)
+    assert not asked
+    lone.receive(peer, lone.vertices(builder.vertices[1]))
+    assert name_heads(lone, peer, 9)
+
+
+def test_peer_whose_last_offence_was_to_serve_nothing_is_gone():
+    lone = LoneCore(strikes_max=2)
+    peer = lone.greet()
+    for number in range(2):
+        effects = [*lone.receive(peer, IHave((bytes([number]) * 32,))), *lone.tick(500)]
+        (get,) = lone.sent(effects, Get)
+        lone.receive(peer, lone.vertices(request=get.request, missing=get.ids))
+    assert not lone.node.get_ready_peers()
