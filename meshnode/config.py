@@ -40,6 +40,16 @@ class NodeConfig:
     """Multiaddrs to listen on. Port 0 picks one that is then kept."""
     advertise: tuple[str, ...] = ()
     """Multiaddrs others should dial, where that is not what the node sees of itself (NAT)."""
+    mdns: bool = False
+    """Whether to look for members on the LAN, and to be seen there as a node of some network."""
+    rendezvous: tuple[str, ...] = ()
+    """Members that know where members are: multiaddrs that end in /p2p/<peer id>."""
+    serve_rendezvous: bool = False
+    """Whether to keep the addresses of members and tell them to members."""
+    serve_relay: bool = False
+    """Whether to hand connections on to members that cannot be reached otherwise."""
+    use_relays: bool = True
+    """Whether to be reached through members that relay, where nobody gets through otherwise."""
     api: str | None = None
     """HOST:PORT of the local HTTP interface; port 0 picks a free one. None: 127.0.0.1:7077, or a
     free port where that one is taken, so that several homes of one machine need no setting."""

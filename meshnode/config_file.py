@@ -44,11 +44,12 @@ _SECRET_SETTING: Final = f"engine_options.{_SECRET_OPTION}"
 _FILE_ONLY: Final = ("kimi",)
 """Tables that only the settings file holds."""
 _ACCOUNT_ENGINES: Final = ("moonshot", "openrouter", "local")
-_LIST_KEYS: Final = ("listen", "advertise")
+_LIST_KEYS: Final = ("listen", "advertise", "rendezvous")
 _PATH_KEYS: Final = ("record", "passphrase_file", "api_cert", "api_key_file")
 
 _Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Path = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Point = Annotated[str, Field(max_length=256, pattern=r"^/[a-z0-9]+/.+/p2p/[1-9A-HJ-NP-Za-km-z]+$")]
 _Multiaddr = Annotated[str, Field(max_length=256, pattern=r"^/[a-z0-9]+/")]
 _CONTROL: Final = ("it holds a control character", "leave that out")
 _MULTIADDR: Final = ("it is not a multiaddr", "for example /ip4/0.0.0.0/tcp/4001")
@@ -61,6 +62,10 @@ _PATTERNS: Final = {
     "api_key_file": _CONTROL,
     "listen": _MULTIADDR,
     "advertise": _MULTIADDR,
+    "rendezvous": (
+        "it is not a multiaddr that ends in a peer id",
+        "for example /dns4/meet.example.org/tcp/4001/p2p/12D3KooW...",
+    ),
     "engine": ("it is no engine's name", "for example echo"),
 }
 """Why a text does not match its pattern, and what to do; a pattern itself tells nobody."""
@@ -75,6 +80,11 @@ class _Layer(BaseModel):
     network_name: _Name | None = None
     listen: Annotated[list[_Multiaddr], Field(min_length=1, max_length=8)] | None = None
     advertise: Annotated[list[_Multiaddr], Field(max_length=8)] | None = None
+    mdns: bool | None = None
+    rendezvous: Annotated[list[_Point], Field(max_length=16)] | None = None
+    serve_rendezvous: bool | None = None
+    serve_relay: bool | None = None
+    use_relays: bool | None = None
     api: str | None = None
     api_insecure: bool | None = None
     api_cert: _Path | None = None

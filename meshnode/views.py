@@ -129,6 +129,18 @@ class MoneyInfo(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WayInfo(View):
+    """One way to find others or to be found, and what came of it."""
+
+    name: str
+    """book, mdns, rendezvous, reachable or relay."""
+    state: Literal["ok", "fail", "unknown", "info"]
+    detail: str
+    fix: str = ""
+    """What to do next, where it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus(View):
     """A node at a glance."""
 
@@ -176,6 +188,8 @@ class NodeStatus(View):
     """Open questions on which this node has a vote that it has not given."""
     problems: tuple[str, ...] = ()
     """One line each: what keeps the node from doing its work."""
+    ways: tuple[WayInfo, ...] = ()
+    """How members are found, and this node by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

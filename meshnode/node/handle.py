@@ -18,6 +18,7 @@ from meshnode.node.asking import AskingMethods, QuestionDesk
 from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.embedding import EmbeddingMethods
+from meshnode.node.finding import show_ways
 from meshnode.node.inviting import Inviter
 from meshnode.node.lookup import Lookup
 from meshnode.node.market_desk import MarketDesk
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from meshnode.config import NodeConfig
+    from meshnode.discovery.service import Discovery
     from meshnode.engines.base import Engine
     from meshnode.node.setup import NodeSetup
     from meshnode.shell.runtime import Runtime
@@ -102,6 +104,7 @@ class NodeHandle(
         self._order = OrderReader(runtime, self._lookup)
         self._decisions = DecisionDesk(runtime, self._lookup)
         self._market = self._make_market()
+        self._discovery: Discovery | None = None
         self._buyer: Buyer | None = None
         self._room: TradingRoom | None = None
         self._dispatcher = Dispatcher(self._port)
@@ -177,6 +180,7 @@ class NodeHandle(
             money=self._market.reader.show_money(),
             unanswered=runtime.decisions.count_unanswered(runtime.author),
             problems=tuple(describe_problems(view)),
+            ways=show_ways(self._discovery),
         )
 
     def readings(self) -> Readings:
@@ -317,6 +321,11 @@ class NodeHandle(
                 await self._stack.aclose()
             finally:
                 self._ended.set()
+
+    def set_discovery(self, discovery: Discovery) -> None:
+        """What finds others, and tells others where members are; called once."""
+        self._discovery = discovery
+        self._router.set_discovery(discovery)
 
     async def start_trading(self) -> None:
         """Buy and, with an engine, sell; probe where told to; called once, before the engine."""

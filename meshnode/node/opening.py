@@ -23,6 +23,7 @@ from meshnode.engines.base import Engine
 from meshnode.errors import CommandRejected, ConfigError, DeadlineExceeded, TransportError
 from meshnode.home import Home, open_home
 from meshnode.invitations import was_invited_as_validator
+from meshnode.node.finding import open_discovery
 from meshnode.node.handle import NodeHandle
 from meshnode.node.metering import meter_engine
 from meshnode.node.seat_asking import ask_for_seat
@@ -115,6 +116,8 @@ async def start_node(
     runtime = await _open_on_some_port(setup, config, node_stack, hub, timing or Timing())
     handle = NodeHandle(setup, config, runtime, node_stack)
     stack.push_async_callback(handle.close)
+    if hub is None:
+        handle.set_discovery(await open_discovery(setup, config, runtime, node_stack))
     await handle.start_trading()
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))

@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from meshnode.core.events import PeerReady
+from meshnode.discovery.wire import is_question as is_about_peers
 from meshnode.errors import InvalidMessage, StreamReset
 from meshnode.serving.protocol import decode_ask_frame
 
 if TYPE_CHECKING:
+    from meshnode.discovery.service import Discovery
     from meshnode.joining import JoinServer
     from meshnode.node.port import RuntimePort
     from meshnode.serving.server import AnswerServer
@@ -31,25 +33,42 @@ class StreamRouter:
         self._port = port
         self._joins = joins
         self._answers: AnswerServer | None = None
+        self._discovery: Discovery | None = None
         self._strangers = 0
 
     def set_answers(self, answers: AnswerServer) -> None:
         """From now on members are served by this."""
         self._answers = answers
 
+    def set_discovery(self, discovery: Discovery) -> None:
+        """From now on members are told where members are by this."""
+        self._discovery = discovery
+
     async def serve(self, stream: FrameStream) -> None:
         """Handle one stream to its end."""
         try:
             if self._port.find_member(stream.peer) is None:
                 stream = await self._let_in(stream)
-            if self._port.find_member(stream.peer) is not None and self._answers is not None:
-                await self._answers.serve(stream)
+            if self._port.find_member(stream.peer) is not None:
+                await self._serve_member(stream)
         except InvalidMessage as error:
             self._port.report_offence(stream.peer, error)
         except (StreamReset, TimeoutError):
             pass  # the peer is gone, or as good as gone
         finally:
             stream.reset()
+
+    async def _serve_member(self, stream: FrameStream) -> None:
+        async with asyncio.timeout(FIRST_FRAME_MS / 1000):
+            frame = await stream.receive()
+        if frame is None:
+            return
+        replayed = _Replayed(stream, frame)
+        if is_about_peers(frame):
+            if self._discovery is not None:
+                await self._discovery.serve(replayed)
+        elif self._answers is not None:
+            await self._answers.serve(replayed)
 
     async def _let_in(self, stream: FrameStream) -> FrameStream:
         """Serve a stranger, unless there are many of them already."""
@@ -116,6 +135,8 @@ class _Replayed:
 
 
 def _is_question(frame: bytes) -> bool:
+    if is_about_peers(frame):
+        return True
     try:
         decode_ask_frame(frame)
     except InvalidMessage:
