@@ -12,6 +12,7 @@ Only the founders stand in the genesis; whoever else joins is led to one of them
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from meshnode.core.events import Event
     from simulations.host import Host
 
+BODY_BYTES: Final = 200
 GOODBYE_MS: Final = 500
 """What was said before is out by then."""
 SPREAD_MS: Final = 2_000
@@ -130,15 +132,15 @@ class ChangingMesh:
 
     # --- what is said ---------------------------------------------------------------------------
 
-    def publish_every(self, interval_ms: float, until_ms: float) -> None:
-        """Let any running member say something again and again, until a virtual time."""
-        self._say()
-        if self.world.now_ms + interval_ms < until_ms:
-            next_ms = self.world.now_ms + interval_ms
-            self.world.at(next_ms, self.publish_every, interval_ms, until_ms)
-
-    def _say(self) -> None:
-        self.chance.choice(self.mesh.up).publish(self.chance.randbytes(200))
+    def publish_every(self, interval_ms: float, until_ms: float, *, count: int = 1) -> None:
+        """Let any running member say so many things in a row again and again, until a time."""
+        author = self.chance.choice(self.mesh.up)
+        for _ in range(count):
+            author.publish(self.chance.randbytes(BODY_BYTES))
+        next_ms = self.world.now_ms + interval_ms
+        if next_ms < until_ms:
+            again = partial(self.publish_every, interval_ms, until_ms, count=count)
+            self.world.at(next_ms, again)
 
     @property
     def published(self) -> list[bytes]:

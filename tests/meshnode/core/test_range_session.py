@@ -12,16 +12,15 @@ from dag.ranges import (
     CUT_REF_BYTES,
     END,
     FINGERPRINT_BYTES,
-    LEAF_REFS_MAX,
     START,
     cut_ref,
-    make_lamport_bound,
 )
 from dag.types import Ref
-from meshnode.core.messages import RANGES_ANSWERED_MAX, Range, Ranges, encode_message
+from meshnode.core.messages import Range, Ranges
 from meshnode.core.range_answers import ROUNDS_MAX
 from meshnode.core.range_session import FOUND_MAX, RangeSession
-from tests.support.range_pair import Answerer, Growth, RangePair, Shelf, check_limits
+from tests.support.hostile_ranges import claim_nothing, name_nothing, split_evenly
+from tests.support.range_pair import Answerer, Growth, RangePair, Shelf
 
 QUESTION_BYTES_MAX = 24_000
 ANSWER_BYTES_MAX = 60_000
@@ -110,27 +109,6 @@ def run(pair: RangePair, answer) -> RangeSession:
     return session
 
 
-def split_evenly(question: Ranges, parts: int, chance: random.Random) -> Ranges:
-    """Every asked range in so many parts of random fingerprints, as many as an answer holds."""
-    found: list[Range] = []
-    lower = question.lower
-    for item in question.ranges:
-        low = int.from_bytes(lower[:8].ljust(8, b"\x00"), "big")
-        high = int.from_bytes(item.upper[:8].ljust(8, b"\x00"), "big")
-        step = max(1, (high - low) // parts)
-        inner = [value.to_bytes(8, "big") for value in range(low + step, high, step)]
-        for bound in [*inner[: parts - 1], item.upper]:
-            if lower < bound <= item.upper and len(found) < RANGES_ANSWERED_MAX:
-                found.append(Range(bound, chance.randbytes(FINGERPRINT_BYTES)))
-                lower = bound
-        lower = item.upper
-    answer = Ranges(question.session, True, question.lower, tuple(found))
-    while len(encode_message(answer)) > ANSWER_BYTES_MAX:
-        answer = Ranges(question.session, True, question.lower, answer.ranges[:-100])
-    check_limits(answer)
-    return answer
-
-
 @pytest.mark.parametrize("parts", [1, 16, 2_000])
 def test_random_fingerprints_and_endless_splits_cost_eight_rounds(parts):
     chance = random.Random(3)
@@ -145,19 +123,8 @@ def test_names_of_nothing_are_bounded():
     chance = random.Random(4)
     pair = RangePair.build(2_000, 0)
 
-    def answer(question: Ranges) -> Ranges:
-        lower, found = question.lower, []
-        low = int.from_bytes(lower[:8].ljust(8, b"\x00"), "big") + 1
-        for number in range(70):
-            names = [
-                (low + number * 40 + at).to_bytes(8, "big") + chance.randbytes(16)
-                for at in range(LEAF_REFS_MAX)
-            ]
-            found.append(Range(make_lamport_bound(low + number * 40 + 39), b"".join(names)))
-        return Ranges(1, True, question.lower, tuple(found))
-
     pair.asking = Shelf()
-    session = run(pair, answer)
+    session = run(pair, lambda question: name_nothing(question, chance))
     assert len(session.needed) <= min(FOUND_MAX, ROUNDS_MAX * ANSWER_BYTES_MAX // CUT_REF_BYTES)
 
 
@@ -166,11 +133,6 @@ def test_found_differences_are_bounded(monkeypatch):
     pair = RangePair.build(100, 100)
     session = pair.compare()
     assert len(session.needed) == len(session.lacked) == 10
-
-
-def claim_nothing(question: Ranges) -> Ranges:
-    items = tuple(Range(item.upper, item.data and b"") for item in question.ranges)
-    return Ranges(question.session, True, question.lower, items)
 
 
 def test_claim_to_hold_nothing_is_bounded():
