@@ -14,6 +14,7 @@ from typing import Final
 
 from dag.errors import MeshError
 from simulations.commands import (
+    abuse,
     fuzz,
     fuzz_market,
     fuzz_order,
@@ -42,6 +43,7 @@ MODULES: Final = (
     replay,
     shrink,
     mutants,
+    abuse,
 )
 FIRST_STEPS: Final = """\
 first steps:

@@ -24,6 +24,7 @@ COMMANDS = (
     "replay",
     "shrink",
     "mutants",
+    "abuse",
 )
 
 

@@ -1,0 +1,31 @@
+"""Every attack that is mounted, in the order of the table in docs/abuse.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulations.abuse import (
+    amplification,
+    clocks,
+    equivocation,
+    floods,
+    forgeries,
+    orphans,
+    sizes,
+    withholding,
+)
+
+ROWS: Final = {
+    row.name: row
+    for module in (
+        withholding,
+        forgeries,
+        orphans,
+        equivocation,
+        clocks,
+        sizes,
+        amplification,
+        floods,
+    )
+    for row in module.ROWS
+}

@@ -1,0 +1,15 @@
+"""Who signs two words for one place is found out, and not helped along."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulations.abuse.equivocation import ROWS
+from simulations.abuse.rows import Row, measure
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_defence_keeps_its_bound_and_nothing_else_would(row: Row):
+    record = measure(row, seed=1)
+    assert record.guarded <= record.bound
+    assert record.without > record.bound
