@@ -115,9 +115,6 @@ class PointVisits:
     def describe(self, named: Sequence[str]) -> list[Way]:
         """Each point that answers, or that the operator named."""
         points = [point for point in self.visits.points if point.answers or point.peer in named]
-        if not points:
-            fix = "name a member that has `serve_rendezvous = true` with `rendezvous`"
-            return [Way("rendezvous", "info", "no point is known", fix)]
         return [_describe(point) for point in points]
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from meshnode.transport.base import FrameStream
 
 SERVED_AT_ONCE_MAX: Final = 16
+OF_ONE_PEER_MAX: Final = 2
+"""A visit and a probe."""
 PAGES_MAX: Final = BOOK_MAX // PAGE_MAX + 2
 VISIT_MS: Final = 15_000
 """A whole visit takes no longer, on either side."""
@@ -58,21 +60,24 @@ class PeersDesk:
         self._read_own = read_own
         self._probe = probe
         self._now_ms = now_ms
-        self._serving: dict[str, None] = {}
+        self._serving: dict[str, int] = {}
         self._probed: dict[str, int] = {}
         self.served = 0
         """Visits answered so far."""
 
     async def serve(self, stream: FrameStream) -> None:
         """Answer one stream of a member. Raises `InvalidMessage` for what no member sends."""
-        if stream.peer in self._serving or len(self._serving) >= SERVED_AT_ONCE_MAX:
-            raise StreamReset("one visit at a time, and not too many at once")
-        self._serving[stream.peer] = None
+        count = self._serving.get(stream.peer, 0)
+        if count >= OF_ONE_PEER_MAX or sum(self._serving.values()) >= SERVED_AT_ONCE_MAX:
+            raise StreamReset("too many ask about peers at once")
+        self._serving[stream.peer] = count + 1
         try:
             async with asyncio.timeout(VISIT_MS / 1000):
                 await self._answer_all(stream)
         finally:
-            del self._serving[stream.peer]
+            count = self._serving.pop(stream.peer) - 1
+            if count:
+                self._serving[stream.peer] = count
 
     async def _answer_all(self, stream: FrameStream) -> None:
         for _ in range(PAGES_MAX):

@@ -225,10 +225,14 @@ class Discovery:
     def describe(self) -> list[Way]:
         """What was tried, and what came of it."""
         ways = [self._describe_book(), self._describe_lan()]
-        ways += self._points.describe([peer for peer, _ in self._options.points])
+        points = self._points.describe([peer for peer, _ in self._options.points])
         if self._options.serves_rendezvous:
             held = f"keeps {len(self._book)} records; {self.desk.served} visits so far"
             ways.append(Way("rendezvous", "ok", f"this node is a point: {held}"))
+        elif not points:
+            fix = "name a member that has `serve_rendezvous = true` with `rendezvous`"
+            ways.append(Way("rendezvous", "info", "no point is known", fix))
+        ways += points
         if self._reaching is not None:
             ways += self._reaching.describe()
         return ways
