@@ -40,6 +40,8 @@ CHANGE_MS: Final = 1_000
 """One link is given up per this time."""
 PICK_MS: Final = 250
 """Between two rounds of choosing whom to dial."""
+CHECK_AGAIN_MS: Final = 5_000
+"""After this another member is drawn if the one that was to be exchanged does not answer."""
 PENDING_MS: Final = 10_000
 """A dial and a handshake take no longer."""
 SETTLED_MS: Final = 5_000
@@ -89,6 +91,9 @@ class Overlay:
         self._change_due_ms = 0
         self._shuffle_due_ms = 0
         self._cross_due_ms = 0
+        self._checked = ""
+        """Whom the last exchange began with, until it has answered or failed."""
+        self._check_again_ms = 0
         self._due_ms: int | None = None
         self._is_due_known = False
 
@@ -327,7 +332,8 @@ class Overlay:
             self._shuffle(now_ms)
         if now_ms >= self._cross_due_ms:
             self._cross_due_ms = now_ms + self._entropy.jitter(self._timing.cross_check_ms)
-            self._draw(now_ms)
+            self._check_again_ms = now_ms + CHECK_AGAIN_MS
+            self._checked = self._draw(now_ms)
         if now_ms >= self._pick_due_ms and self._active.missing > len(self._pending):
             self._fill(now_ms)
 
@@ -354,17 +360,17 @@ class Overlay:
             if not self._draw(now_ms):
                 return
 
-    def _draw(self, now_ms: int) -> bool:
-        """Choose any member; answers whether one was found within a few draws."""
+    def _draw(self, now_ms: int) -> str:
+        """Choose any member; answers whom, or nobody if none was found within a few draws."""
         for _ in range(DRAWS):
             peer = self._membership.draw()
             neighbour = self._active.get(peer)
             if neighbour is not None and not neighbour.outbound and self._active.missing:
                 self._active.choose(peer)
-                return True
+                return peer
             if neighbour is None and self._try(now_ms, peer):
-                return True
-        return False
+                return peer
+        return ""
 
     def _try(self, now_ms: int, peer: str) -> bool:
         if peer in self._pending or not all(
@@ -379,6 +385,10 @@ class Overlay:
     def _on_failed(self, peer: str) -> None:
         self._pending.pop(peer, None)
         self._passive.discard(peer)
+        if peer == self._checked:
+            self._checked = ""
+            # So a mesh that many have left finds that out before long.
+            self._cross_due_ms = min(self._cross_due_ms, self._check_again_ms)
         self._is_due_known = False
 
     def next_deadline(self) -> int | None:

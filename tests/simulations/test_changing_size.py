@@ -26,7 +26,7 @@ def agree(scene: ChangingMesh) -> None:
 
 
 def test_mesh_crosses_its_border_both_ways_under_load_and_loses_nothing():
-    limits = Limits(full_mesh_max=FULL_MESH_MAX, outbound_min=SMALLEST, inbound_max=SMALLEST)
+    limits = Limits(full_mesh_max=FULL_MESH_MAX, outbound_min=2, inbound_max=3)
     scene = ChangingMesh(founders=SMALLEST, members=LARGEST, limits=limits)
     scene.begin()
     assert count_large(scene) == 0

@@ -17,7 +17,7 @@ from meshnode.core.messages import (
     Shuffle,
     ShuffleReply,
 )
-from meshnode.core.overlay import DRAWS, PENDING_MS, SETTLED_MS
+from meshnode.core.overlay import CHECK_AGAIN_MS, DRAWS, PENDING_MS, SETTLED_MS
 from meshnode.core.transport_id import compute_transport_id
 from tests.support.overlay_scene import MEMBERS, PEOPLE, OverlayScene
 
@@ -236,6 +236,18 @@ def test_one_of_the_chosen_is_exchanged_for_a_member_drawn_at_random():
     (gone,) = sent_to(scene.live(SETTLED_MS), Disconnect)
     assert gone in before
     assert list(scene.active) == [*(name for name in before if name != gone), dial.peer]
+
+
+def test_member_drawn_for_an_exchange_that_does_not_answer_is_followed_by_another():
+    scene = OverlayScene(outbound_min=2)
+    for dial in scene.dials(scene.started) + scene.dials(scene.tick(500)):
+        scene.accept(dial)
+    (dial,) = scene.dials(scene.live(72_000))
+    assert not scene.dials(scene.fail(dial))
+    (other,) = scene.dials(scene.live(CHECK_AGAIN_MS + 1_000))
+    assert other.peer != dial.peer
+    scene.accept(other)
+    assert not scene.dials(scene.live(40_000))
 
 
 def test_peer_the_operator_asked_for_is_not_exchanged():
