@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from meshnode.cli.checks import Check, check_home, check_key, check_python, check_settings
 from meshnode.cli.consensus import describe_lag, describe_progress, describe_silent
+from meshnode.cli.doctor_discovery import check_ways_offline, check_ways_running
 from meshnode.cli.exits import FAILED, OK
 from meshnode.cli.formats import format_count, format_duration, format_name, format_time
 from meshnode.cli.options import HomeOption, JsonOption
@@ -58,14 +59,15 @@ async def run_checks(home: Path | None) -> list[Check]:
         detail = "none runs for this home folder; `meshnode up` starts one"
         checks.append(Check("node", "info", detail))
         checks.append(await probe_api_port(config or NodeConfig()))
+        checks += await check_ways_offline(path, config or NodeConfig())
         return [*checks, Check("peers", "unknown", "only a running node knows")]
     except MeshError as error:
         return [*checks, Check("node", "fail", error.message, error.hint)]
     async with node:
-        return [*checks, *await _check_node(node)]
+        return [*checks, *await _check_node(node, path)]
 
 
-async def _check_node(node: RemoteNode) -> list[Check]:
+async def _check_node(node: RemoteNode, path: Path) -> list[Check]:
     where = f"pid {node.pid}, at {node.api}, since {format_time(node.since_ms)}"
     try:
         status = await node.status()
@@ -81,6 +83,7 @@ async def _check_node(node: RemoteNode) -> list[Check]:
         *([] if status.consensus is None else [_check_order(status.consensus)]),
         *[Check("problem", "fail", problem) for problem in status.problems],
         _check_offences(status),
+        *await check_ways_running(path, status),
         *await _check_peers(peers),
     ]
 

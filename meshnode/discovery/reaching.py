@@ -33,6 +33,8 @@ ASK_AGAIN_MS: Final = 60_000
 SURE_MS: Final = 1_800_000
 """Answers of so many peers hold this long."""
 RELAYS_WANTED: Final = 2
+CLOCK_MAX_MS: Final = 30_000
+"""Peers hold back what is stamped two minutes ahead."""
 UPKEEP_MS: Final = 15_000
 RETRY_FIRST_MS: Final = 2_000
 UPGRADE_MS: Final = 300_000
@@ -98,6 +100,8 @@ class Reaching:
         self._on_moved = on_moved
         self._answers: dict[str, tuple[bool, str]] = {}
         """By helper, whether it got through and why not."""
+        self._offsets: dict[str, int] = {}
+        """By helper, how far its clock is ahead of this one, in milliseconds."""
         self._asked_ms: dict[str, int] = {}
         self._ask_due_ms = 0
         self._held: dict[str, _Held] = {}
@@ -172,6 +176,11 @@ class Reaching:
                 stream.reset()
         except (InvalidMessage, TransportError, TimeoutError):
             return
+        now_ms = self._mesh.now_ms()
+        self._offsets.pop(helper, None)
+        self._offsets[helper] = probed.time_ms - now_ms
+        while len(self._offsets) > HELPERS_MAX:
+            del self._offsets[next(iter(self._offsets))]
         if not probed.reachable and probed.reason.startswith("?"):
             return
         self._answers.pop(helper, None)
@@ -258,7 +267,19 @@ class Reaching:
 
     def describe(self) -> list[Way]:
         """How this node can be reached."""
-        return [self._describe_dialling(), self._describe_relays()]
+        return [self._describe_clock(), self._describe_dialling(), self._describe_relays()]
+
+    def _describe_clock(self) -> Way:
+        """The median: one liar among three changes nothing."""
+        if not self._offsets:
+            return Way("clock", "unknown", "no peer was asked for the time yet")
+        offset_ms = sorted(self._offsets.values())[len(self._offsets) // 2]
+        asked = len(self._offsets)
+        if abs(offset_ms) <= CLOCK_MAX_MS:
+            return Way("clock", "ok", f"as that of others ({asked} asked)")
+        side = "behind" if offset_ms > 0 else "ahead of"
+        detail = f"{abs(offset_ms) // 1000} s {side} the clock of most peers ({asked} asked)"
+        return Way("clock", "fail", detail, "set the clock, best by NTP")
 
     def _describe_dialling(self) -> Way:
         reachable = self.is_reachable

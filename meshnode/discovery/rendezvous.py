@@ -111,15 +111,15 @@ class PeersDesk:
     async def _answer_probe(self, peer: str, probe: Probe) -> Probed:
         now_ms = self._now_ms()
         if self._probe is None:
-            return Probed(False, "", "?, this peer does not dial back")
+            return Probed(False, "", "?, this peer does not dial back", now_ms)
         if now_ms - self._probed.get(peer, -PROBE_AGAIN_MS) < PROBE_AGAIN_MS:
-            return Probed(False, "", "?, asked too often")
+            return Probed(False, "", "?, asked too often", now_ms)
         self._probed.pop(peer, None)
         self._probed[peer] = now_ms
         while len(self._probed) > PROBED_MAX:
             del self._probed[next(iter(self._probed))]
         host, reason = await self._probe(peer, probe.port)
-        return Probed(not reason, host[:256], reason[:256])
+        return Probed(not reason, host[:256], reason[:256], self._now_ms())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     VISIT   [`peers/visit`, record, keys, mark]    here is where I am; where are these, or all?
     PAGE    [`peers/page`, serves, verdict, records, mark]
     PROBE   [`peers/probe`, port]                  can you reach me at this port?
-    PROBED  [`peers/probed`, reachable, host, reason]
+    PROBED  [`peers/probed`, reachable, host, reason, time_ms]
 
 Frames are canonical MessagePack arrays. A record is the wire form of `meshnode.core.peer_record`.
 After a PAGE the visitor may ask for the next on the same stream, with the mark it got and no record.
@@ -71,6 +71,8 @@ class Probed(_Wire, frozen=True, tag="peers/probed"):
     """Where it is seen."""
     reason: _Text
     """Why not."""
+    time_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    """The clock of who dialled back."""
 
 
 question_decoder: Final[CanonicalDecoder[Visit | Probe]] = CanonicalDecoder(
