@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from meshnode.core.commands import Serve
 from meshnode.core.messages import BASIS_POINTS, MODELS_MAX, ModelAdvert
 from meshnode.engines.base import EngineError, ReportsLoad
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 ADVERT_PERIOD_MS: Final = 200
 """Load changes with each question; peers hear of it at most this often."""
 REFRESH_PERIOD_MS: Final = 2_000
-"""Where anything is served, peers hear of it at least this often: silence means that it is gone."""
+"""Where anything is served, the load is looked at at least this often."""
+REPEAT_PERIOD_MS: Final = 8_000
+"""A load that stays is said again this often: routers doubt whoever is silent for longer than 10 s.
+Before they ask anybody whose word is old, they ask for a new one."""
 ENGINE_LOAD_MS: Final = 1_000
 """An engine that tells its own load does so within this."""
 ENGINE_LOAD_EVERY_MS: Final = 1_000
@@ -58,6 +63,8 @@ class Reporter:
         self._foreign = 0
         """Requests at the engine that did not come by this node."""
         self._read_ms: int | None = None
+        self._said: Load | None = None
+        self._said_ms = 0
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, models: tuple[ModelInfo, ...]) -> None:
@@ -78,6 +85,9 @@ class Reporter:
     def make_load(self) -> Load:
         """How busy this node is now: the next of its reports."""
         self._sequence += 1
+        return self._read_load()
+
+    def _read_load(self) -> Load:
         slots = max(0, min(self._engine.slots, self._slots.slots))
         own = self._slots.running
         foreign_running = min(self._foreign, max(0, slots - own))
@@ -118,12 +128,21 @@ class Reporter:
             try:
                 async with asyncio.timeout(REFRESH_PERIOD_MS / 1000 if self._offers else None):
                     await self._changed.wait()
+                has_changed = True
             except TimeoutError:
-                pass  # nothing has changed: saying so shows that this node is there
+                has_changed = False  # unless others use the engine, too
             self._changed.clear()
             await self._read_engine_load()
-            await self._advertise()
-            await asyncio.sleep(ADVERT_PERIOD_MS / 1000)
+            if has_changed or self._is_to_say():
+                await self._advertise()
+                await asyncio.sleep(ADVERT_PERIOD_MS / 1000)
+
+    def _is_to_say(self) -> bool:
+        """Whether peers were told otherwise, or so long ago that they would think this node gone."""
+        assert self._said is not None, "the first advert comes with the start"
+        if self._port.read_clock_ms() - self._said_ms >= REPEAT_PERIOD_MS:
+            return True
+        return msgspec.structs.replace(self._said, sequence=self._sequence) != self._read_load()
 
     async def _read_engine_load(self) -> None:
         """Ask an engine that others may use beside this node, too, how full it is."""
@@ -145,7 +164,8 @@ class Reporter:
 
     async def _advertise(self) -> None:
         shared = self._models[:MODELS_MAX] if self._offers else ()
-        load = self.make_load()
+        self._said = load = self.make_load()
+        self._said_ms = self._port.read_clock_ms()
         await self._port.advertise(
             Serve(
                 models=tuple(_make_advert(self._engine, model) for model in shared),

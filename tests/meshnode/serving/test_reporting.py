@@ -15,6 +15,7 @@ from tests.support.serving_net import ScriptedEngine, answer, serving_net, until
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(reporting, "REFRESH_PERIOD_MS", 2)
+    monkeypatch.setattr(reporting, "REPEAT_PERIOD_MS", 2)
     monkeypatch.setattr(reporting, "ADVERT_PERIOD_MS", 1)
     monkeypatch.setattr(reporting, "ENGINE_LOAD_EVERY_MS", 0)
 
@@ -24,8 +25,10 @@ class FullEngine(ScriptedEngine):
 
     signals = LoadSignals(kv_usage_permille=250)
     fails = False
+    looks = 0
 
     async def read_load(self) -> LoadSignals:
+        self.looks += 1
         if self.fails:
             raise EngineError(EngineFault.UNREACHABLE, "no metrics")
         return self.signals
@@ -39,6 +42,21 @@ async def test_load_is_said_again_while_something_is_served():
     assert sequences == sorted(set(sequences))
     assert len({advert.incarnation for advert in host.adverts}) == 1
     assert host.adverts[-1].draining
+
+
+async def test_load_that_stays_is_said_again_less_often_than_it_is_looked_at(monkeypatch):
+    monkeypatch.setattr(reporting, "REPEAT_PERIOD_MS", 3_600_000)
+    engine = FullEngine()
+    async with serving_net() as net:
+        host = await net.add("host", engine)
+        await until(lambda: host.adverts[-1].kv_usage_bp == 2_500)
+        said = len(host.adverts)
+        looks = engine.looks
+        await until(lambda: engine.looks > looks + 5)
+        assert len(host.adverts) == said
+        engine.signals = LoadSignals(kv_usage_permille=500)
+        await until(lambda: len(host.adverts) > said)
+        assert host.adverts[-1].kv_usage_bp == 5_000
 
 
 @pytest.mark.parametrize("options", [{"shareable": False}, {}])
