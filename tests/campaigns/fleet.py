@@ -4,8 +4,8 @@
 
 Every node is a process on a host of its own (a network namespace), so that the kernel counts each
 one's bytes. They join one after another through a single ticket; beyond 16 members the full mesh
-becomes an overlay. First nobody says anything: what is sent then is the idle traffic. Then several
-authors publish. The mesh must be in one piece whenever it is looked at, all stores must be equal
+becomes an overlay. First nobody says anything, for some minutes in which neighbours are exchanged and
+meet for the first time, then for those in which idle traffic is measured. Then several authors publish. The mesh must be in one piece whenever it is looked at, all stores must be equal
 afterwards, and every vertex that was acknowledged must be in all of them. Bytes are counted twice:
 by the nodes, which count what they write to sockets, and by the kernel at each host's interface,
 headers and acknowledgements included. Traffic of a node is what it sends and what it receives, in
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from statistics import mean
 
+from tests.support.daemons import percentile
 from tests.support.fleet import Fleet, open_fleet
 from tests.support.netns import HostNetwork, enter_namespaces, find_obstacle
 from tests.support.process_readings import ProcessReading
@@ -31,8 +32,9 @@ from tests.support.process_readings import ProcessReading
 MODULE = "tests.campaigns.fleet"
 JOIN_S = 300.0
 EQUAL_S = 120.0
-SETTLE_S = 20.0
-"""After joining, views are filled and what everybody said of itself has spread."""
+SETTLE_S = 240.0
+"""After joining neighbours are exchanged once a minute, and whoever meets another for the first time
+shows where it comes from: that is the price of the first minutes, not of rest."""
 LOOK_EVERY_S = 10.0
 IDLE_BYTES_PER_S = 1_000
 LOAD_BYTES_PER_S = 1_000_000
@@ -74,12 +76,21 @@ class Report:
     nodes: int
     joined_s: float = 0.0
     degrees: tuple[int, ...] = ()
+    first: Phase | None = None
+    """The first minutes after joining: nobody says anything, many meet for the first time."""
     idle: Phase | None = None
     loaded: Phase | None = None
     authors: int = 0
     rate: float = 0.0
     """Vertices per second that were really published."""
+    missed: int = 0
+    """Vertices that were not said, because their author's last ones were still under way."""
+    wait_p50_s: float = 0.0
+    """From asking a node to publish to its promise."""
+    wait_p90_s: float = 0.0
     vertices: int = 0
+    blocks: int = 0
+    """Of the validator, among them."""
     refused: int = 0
     looks: int = 0
     """Times the shape was looked at."""
@@ -96,20 +107,25 @@ class Campaign:
         self._tell = tell
         self.report = Report(len(fleet.members), degree_least=len(fleet.members))
 
-    async def run(self, *, rate: float, authors: int, seconds: float, idle_limit: float) -> None:
+    async def run(
+        self, *, settle: float, rate: float, authors: int, seconds: float, idle_limit: float
+    ) -> None:
         """Join, rest, load, compare."""
         report, fleet = self.report, self._fleet
         report.joined_s = await fleet.wait_joined(timeout_s=JOIN_S)
         self._tell(f"everybody knows everybody {report.joined_s:.1f} s after the last start")
-        await asyncio.sleep(SETTLE_S)
+        report.first = await self._measure(settle, looks=True)
+        self._tell(_describe("first", report.first))
         await fleet.wait_equal(timeout_s=EQUAL_S)
-        await self._look()
         report.idle = await self._measure(seconds)
         await self._look()
         self._tell(_describe("idle", report.idle))
         load = fleet.start_load(per_s=rate, authors=authors)
         report.loaded = await self._measure(seconds, looks=True)
         report.authors, report.rate = authors, await load.stop()
+        report.missed = load.missed
+        report.wait_p50_s = percentile(load.waits_s, 0.5)
+        report.wait_p90_s = percentile(load.waits_s, 0.9)
         self._tell(_describe(f"{report.rate:.1f} vertices/s", report.loaded))
         await self._finish()
         self._judge(idle_limit)
@@ -152,6 +168,7 @@ class Campaign:
             strict=True,
         ):
             report.vertices = status.vertices
+            report.blocks = 0 if status.consensus is None else status.consensus.round
             if status.forks:
                 self._fail(f"{member.name} saw a fork")
         report.refused = sum(member.refused for member in fleet.members)
@@ -236,6 +253,7 @@ async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
     async with open_fleet(network, arguments.nodes, engine=arguments.engine) as fleet:
         run = Campaign(fleet, tell=tell)
         await run.run(
+            settle=arguments.settle,
             rate=arguments.rate,
             authors=arguments.authors,
             seconds=arguments.seconds,
@@ -246,6 +264,7 @@ async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
 
 def print_report(report: Report, tell: Tell) -> None:
     """The closing table."""
+    assert report.first is not None
     assert report.idle is not None
     assert report.loaded is not None
     degrees = sorted(report.degrees)
@@ -253,16 +272,22 @@ def print_report(report: Report, tell: Tell) -> None:
         f"{mean(degrees):.1f} per node ({degrees[0]} to {degrees[-1]}); in one piece at each "
         f"of {report.looks} looks, never fewer than {report.degree_least}"
     )
+    load = (
+        f"{report.rate:.1f} vertices/s by {report.authors} authors, {report.missed} not said in "
+        f"time; promised after p50 {report.wait_p50_s:.2f} s, p90 {report.wait_p90_s:.2f} s"
+    )
     stores = (
-        f"{report.vertices} vertices, equal {report.equal_s:.1f} s after the load; "
+        f"{report.vertices} vertices, {report.blocks} of them blocks, equal {report.equal_s:.1f} s after the load; "
         f"{report.refused} publications refused"
     )
     rows = (
         ("nodes", f"{report.nodes}, joined {report.joined_s:.1f} s after the last start"),
         ("connections", connections),
+        ("after joining", _describe("", report.first)[2:]),
+        ("  by kind", _describe_kinds(report.first)),
         ("idle", _describe("", report.idle)[2:]),
         ("  by kind", _describe_kinds(report.idle)),
-        ("load", f"{report.rate:.1f} vertices/s by {report.authors} authors"),
+        ("load", load),
         ("under load", _describe("", report.loaded)[2:]),
         ("  by kind", _describe_kinds(report.loaded)),
         ("stores", stores),
@@ -281,6 +306,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="vertices per second")
     parser.add_argument("--authors", type=int, default=8, help="who publish them")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each phase")
+    parser.add_argument(
+        "--settle", type=float, default=SETTLE_S, help="seconds between joining and rest"
+    )
     parser.add_argument("--engine", default="none", help="of every node: none, or echo to serve")
     parser.add_argument(
         "--idle-limit", type=float, default=IDLE_BYTES_PER_S, help="bytes per second and node"

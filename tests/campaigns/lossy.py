@@ -83,12 +83,15 @@ class Campaign:
         self._tell = tell
         self.report = Report(len(fleet.members))
 
-    async def run(self, losses: Sequence[float], *, rate: float, seconds: float) -> None:
+    async def run(
+        self, losses: Sequence[float], *, rate: float, seconds: float, plugged: bool
+    ) -> None:
         """Each loss in turn, then hosts that go away, then the end."""
         await self._fleet.wait_joined(timeout_s=JOIN_S)
         for loss in losses:
             await self._measure(loss, rate=rate, seconds=seconds, unplugs=False)
-        await self._measure(losses[0], rate=rate, seconds=seconds, unplugs=True)
+        if not plugged:
+            await self._measure(losses[0], rate=rate, seconds=seconds, unplugs=True)
         await self._finish()
 
     async def _measure(self, loss: float, *, rate: float, seconds: float, unplugs: bool) -> None:
@@ -181,7 +184,12 @@ async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
     tell(f"starting {arguments.nodes} nodes on {arguments.nodes} hosts, seed {arguments.seed}")
     async with open_fleet(network, arguments.nodes, engine="none") as fleet:
         run = Campaign(fleet, network, seed=arguments.seed, tell=tell)
-        await run.run(arguments.loss, rate=arguments.rate, seconds=arguments.seconds)
+        await run.run(
+            arguments.loss,
+            rate=arguments.rate,
+            seconds=arguments.seconds,
+            plugged=arguments.plugged,
+        )
     return run.report
 
 
@@ -194,6 +202,7 @@ def main() -> int:
     )
     parser.add_argument("--rate", type=float, default=8.0, help="vertices per second")
     parser.add_argument("--seconds", type=float, default=40.0, help="of each phase")
+    parser.add_argument("--plugged", action="store_true", help="leave out the last phase")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="one document in the end")
     arguments = parser.parse_args()
