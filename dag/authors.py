@@ -130,6 +130,10 @@ class AuthorRegistry:
         record = self._authors.get(author)
         return None if record is None else record.keys
 
+    def list_current(self) -> dict[bytes, None]:
+        """Ids of the profiles that tell everybody's keys and addresses now."""
+        return {author.current: None for author in self if author.current}
+
     @property
     def has_forks(self) -> bool:
         """Whether any author is known to have forked."""

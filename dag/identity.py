@@ -30,6 +30,7 @@ from dag.crypto import (
     verify_suite,
 )
 from dag.errors import InvalidSignature, InvalidVertex, MalformedMessage, UnusableKey, WrongNetwork
+from dag.kem import derive_kem_key
 from dag.keys import (
     ED25519_KEY_BYTES,
     MLDSA65_KEY_BYTES,
@@ -100,7 +101,8 @@ def derive_public_keys(secrets: SecretKeys, suite: Suite) -> PublicKeys:
         ed25519_key=_derive_ed25519_key(secrets.ed25519_seed),
         mldsa65_key=get_secret_provider(secret).derive_public_key(secret) if hybrid else b"",
         x25519_key=sodium.crypto_scalarmult_base(secrets.x25519_seed),
-        mlkem768_key=_derive_mlkem768_key(secrets.mlkem768_seed) if hybrid else b"",
+        # Empty where this build has no ML-KEM: the author then receives no sealed content.
+        mlkem768_key=derive_kem_key(secrets.mlkem768_seed) if hybrid else b"",
         libp2p_key=_derive_ed25519_key(secrets.libp2p_seed),
     )
 
@@ -108,18 +110,6 @@ def derive_public_keys(secrets: SecretKeys, suite: Suite) -> PublicKeys:
 def _derive_ed25519_key(seed: bytes) -> bytes:
     public_key, _ = sodium.crypto_sign_seed_keypair(seed)
     return public_key
-
-
-def _derive_mlkem768_key(seed: bytes) -> bytes:
-    """Empty where this build has no ML-KEM: the author then receives no sealed content."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    try:
-        from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
-
-        return MLKEM768PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw()
-    except (ImportError, UnsupportedAlgorithm):
-        return b""
 
 
 def format_fingerprint(author: bytes) -> str:

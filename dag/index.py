@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from dag.ranges import START, RangeIndex, make_lamport_bound
@@ -277,7 +277,7 @@ class Index:
         self._pinned[vertex_id] = None
 
     def is_kept(self, entry: Entry) -> bool:
-        """Whether a vertex outlives its age.
+        """Whether a vertex outlives its age, whatever it says.
 
         Heads do, because the next vertex stands on them; the last vertex of a lane, because its
         author goes on from it; and what was pinned.
@@ -285,10 +285,10 @@ class Index:
         last = self._last[entry.author, entry.lane]
         return entry.is_head or last is entry or entry.ref.id in self._pinned
 
-    def prune(self, lamport: int) -> tuple[bytes, ...]:
+    def prune(self, lamport: int, spared: Container[bytes] = ()) -> tuple[bytes, ...]:
         """Forget vertices at or below `lamport` and the horizon; answers their ids, oldest first.
 
-        Some stay, whatever their age: see `is_kept`.
+        Some stay, whatever their age: those of `spared`, and see `is_kept`.
         """
         limit = min(lamport, self._horizon)
         pruned: list[bytes] = []
@@ -298,7 +298,7 @@ class Index:
             kept: list[bytes] = []
             for vertex_id in sorted(self._by_lamport[value]):
                 entry = self._entries[vertex_id]
-                if self.is_kept(entry):
+                if vertex_id in spared or self.is_kept(entry):
                     kept.append(vertex_id)
                 else:
                     self._forget(entry)

@@ -251,9 +251,9 @@ class Intake:
     def prune(self, lamport: int) -> tuple[bytes, ...]:
         """Forget history at or below `lamport` and the horizon; answers the ids forgotten.
 
-        First profiles stay, and what was pinned: they tell who may speak.
+        First and newest profiles stay, and what was pinned: they tell who may speak, and where.
         """
-        return self._index.prune(lamport)
+        return self._index.prune(lamport, self._authors.list_current())
 
     def close(self, lamport: int) -> tuple[bytes, ...]:
         """Raise the horizon, let nothing in by that, and forget what lies below: it is the end.
@@ -261,7 +261,7 @@ class Intake:
         What waits comes again, to whoever goes on from what is left.
         """
         self._index.advance_horizon(lamport)
-        return self._index.prune(lamport)
+        return self._index.prune(lamport, self._authors.list_current())
 
     def pin(self, vertex_id: bytes) -> None:
         """Keep a stored vertex for good, as evidence that proves something."""

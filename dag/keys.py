@@ -15,6 +15,8 @@ import msgspec
 MASTER_BYTES: Final = 32
 SEED_BYTES: Final = 32
 MLKEM768_SEED_BYTES: Final = 64
+MLKEM768_EXPANDED_BYTES: Final = 2_400
+"""Expanded ML-KEM-768 secret key; it holds the public one."""
 MLDSA65_PAIR_BYTES: Final = 5_984
 """Expanded ML-DSA-65 secret key (4,032) followed by its public key (1,952)."""
 ED25519_KEY_BYTES: Final = 32
@@ -28,6 +30,7 @@ _MLDSA65_SUBKEY: Final = 2
 _X25519_SUBKEY: Final = 3
 _MLKEM768_SUBKEY: Final = 4
 _LIBP2P_SUBKEY: Final = 5
+_STORAGE_SUBKEY: Final = 6
 
 
 class SecretKeys(msgspec.Struct, frozen=True, eq=False, array_like=True):
@@ -39,6 +42,7 @@ class SecretKeys(msgspec.Struct, frozen=True, eq=False, array_like=True):
     the expanded secret key and the public key."""
     x25519_seed: bytes
     mlkem768_seed: bytes
+    """64 bytes; or, from a library that knows no seeds, the expanded 2,400."""
     libp2p_seed: bytes
     """Ed25519 seed of the transport; a key of its own, so that neither signs for the other."""
 
@@ -73,6 +77,11 @@ def derive_secret_keys(master: bytes) -> SecretKeys:
         mlkem768_seed=_derive_subkey(master, _MLKEM768_SUBKEY, MLKEM768_SEED_BYTES),
         libp2p_seed=_derive_subkey(master, _LIBP2P_SUBKEY, SEED_BYTES),
     )
+
+
+def derive_storage_key(master: bytes) -> bytes:
+    """What encrypts the files that a node keeps beside its key store."""
+    return _derive_subkey(master, _STORAGE_SUBKEY, SEED_BYTES)
 
 
 def _derive_subkey(master: bytes, number: int, size: int) -> bytes:

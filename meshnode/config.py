@@ -23,6 +23,9 @@ invitations can carry some. Validators can make more later, by motion."""
 MINT_RUV_MAX: Final = 1_000_000_000_000
 TOKEN_MS_MAX: Final = 60_000
 PROBE_SPEND_URUV_MAX: Final = 1_000_000_000
+ROTATE_KEYS_DAYS_DEFAULT: Final = 7
+KEEP_KEYS_DAYS_DEFAULT: Final = 2
+KEYS_DAYS_MAX: Final = 3_650
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -76,6 +79,10 @@ class NodeConfig:
     probe_spend_uruv: int = 0
     """What questions to a provider that answers paid ones only may cost in a window of ten minutes;
     0 asks only what is free."""
+    rotate_keys_days: int = ROTATE_KEYS_DAYS_DEFAULT
+    """Age at which the keys that receive sealed content are replaced; 0 for never by itself."""
+    keep_keys_days: int = KEEP_KEYS_DAYS_DEFAULT
+    """How long keys that were replaced still open what is sealed to them; then they are erased."""
     share: Share | None = None
     """Whether own results carry their answers; None for what the network says."""
     suite: Suite = "hybrid"

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from meshnode.config import (
+    KEYS_DAYS_MAX,
     MINT_RUV_MAX,
     PROBE_SPEND_URUV_MAX,
     TOKEN_MS_MAX,
@@ -95,6 +96,8 @@ class _Layer(BaseModel):
     token_ms_max: Annotated[int, Field(ge=0, le=TOKEN_MS_MAX)] | None = None
     probe: bool | None = None
     probe_spend_uruv: Annotated[int, Field(ge=0, le=PROBE_SPEND_URUV_MAX)] | None = None
+    rotate_keys_days: Annotated[int, Field(ge=0, le=KEYS_DAYS_MAX)] | None = None
+    keep_keys_days: Annotated[int, Field(ge=0, le=KEYS_DAYS_MAX)] | None = None
     share: Literal["full", "digest"] | None = None
     suite: Literal["hybrid", "ed25519"] | None = None
     kind: Literal["mesh", "demo"] | None = None

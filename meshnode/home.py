@@ -1,6 +1,7 @@
 """A node's home folder: its identity, the networks it belongs to, and what survives a restart.
 
     identity.key              the key store (see `meshnode.keystore`)
+    sealing.keys              keys that receive sealed content, encrypted (see `meshnode.sealed`)
     keys/                     keys of services, encrypted (see `meshnode.sealed_keys`)
     usage.db                  what requests to engines used and cost (see `meshnode.usage_store`)
     models/                   weights that were fetched (see `meshnode.weights`)
@@ -51,6 +52,7 @@ from dag.identity import (
     derive_secret_keys,
     make_profile,
 )
+from dag.keys import derive_storage_key
 from dag.types import AuthorId, NetworkId
 from meshnode.errors import MeshError, StorageError, Unavailable
 from meshnode.host_binding import bind_host, check_host, read_machine_digest
@@ -62,6 +64,10 @@ from meshnode.keystore import (
     read_key_mode,
 )
 from meshnode.private_files import make_private_folder, read_private, remove_file, write_private
+from meshnode.sealed.keys import get_sealing_secrets, replace_sealing_secrets
+from meshnode.sealed.ring import KeyRing, make_ring
+from meshnode.sealed.ring_file import FILE_NAME as RING_FILE_NAME
+from meshnode.sealed.ring_file import RingFile, draw_secrets
 from meshnode.sealing import MODERATE, KdfCost
 
 if TYPE_CHECKING:
@@ -102,8 +108,11 @@ class Identity:
     """An opened key store. Its keys are one thing in every network this home joins."""
 
     secrets: SecretKeys
+    """The pair that receives sealed content is the ring's current one."""
     mode: KeyMode
     created_ms: int
+    ring: KeyRing
+    ring_file: RingFile
 
     def compute_author(self, suite: Suite) -> AuthorId:
         """Who this identity is in a network of this suite."""
@@ -158,7 +167,8 @@ class Home:
         self, passphrase: Secret | None, *, now_ms: int, cost: KdfCost = MODERATE
     ) -> Identity:
         """Open the key store, or make one: encrypted if there is a passphrase."""
-        if self.key_mode is None:
+        is_fresh = self.key_mode is None
+        if is_fresh:
             stored = create_key_store(
                 self.key_path,
                 seed=os.urandom(SEED_BYTES),
@@ -168,7 +178,21 @@ class Home:
             )
         else:
             stored = open_key_store(self.key_path, passphrase=passphrase)
-        return Identity(derive_secret_keys(stored.seed), stored.mode, stored.created_ms)
+        derived = derive_secret_keys(stored.seed)
+        file = RingFile(self.path, derive_storage_key(stored.seed))
+        ring = file.read()
+        if ring is None and is_fresh:
+            ring = make_ring(draw_secrets(), now_ms)
+            file.write(ring)
+        if ring is None:  # from before there were such files, or the file is lost
+            ring = make_ring(get_sealing_secrets(derived), stored.created_ms)
+        return Identity(
+            replace_sealing_secrets(derived, ring.current.secrets),
+            stored.mode,
+            stored.created_ms,
+            ring,
+            file,
+        )
 
     def retire_identity(self, *, now_ms: int) -> Path:
         """Move key and networks aside, so that the next start makes a new identity.
@@ -177,7 +201,7 @@ class Home:
         """
         retired = self.path / "retired" / str(now_ms)
         make_private_folder(retired)
-        for name in ("identity.key", "networks", "current"):
+        for name in ("identity.key", RING_FILE_NAME, "networks", "current"):
             source = self.path / name
             if source.exists():
                 source.rename(retired / name)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 import msgspec
 
 from meshnode.errors import MalformedMessage
+from meshnode.sealing_views import SealingInfo
 
 ViewT = TypeVar("ViewT", bound="View")
 
@@ -159,7 +160,6 @@ class NodeStatus(View):
     addresses: tuple[str, ...]
     uptime_ms: int
     pid: int
-    """Process id of the node."""
     members: int
     peers_ready: int
     vertices: int
@@ -184,6 +184,7 @@ class NodeStatus(View):
     consensus: ConsensusInfo | None = None
     money: MoneyInfo | None = None
     """None from a node of before there was any."""
+    sealing: SealingInfo | None = None
     unanswered: int = 0
     """Open questions on which this node has a vote that it has not given."""
     problems: tuple[str, ...] = ()
@@ -199,7 +200,6 @@ class PeerInfo(View):
     author: str
     name: str
     peer: str | None = None
-    """Its transport id."""
     ready: bool = False
     addresses: tuple[str, ...] = ()
     rtt_ms: int | None = None
@@ -377,7 +377,6 @@ class Answer(View):
     """Transport id of who reasoned."""
     name: str
     local: bool
-    """Whether this node itself answered."""
     share: str
     """'full' when the vertex carries the answer, 'digest' when it carries its digest only."""
     vertex: str
@@ -400,6 +399,8 @@ class Answer(View):
     """What it cost; null where nothing was paid for it."""
     together: Together | None = None
     """Of an answer of several: how it came about. Usage and times are those of the whole then."""
+    sealed: bool = False
+    """Whether question and answer were encrypted between the two peers beneath the transport."""
 
     @property
     def cost_uruv(self) -> int:

@@ -180,6 +180,7 @@ def describe_answer(answer: Answer) -> str:
         f"all after {format_duration(answer.total_ms)}, "
         f"vertex {format_id(answer.vertex, 12)}"
         f"{'' if answer.verified else ' (not seen here yet)'}"
+        f"{', sealed' if answer.sealed else ''}"
         f"{', cut at the token limit' if answer.finish_reason == 'length' else ''}"
     )
 

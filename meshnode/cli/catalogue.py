@@ -231,6 +231,12 @@ _IDENTITY: Final = (
         ("meshnode identity rebind",),
     ),
     Command(
+        "rotate",
+        "identity:rotate",
+        "Make new keys for sealed content.",
+        ("meshnode identity rotate",),
+    ),
+    Command(
         "export-public",
         "identity:export_public",
         "Print the public keys as JSON.",

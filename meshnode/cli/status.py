@@ -19,6 +19,7 @@ from meshnode.cli.formats import (
     format_duration,
     format_id,
     format_name,
+    format_time,
 )
 from meshnode.cli.options import HomeOption, JsonOption, WatchOption
 from meshnode.cli.output import (
@@ -38,7 +39,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from meshnode.client import RemoteNode
-    from meshnode.views import ConsensusInfo, ModelView, MoneyInfo, NodeStatus, PeerInfo
+    from meshnode.sealing_views import SealingInfo
+    from meshnode.views import (
+        ConsensusInfo,
+        ModelView,
+        MoneyInfo,
+        NodeStatus,
+        PeerInfo,
+    )
 
 _LABEL = 11
 
@@ -98,6 +106,7 @@ def describe_status(status: NodeStatus, peers: list[PeerInfo]) -> list[str]:
         _line("load", _describe_load(status)),
         _line("store", _describe_store(status)),
         *(_describe_order(status.consensus) if status.consensus else ()),
+        *(_describe_sealing(status.sealing) if status.sealing else ()),
         *(_describe_money(status.money) if status.money else ()),
         *(_describe_unanswered(status) if status.unanswered else ()),
         _line("api", describe_api(status)),
@@ -182,6 +191,16 @@ def _describe_store(status: NodeStatus) -> str:
     if status.forks:
         parts.append(format_count(status.forks, "forked author"))
     return ", ".join(parts)
+
+
+def _describe_sealing(sealing: SealingInfo) -> list[str]:
+    key = "no key that a library here can use" if sealing.key is None else f"key {sealing.key[:8]}"
+    parts = [
+        f"{key}, made {format_time(sealing.made_ms)}",
+        f"{sealing.asked} asked and {sealing.answered} answered",
+        *([f"{sealing.refused} refused"] if sealing.refused else []),
+    ]
+    return [_line("sealed", ", ".join(parts))]
 
 
 def _describe_money(money: MoneyInfo) -> list[str]:

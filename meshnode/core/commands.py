@@ -16,6 +16,16 @@ class Publish(msgspec.Struct, frozen=True, tag=True):
     """Ids of vertices this one builds on: parents, after the author's own last one. At most 6."""
 
 
+class Renew(msgspec.Struct, frozen=True, tag=True):
+    """Say from now on this profile: other sealing keys, addresses or another name.
+
+    It is published when own vertices may be, unless the last one says the same.
+    """
+
+    profile: bytes
+    """Body of a profile vertex, with this node's own signing and transport keys."""
+
+
 class Serve(msgspec.Struct, frozen=True, tag=True):
     """Advertise what this node serves to others; replaces the earlier advert.
 
@@ -59,4 +69,4 @@ class Leave(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Command = Publish | Serve | Connect | Found | Leave
+Command = Publish | Renew | Serve | Connect | Found | Leave

@@ -20,7 +20,7 @@ from meshnode.core.admission import Admission
 from meshnode.core.adverts import Adverts
 from meshnode.core.answers import Answers
 from meshnode.core.bans import BANS_KEY, Bans
-from meshnode.core.commands import Command, Connect, Found, Leave, Publish, Serve
+from meshnode.core.commands import Command, Connect, Found, Leave, Publish, Renew, Serve
 from meshnode.core.credentials import CredentialsDesk
 from meshnode.core.deadlines import find_earliest
 from meshnode.core.directory import Directory
@@ -325,7 +325,7 @@ class Node:
         """Carry out a command. Raises `CommandRejected`; then nothing has changed."""
         self._advance(now_ms)
         match command:
-            case Publish():
+            case Publish() | Renew():
                 self._publishing.submit(now_ms, token, command)
             case Serve():
                 self._adverts.serve(command)

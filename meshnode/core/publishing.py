@@ -12,12 +12,14 @@ from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from dag.bodies import PROFILE_DECODER
 from dag.errors import InvalidMessage
-from dag.identity import VerifiedVertex, trust_stored
+from dag.identity import VerifiedVertex, trust_stored, validate_profile
 from dag.introduction import strip_proof
 from dag.types import BODY_BYTES_MAX, COUNTER_MAX, LANE_SPEECH, Kind, Ref
 from dag.vertex import decode_signed
 from meshnode.core.chain import Chain, Publication
+from meshnode.core.commands import Renew
 from meshnode.core.effects import StoreValue
 from meshnode.core.events import Published, PublishFailed
 from meshnode.core.inputs import Standing
@@ -100,6 +102,9 @@ class Publishing:
         self._lacking: dict[bytes, None] = {}
         self._first: VerifiedVertex | None = None
         self._profile = b""
+        """What the own newest profile says."""
+        self._wanted = settings.profile
+        """What it is to say."""
 
     @property
     def speech(self) -> Speech:
@@ -175,13 +180,16 @@ class Publishing:
         if all(record.id == self._settings.author for record in self._intake.authors):
             self._open(now_ms)
 
-    def submit(self, now_ms: int, token: int, command: Publish) -> None:
+    def submit(self, now_ms: int, token: int, command: Publish | Renew) -> None:
         """Accept something to say. Raises `CommandRejected`, and then nothing has changed."""
         if self._speech is Speech.FORKED:
             raise CommandRejected(
                 "another process has signed with this node's keys",
                 hint="make a new identity, and stop the other copy",
             )
+        if isinstance(command, Renew):
+            self._renew(now_ms, command.profile)
+            return
         if self.queued >= self._settings.limits.publications_max:
             raise CommandRejected(
                 f"{self.queued} publications wait already", hint="publish more slowly"
@@ -189,6 +197,21 @@ class Publishing:
         publication = Publication(token, command.kind, command.body, self._check(command))
         self._waiting.append(publication)
         self._build(now_ms)
+
+    def _renew(self, now_ms: int, body: bytes) -> None:
+        settings = self._settings
+        try:
+            profile = PROFILE_DECODER.decode(body)
+            validate_profile(profile, settings.genesis.suite, settings.author)
+        except InvalidMessage as error:
+            raise CommandRejected(f"no peer would take this profile: {error.message}") from error
+        if profile.libp2p_key != PROFILE_DECODER.decode(settings.profile).libp2p_key:
+            raise CommandRejected("a profile is renewed with another transport key")
+        if body == self._wanted:
+            return
+        self._wanted = body
+        if self._speech is Speech.OPEN:
+            self.say(now_ms, Publication(None, Kind.PROFILE, body))
 
     def say(self, now_ms: int, publication: Publication) -> None:
         """Publish what the node itself has to say."""
@@ -310,8 +333,8 @@ class Publishing:
             if self._first is None:
                 return
             self._store.admit_own(now_ms, self._first)
-        if self._profile != self._settings.profile:
-            self._waiting.appendleft(Publication(None, Kind.PROFILE, self._settings.profile))
+        if self._profile != self._wanted:
+            self._waiting.appendleft(Publication(None, Kind.PROFILE, self._wanted))
         self._build(now_ms)
 
     def on_admitted(

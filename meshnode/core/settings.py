@@ -101,7 +101,7 @@ class Settings:
     """Own transport id, as the other side's proof names it."""
     addresses: tuple[str, ...]
     profile: bytes
-    """Body of the own profile vertex: published as seq 0, and again when addresses change."""
+    """Body of the own profile vertex: published as seq 0, and again when it has changed."""
     inviter: bytes = b""
     """Author id of who invited this node; empty for founders and in open networks."""
     agent: str = "meshnode"

@@ -29,6 +29,8 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     """What it serves, as far as it said."""
     advert_ms: int = 0
     """When it last said so."""
+    session: bytes = b""
+    """Names this connection at both ends, and no other: the nonces of both HELLOs, ascending."""
 
 
 class ValidatorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,4 +137,5 @@ def show_peer(link: Link) -> PeerView:
         strikes=link.strikes,
         advert=link.advert,
         advert_ms=link.advert_ms,
+        session=b"".join(sorted((link.nonce, link.hello.nonce))),
     )

@@ -39,6 +39,7 @@ from meshnode.node.presenting import (
     show_vertex,
 )
 from meshnode.node.route_methods import RouteMethods
+from meshnode.node.sealing import keep_keys, make_keeper, make_sealing, show_sealing
 from meshnode.node.setup import get_version
 from meshnode.node.streams import StreamRouter
 from meshnode.node.trade_port import RuntimeTradePort
@@ -99,7 +100,13 @@ class NodeHandle(
         self._token_ms_max = config.token_ms_max
         self._probe_spend_uruv = config.probe_spend_uruv if config.probe else None
         self._started_ms = runtime.now_ms()
-        self._port = RuntimePort(runtime, name=setup.name, share=config.share)
+        self._sealing = make_sealing(runtime, setup)
+        self._keeper = (
+            None if self._sealing is None else make_keeper(runtime, self._sealing, setup, config)
+        )
+        self._port = RuntimePort(
+            runtime, name=setup.name, share=config.share, sealing=self._sealing
+        )
         self._lookup = Lookup(runtime)
         self._order = OrderReader(runtime, self._lookup)
         self._decisions = DecisionDesk(runtime, self._lookup)
@@ -179,7 +186,8 @@ class NodeHandle(
             ),
             money=self._market.reader.show_money(),
             unanswered=runtime.decisions.count_unanswered(runtime.author),
-            problems=tuple(describe_problems(view)),
+            sealing=None if self._sealing is None else show_sealing(self._sealing),
+            problems=(*describe_problems(view), *self._list_key_problems()),
             ways=show_ways(self._discovery),
         )
 
@@ -327,6 +335,11 @@ class NodeHandle(
         self._discovery = discovery
         self._router.set_discovery(discovery)
 
+    async def start_sealing(self) -> None:
+        """Look after the keys that receive sealed content; called once."""
+        if self._keeper is not None:
+            await self._stack.enter_async_context(keep_keys(self._keeper))
+
     async def start_trading(self) -> None:
         """Buy and, with an engine, sell; probe where told to; called once, before the engine."""
         port = RuntimeTradePort(self._runtime, self._market.desk, self._setup.secrets)
@@ -359,6 +372,9 @@ class NodeHandle(
         self._router.set_answers(AnswerServer(desk, self._port, deliveries))
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _list_key_problems(self) -> tuple[str, ...]:
+        return (self._keeper.problem,) if self._keeper and self._keeper.problem else ()
 
     def _make_market(self) -> MarketRoom:
         lookup = MarketLookup(self._runtime, self._lookup)

@@ -118,6 +118,7 @@ async def start_node(
     stack.push_async_callback(handle.close)
     if hub is None:
         handle.set_discovery(await open_discovery(setup, config, runtime, node_stack))
+    await handle.start_sealing()
     await handle.start_trading()
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))
@@ -203,6 +204,8 @@ async def _prepare(
         membership=network.membership,
         home=home if kept else None,
         key_mode=identity.mode if kept else None,
+        ring=identity.ring,
+        ring_file=identity.ring_file,
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from meshnode.core.commands import Serve
     from meshnode.core.views import PeerView
     from meshnode.errors import InvalidMessage
+    from meshnode.serving.sealing import Sealing
     from meshnode.shell.placement_table import Placement
     from meshnode.shell.runtime import Runtime
     from meshnode.transport.base import FrameStream
@@ -33,8 +34,16 @@ if TYPE_CHECKING:
 class RuntimePort:
     """`meshnode.serving.port.MeshPort` over a runtime."""
 
-    def __init__(self, runtime: Runtime, *, name: str, share: Share | None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        name: str,
+        share: Share | None,
+        sealing: Sealing | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._sealing = sealing
         self._name = name
         self._network = compute_network_id(runtime.genesis)
         rule = runtime.genesis.parameters.share
@@ -59,6 +68,11 @@ class RuntimePort:
     def name(self) -> str:
         """Own name, for people."""
         return self._name
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals the streams of this node; None where it has no keys for that."""
+        return self._sealing
 
     @property
     def share(self) -> Share:

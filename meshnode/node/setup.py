@@ -18,6 +18,8 @@ from meshnode.home import Home, Identity, Membership, NetworkFolder
 from meshnode.joining import join_home
 from meshnode.passphrase import PassphraseChoice, choose_passphrase
 from meshnode.public_text import check_public_text
+from meshnode.sealed.ring import KeyRing
+from meshnode.sealed.ring_file import RingFile
 from meshnode.ticket import Ticket
 from meshnode.transport.peer_id import peer_id_from_public_key
 
@@ -51,6 +53,10 @@ class NodeSetup:
     home: Home | None = None
     """None for a node that keeps nothing."""
     key_mode: str | None = None
+    ring: KeyRing | None = None
+    """Pairs that receive sealed content; None for the one among the secrets."""
+    ring_file: RingFile | None = field(default=None, repr=False)
+    """Where they are kept, for a node that keeps anything."""
 
 
 def make_transport(

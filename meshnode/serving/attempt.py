@@ -15,6 +15,8 @@ from meshnode.serving.errand import Errand
 from meshnode.serving.protocol import Done, Queued
 from meshnode.serving.remote import Patience, open_answer_stream, read_remote_answer
 from meshnode.serving.results import is_result_of
+from meshnode.serving.sealed_stream import SealRefused, is_sealed
+from meshnode.serving.sealing import learn_keys
 from meshnode.views import Answer, Delta, Finished, Started, StreamItem, Usage
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Attempt:
         self._first_token_ms: int | None = None
         self._has_content = False
         self._streaming = False
+        self._sealed = False
 
     @property
     def streaming(self) -> bool:
@@ -131,29 +134,48 @@ class Attempt:
 
     async def _answer(self) -> AsyncGenerator[Progress, None]:
         """The one difference between the own engine and a peer's is the stream in between."""
-        target = self._target
-        if target.local:
+        if self._target.local:
             assert self._desk is not None, "a local replica is the desk's"
             source = self._desk.answer(self._job)
         else:
-            async with self._dispatcher.opening(target.peer):
-                stream = await open_answer_stream(self._port, target.peer)
-            source = read_remote_answer(
-                stream,
-                self._job,
-                request=secrets.token_bytes(16),
-                patience=Patience(
-                    read_clock_ms=self._port.read_clock_ms,
-                    rtt_ms=self._dispatcher.get_rtt_ms(target.peer),
-                    stall_ms=self._dispatcher.router.stall_timeout_ms(target.peer, target.model),
-                    is_dead=lambda: self._dispatcher.is_dead(target.peer),
-                ),
-                payer=self._payer,
-                on_load=lambda load: self._dispatcher.on_load(target.peer, load),
-            )
+            source = self._answer_remotely()
         async with aclosing(source) as progress:
             async for item in progress:
                 yield item
+
+    async def _answer_remotely(self) -> AsyncGenerator[Progress, None]:
+        """A peer's answer; where it has other sealing keys by now, the question goes out again."""
+        if self._payer is not None:
+            self._payer.begin(self._job.body, self._job.request)
+        try:
+            async with aclosing(await self._ask_peer()) as progress:
+                async for item in progress:
+                    yield item
+            return
+        except SealRefused as refused:
+            learn_keys(self._port, self._target.peer, refused)
+        async with aclosing(await self._ask_peer()) as progress:
+            async for item in progress:
+                yield item
+
+    async def _ask_peer(self) -> AsyncGenerator[Progress, None]:
+        target = self._target
+        async with self._dispatcher.opening(target.peer):
+            stream = await open_answer_stream(self._port, target.peer)
+        self._sealed = is_sealed(stream)
+        return read_remote_answer(
+            stream,
+            self._job,
+            request=secrets.token_bytes(16),
+            patience=Patience(
+                read_clock_ms=self._port.read_clock_ms,
+                rtt_ms=self._dispatcher.get_rtt_ms(target.peer),
+                stall_ms=self._dispatcher.router.stall_timeout_ms(target.peer, target.model),
+                is_dead=lambda: self._dispatcher.is_dead(target.peer),
+            ),
+            payer=self._payer,
+            on_load=lambda load: self._dispatcher.on_load(target.peer, load),
+        )
 
     def _may_start(self, item: Progress, held: int) -> bool:
         """Whether to show the caller something, which rules out every other replica."""
@@ -208,6 +230,7 @@ class Attempt:
             total_ms=total_ms,
             attempts=self._tried,
             message=assembler.message,
+            sealed=self._sealed,
         )
 
     async def _verify(self, done: Done) -> bool:

@@ -94,6 +94,8 @@ def _is_barred(candidate: Candidate) -> bool:
 
 def make_placement(port: MeshPort, target: Target, reason: str) -> Placement:
     """The row of a question that this node sends somewhere."""
+    if not target.local and port.sealing is not None and port.sealing.can_seal(target.peer):
+        reason = f"{reason}, sealed"
     return Placement(
         time_ms=port.read_clock_ms(),
         role="asking",

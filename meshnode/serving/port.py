@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshnode.errors import InvalidMessage
     from meshnode.serving.desk import Piece, Progress
     from meshnode.serving.protocol import Countersign, Invoice, PaidAsk
+    from meshnode.serving.sealing import Sealing
     from meshnode.shell.placement_table import Placement
     from meshnode.transport.base import FrameStream
 
@@ -61,6 +62,10 @@ class MeshPort(Protocol):
     @property
     def name(self) -> str:
         """Own name, for people."""
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals the streams of this node; None where it has no keys for that."""
 
     @property
     def share(self) -> Share:

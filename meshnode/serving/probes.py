@@ -16,6 +16,8 @@ from meshnode.serving.protocol import (
     decode_answer_frame,
     encode_frame,
 )
+from meshnode.serving.sealed_stream import SealRefused
+from meshnode.serving.sealing import learn_keys, open_sealed
 
 if TYPE_CHECKING:
     from meshnode.serving.port import MeshPort
@@ -64,12 +66,20 @@ async def can_reach(port: MeshPort, author: bytes) -> bool:
 
 async def _probe(port: MeshPort, peer: str, probe: Probe, timeout_ms: int) -> AnswerFrame:
     async with asyncio.timeout(timeout_ms / 1_000):
-        stream = await port.open_stream(peer)
         try:
-            await stream.send(encode_frame(probe))
-            data = await stream.receive()
-        finally:
-            stream.reset()
+            data = await _exchange(port, peer, encode_frame(probe))
+        except SealRefused as refused:
+            learn_keys(port, peer, refused)
+            data = await _exchange(port, peer, encode_frame(probe))
     if data is None:
         raise MalformedMessage("a probe was not answered")
     return decode_answer_frame(data)
+
+
+async def _exchange(port: MeshPort, peer: str, frame: bytes) -> bytes | None:
+    stream = await open_sealed(port, peer)
+    try:
+        await stream.send(frame)
+        return await stream.receive()
+    finally:
+        stream.reset()

@@ -13,6 +13,10 @@ QUEUED, DONE and FAILED carry the load of the serving peer at that moment, one o
 reports. A stream that begins with PROBE asks for nothing else: REPORT is its one answer, with the
 digests of prompts whose beginnings lie in the cache there, or, about a third peer, REACHED.
 
+Between peers whose profiles both name sealing keys all of these travel in BOXes: the asking side
+begins with OPEN, the serving side with ACCEPT, or with REFUSE where it does not have that key any more
+(see `meshnode.sealed`).
+
 Every frame is a canonical MessagePack array whose first element is its tag. This form is frozen:
 version 1.
 """
@@ -27,6 +31,8 @@ from dag.canonical import CanonicalDecoder, encode
 from dag.crypto import HYBRID_SIGNATURE_BYTES
 from market.receipts import RECEIPT_BYTES_MAX
 from meshnode.errors import MalformedMessage
+from meshnode.sealed.frames import Box
+from meshnode.sealed.handshake import Accept, Open
 from meshnode.transport.base import FRAME_BYTES_MAX
 
 SERVING_VERSION: Final = 1
@@ -44,6 +50,7 @@ KNOWLEDGE_MAX: Final = 6
 BLOCKS_MAX: Final = 4_096
 """Digests of prompt blocks in one report: the newest ones."""
 BLOCK_BYTES: Final = 8
+PROFILE_BYTES_MAX: Final = 32_768
 HEARTBEAT_MS: Final = 5_000
 """A serving peer is never silent for longer than this."""
 SILENT_MS: Final = 15_000
@@ -199,8 +206,15 @@ class Reached(_Wire, frozen=True, tag=13):
     reached: bool
 
 
-AskFrame = Ask | PaidAsk | AskPart | Cancel | Countersign | Probe
-AnswerFrame = Queued | Part | Invoice | Done | Failed | Report | Reached
+class Refuse(_Wire, frozen=True, tag=17):
+    """The key that OPEN names is not held any more, or never was."""
+
+    profile: Annotated[bytes, msgspec.Meta(max_length=PROFILE_BYTES_MAX)]
+    """The newest profile vertex of the serving peer, as signed; empty where none is out yet."""
+
+
+AskFrame = Ask | PaidAsk | AskPart | Cancel | Countersign | Probe | Open | Box
+AnswerFrame = Queued | Part | Invoice | Done | Failed | Report | Reached | Accept | Box | Refuse
 
 _ask_decoder: Final[CanonicalDecoder[AskFrame]] = CanonicalDecoder(
     AskFrame,  # type: ignore[arg-type]  # a union is a type form, not a type
@@ -222,7 +236,7 @@ def encode_frame(frame: AskFrame | AnswerFrame) -> bytes:
 def decode_ask_frame(data: bytes) -> AskFrame:
     """Read what an asking peer sends. Raises `MalformedMessage` or `MessageTooLarge`."""
     frame = _ask_decoder.decode(data)
-    if isinstance(frame, Ask | Probe) and frame.version != SERVING_VERSION:
+    if isinstance(frame, Ask | Probe | Open) and frame.version != SERVING_VERSION:
         raise MalformedMessage(f"serving version {frame.version} is not {SERVING_VERSION}")
     return frame
 

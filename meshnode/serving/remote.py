@@ -11,6 +11,8 @@ import msgspec
 
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import DeadlineExceeded, MalformedMessage, MessageTooLarge, StreamReset
+from meshnode.sealed.frames import Box
+from meshnode.sealed.handshake import Accept
 from meshnode.serving.assembly import check_chunk
 from meshnode.serving.desk import Piece, Progress
 from meshnode.serving.protocol import (
@@ -28,11 +30,13 @@ from meshnode.serving.protocol import (
     PaidAsk,
     Part,
     Reached,
+    Refuse,
     Report,
     decode_answer_frame,
     encode_frame,
     split_parts,
 )
+from meshnode.serving.sealing import open_sealed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -71,10 +75,13 @@ class Patience:
 
 
 async def open_answer_stream(port: MeshPort, peer: str) -> FrameStream:
-    """Open a stream to a peer. Raises `TransportError`."""
+    """Open a stream to a peer, sealed where both can.
+
+    Raises `TransportError`, and `InvalidMessage` where the peer's profile names no real keys.
+    """
     try:
         async with asyncio.timeout(OPEN_MS / 1000):
-            return await port.open_stream(peer)
+            return await open_sealed(port, peer)
     except TimeoutError:
         raise StreamReset(f"no stream to {peer} could be opened within {OPEN_MS} ms") from None
 
@@ -90,7 +97,8 @@ async def read_remote_answer(
 ) -> AsyncGenerator[Progress, None]:
     """Ask over a fresh stream; the last item is `Done`. The stream is reset at the end.
 
-    With a payer the question is paid for, and each right invoice is signed as it comes.
+    With a payer, which has begun, the question is paid for, and each right invoice is signed as it
+    comes.
 
     Raises `EngineError` for the peer's own failure, `StreamReset` when it went away,
     `InvalidMessage` when it broke the protocol, `DeadlineExceeded` when time ran out.
@@ -134,6 +142,8 @@ class _AnswerReader:
             return self._join(frame)
         if isinstance(frame, Report | Reached):
             raise MalformedMessage("a question is answered with what belongs to a probe")
+        if isinstance(frame, Accept | Box | Refuse):
+            raise MalformedMessage("a sealed frame answers what was asked in the open")
         if self._parts:
             raise MalformedMessage("an answer went on before its chunk was complete")
         return frame
@@ -242,8 +252,6 @@ class _Listener:
 
 
 def _make_ask(job: Job, request: bytes, rtt_ms: int, payer: Payer | None) -> Ask:
-    if payer is not None:
-        payer.begin(job.body, job.request)
     fields: dict[str, Any] = {
         "version": SERVING_VERSION,
         "request": request,

@@ -17,6 +17,7 @@ from meshnode.errors import (
     MessageTooLarge,
     StreamReset,
 )
+from meshnode.sealed.handshake import Open
 from meshnode.serving.desk import Desk, Job, Piece, Progress
 from meshnode.serving.probes import can_reach
 from meshnode.serving.protocol import (
@@ -110,7 +111,7 @@ class AnswerServer:
         try:
             desk = self._require_desk()
             async with asyncio.timeout(READ_MS / 1000):
-                frame = await _read_first(stream)
+                stream, frame = await self._begin(stream)
             if isinstance(frame, Probe):
                 await self._answer_probe(stream, desk, frame)
             else:
@@ -121,6 +122,24 @@ class AnswerServer:
             await self._refuse(stream, error)
         else:
             await _linger(stream)
+
+    async def _begin(self, stream: FrameStream) -> tuple[FrameStream, Ask | Probe]:
+        """The stream as it is read from now on, and what is asked on it."""
+        sealing = self._port.sealing
+        frame = decode_ask_frame(await _receive(stream))
+        if isinstance(frame, Open):
+            if sealing is None:
+                raise MalformedMessage("sealed content for a peer that names no keys")
+            sealed = await sealing.accept(stream, frame)
+            if sealed is None:
+                await _linger(stream)
+                raise StreamReset(f"{stream.peer} has sealed to a key that is not held here")
+            stream, frame = sealed, decode_ask_frame(await _receive(sealed))
+        elif sealing is not None:
+            sealing.check_open(stream.peer)
+        if not isinstance(frame, Ask | Probe):
+            raise MalformedMessage("an answer stream begins with ASK or PROBE")
+        return stream, frame
 
     async def _answer_probe(self, stream: FrameStream, desk: Desk, probe: Probe) -> None:
         if not probe.target:
@@ -191,13 +210,6 @@ def _make_busy(reason: str) -> EngineError:
         retry_after_ms=BUSY_MS,
         hint="ask another peer, or again later",
     )
-
-
-async def _read_first(stream: FrameStream) -> Ask | Probe:
-    frame = decode_ask_frame(await _receive(stream))
-    if not isinstance(frame, Ask | Probe):
-        raise MalformedMessage("an answer stream begins with ASK or PROBE")
-    return frame
 
 
 async def _read_body(stream: FrameStream, body_bytes: int) -> bytes:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -244,6 +244,7 @@ class _Parts:
         runtime = Runtime(
             genesis=options.genesis,
             author=settings.author,
+            profile=settings.profile,
             node=node,
             clock=options.clock,
             inbox=self._inbox,
@@ -265,6 +266,7 @@ class _Parts:
         """Make a core from what the journal holds now, and put it in place of the last one."""
         assert self._runtime is not None
         recovered = await self._journal.load()
+        settings = replace(settings, profile=self._runtime.profile)
         node = await asyncio.to_thread(_make_node, settings, os.urandom(SEED_BYTES), recovered)
         self._runtime.replace_node(node)
         self.gate.open(_make_admission(self._options, node))

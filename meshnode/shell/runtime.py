@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from meshnode.core.commands import Publish
+from meshnode.core.commands import Publish, Renew
 from meshnode.core.events import PeerReady
 from meshnode.core.inputs import Rejected
 from meshnode.errors import DeadlineExceeded
@@ -50,6 +50,7 @@ class Runtime:
         *,
         genesis: Genesis,
         author: bytes,
+        profile: bytes,
         node: Node,
         clock: TimeSource,
         inbox: Inbox,
@@ -62,6 +63,8 @@ class Runtime:
     ) -> None:
         self.genesis = genesis
         self.author = author
+        self.profile = profile
+        """Body of the own profile as it is said; other keys and addresses come with `renew`."""
         self.transport = transport
         self.telemetry = telemetry
         self.placements = PlacementLog(journal)
@@ -97,6 +100,11 @@ class Runtime:
     async def submit(self, command: Command) -> None:
         """Hand a command to the core; returns once it is taken. Raises `CommandRejected`."""
         await self._runner.submit(command)
+
+    async def renew(self, profile: bytes) -> None:
+        """Say another profile from now on. Raises `CommandRejected` where it is not this node's."""
+        await self._runner.submit(Renew(profile))
+        self.profile = profile
 
     def report_offence(self, peer: str, offence: Offence, detail: str) -> None:
         """Tell the core what a peer did wrong on a stream."""

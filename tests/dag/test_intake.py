@@ -422,6 +422,21 @@ def test_prune_forgets_and_refuses_what_it_forgot(builder):
     assert offer(intake, later) == [admitted(later)]
 
 
+def test_prune_keeps_the_newest_profile_of_each_author(builder):
+    for number in range(2):
+        update = change(builder.people[0].profile(), name=f"name {number}")
+        builder.vertex(0, kind=Kind.PROFILE, body=encode(update))
+    older, newest = builder.vertices[-2:]
+    for _ in range(3):
+        builder.layer()
+    intake = fill(builder)
+    intake.advance_horizon(newest.vertex.lamport)
+    forgotten = intake.prune(newest.vertex.lamport)
+    assert older.id in forgotten
+    assert newest.id not in forgotten
+    assert newest.id in intake.index
+
+
 def test_own_previous_below_the_horizon_cannot_be_checked_and_passes(builder):
     builder.layer()
     intake = Intake(builder.genesis)

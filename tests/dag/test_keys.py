@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.pretty import pretty_repr
 
-from dag.keys import derive_secret_keys
+from dag.keys import derive_secret_keys, derive_storage_key
 
 
 def test_secrets_are_independent_and_repeatable():
@@ -15,6 +15,14 @@ def test_secrets_are_independent_and_repeatable():
     assert parts == [getattr(again, name) for name in secrets.__struct_fields__]
     assert [len(part) for part in parts] == [32, 32, 32, 64, 32]
     assert len({part[:32] for part in parts}) == 5
+
+
+def test_storage_key_is_none_of_the_secrets():
+    master = bytes(range(32))
+    secrets = derive_secret_keys(master)
+    key = derive_storage_key(master)
+    assert len(key) == 32
+    assert key not in [getattr(secrets, name)[:32] for name in secrets.__struct_fields__]
 
 
 def test_secrets_are_masked_wherever_they_are_printed():

@@ -114,6 +114,7 @@ class FakeNode:
     name: str
     transport: MemoryTransport
     share: Any = "full"
+    sealing: Any = None
     adverts: list[Serve] = field(default_factory=list)
     offences: list[tuple[str, InvalidMessage]] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)

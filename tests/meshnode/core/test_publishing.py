@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from dag.bodies import PROFILE_DECODER
 from dag.canonical import encode
 from dag.genesis import Parameters
 from dag.types import BODY_BYTES_MAX, Kind
-from meshnode.core.commands import Publish
+from meshnode.core.commands import Publish, Renew
 from meshnode.core.effects import Emit, Persist, RunJob, Send, StoreVertex
 from meshnode.core.events import Published, PublishFailed, VertexAdmitted
 from meshnode.core.messages import Credentials, GetLast, Push, encode_message
@@ -279,6 +281,47 @@ def test_profile_is_published_again_when_it_changes():
     assert [signed.vertex.body for signed in own_chain(lone)][-1] == profile
     lone.restart()
     assert len(own_chain(lone)) == 2
+
+
+def renewed(lone, **fields):
+    """The own profile with other fields."""
+    profile = PROFILE_DECODER.decode(lone.settings.profile)
+    return encode(msgspec.structs.replace(profile, **fields))
+
+
+def test_renewed_profile_is_said_once_and_kept_by_a_restart_with_it():
+    lone = solo()
+    profile = renewed(lone, x25519_key=bytes([9]) * 32)
+    for token in range(2):
+        lone.handle(lone.command(Renew(profile), token))
+    assert [signed.vertex.body for signed in own_chain(lone)] == [lone.settings.profile, profile]
+    assert lone.node.authors.get_keys(lone.person.author).x25519_key == bytes([9]) * 32
+    lone.restart(profile=profile)
+    assert len(own_chain(lone)) == 2
+
+
+def test_profile_renewed_before_the_node_may_speak_is_said_when_it_may():
+    lone = LoneCore()
+    profile = renewed(lone, addresses=("/elsewhere",))
+    lone.handle(lone.command(Renew(profile), 1))
+    assert own_chain(lone) == []
+    lone.tick(15_000)
+    assert [signed.vertex.body for signed in own_chain(lone)] == [lone.settings.profile, profile]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"ed25519_key": bytes(32)}, "not the digest"),
+        ({"x25519_key": b"1"}, "size"),
+        ({"libp2p_key": bytes(32)}, "transport key"),
+    ],
+)
+def test_profile_with_another_identity_is_not_renewed(fields, reason):
+    lone = solo()
+    assert reason in lone.refused(Renew(renewed(lone, **fields)))
+    assert "decode" in lone.refused(Renew(b"no profile"))
+    assert len(own_chain(lone)) == 1
 
 
 def test_first_profile_is_signed_once_whatever_happens_before_it_is_stored():
