@@ -391,9 +391,9 @@ class Intake:
 
     def _is_early(self, now_ms: int, vertex: Vertex) -> bool:
         """Whether a vertex waits for its time. Blocks do not: the order takes a median of theirs."""
-        return vertex.time_ms > now_ms + self._future_hold_ms and not self._is_block(vertex)
+        return vertex.time_ms > now_ms + self._future_hold_ms and not self.is_block(vertex)
 
-    def _is_block(self, vertex: Vertex) -> bool:
+    def is_block(self, vertex: Vertex) -> bool:
         """Whether it is a committee member's block."""
         block = vertex.lane == LANE_BLOCKS and vertex.kind == Kind.BLOCK
         return block and vertex.author in self._committee
@@ -401,7 +401,7 @@ class Intake:
     def _find_member(self, signed: VerifiedVertex) -> bytes | None:
         """The committee member on whose behalf a vertex is needed."""
         vertex = signed.vertex
-        if self._is_block(vertex):
+        if self.is_block(vertex):
             return vertex.author
         return self._quarantine.find_member(signed.id)
 

@@ -131,7 +131,11 @@ class Reception:
         self._dissemination.note_vertex(now_ms, peer, signed.id, way, is_new=is_new)
         if candidate.standing is Standing.VERIFIED:
             self._reconciliation.note_progress(now_ms, peer)
-            self._store.offer_candidate(now_ms, peer, candidate)
+            if self._overlay.is_on:
+                is_news = signed.vertex.lamport > self._reconciliation.find_peer_lamport()
+                self._store.offer_paced(now_ms, peer, candidate, is_news=is_news)
+            else:
+                self._store.offer_candidate(now_ms, peer, candidate)
         elif candidate.standing is Standing.UNKNOWN_AUTHOR:
             keys = self._authors.get_keys(signed.vertex.author)
             if keys is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from dag.authors import Fork
@@ -9,13 +10,17 @@ from dag.errors import InvalidMessage
 from dag.identity import VerifiedVertex, trust_stored
 from dag.intake import Admitted, Quarantined, UnknownAuthor
 from dag.ranges import CUT_REF_BYTES
+from meshnode.core.author_pace import AuthorPace
 from meshnode.core.effects import ForgetVertices, StoreVertex
 from meshnode.core.events import VertexAdmitted
 from meshnode.core.inputs import Candidate, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dag.intake import Intake, Outcome
     from dag.vertex import SignedVertex
+    from meshnode.core.author_pace import Waiting
     from meshnode.core.outbox import Outbox
 
 
@@ -47,20 +52,22 @@ class Store:
         self._intake = intake
         self._outbox = outbox
         self._host = host
+        self._pace = AuthorPace()
 
     def is_stored(self, vertex_id: bytes) -> bool:
         """Whether a vertex was admitted; may be called from any thread."""
         return vertex_id in self._intake.index
 
     def is_needed(self, vertex_id: bytes) -> bool:
-        """Whether a vertex is neither stored nor waiting for its parents.
+        """Whether a vertex is neither stored nor waiting for its parents or its author's turn.
 
         One that is named by a cut reference may be fetched although it waits.
         """
         index = self._intake.index
         if len(vertex_id) == CUT_REF_BYTES:
             return index.ranges.find(vertex_id) is None
-        return vertex_id not in index and vertex_id not in self._intake.quarantine
+        waits = vertex_id in self._intake.quarantine or vertex_id in self._pace
+        return not waits and vertex_id not in index
 
     def is_ripe(self, now_ms: int, signed: SignedVertex) -> bool:
         """Whether a vertex can be decided on at once: it neither waits nor is held."""
@@ -74,14 +81,40 @@ class Store:
             signed = trust_stored(signed)
         self.offer(now_ms, peer, signed)
 
+    def offer_paced(self, now_ms: int, peer: str, candidate: Candidate, *, is_news: bool) -> None:
+        """As `offer_candidate`, but no faster than one author may fill a store."""
+        signed = candidate.signed
+        if not isinstance(signed, VerifiedVertex):
+            signed = trust_stored(signed)
+        if not self._must_wait(now_ms, peer, signed, is_news=is_news):
+            self.offer(now_ms, peer, signed)
+        elif self._intake.quarantine.is_awaited(signed.id):
+            self._offer_all(now_ms, self._pace.release(now_ms, (signed.ref,)))
+
+    def _must_wait(self, now_ms: int, peer: str, signed: VerifiedVertex, *, is_news: bool) -> bool:
+        intake, vertex = self._intake, signed.vertex
+        if intake.is_block(vertex) or signed.id in intake.index or signed.id in intake.quarantine:
+            return False
+        is_forked = intake.authors.is_forked(vertex.author)
+        return not self._pace.admit(now_ms, peer, signed, is_news=is_news, is_forked=is_forked)
+
     def offer(self, now_ms: int, source: str, signed: VerifiedVertex) -> None:
         """Offer a vertex whose signatures hold; a broken rule is the source's offence."""
-        try:
-            outcome = self._intake.offer(now_ms, source, signed)
-        except InvalidMessage as error:
-            self._host.charge(now_ms, source, error)
-        else:
+        self._offer_all(now_ms, [(source, signed)])
+
+    def _offer_all(self, now_ms: int, waiting: Iterable[Waiting]) -> None:
+        """Offer vertices, and what they need of those that wait for their turn."""
+        queue = deque(waiting)
+        while queue:
+            source, signed = queue.popleft()
+            try:
+                outcome = self._intake.offer(now_ms, source, signed)
+            except InvalidMessage as error:
+                self._host.charge(now_ms, source, error)
+                continue
             self._apply(now_ms, source, signed, outcome)
+            if isinstance(outcome, Quarantined):
+                queue.extend(self._pace.release(now_ms, outcome.missing))
         self._charge(now_ms)
 
     def admit_own(self, now_ms: int, signed: VerifiedVertex) -> None:
@@ -109,11 +142,11 @@ class Store:
         return False
 
     def expire(self, now_ms: int) -> None:
-        """Let go what waited too long, and take in what was held until now."""
+        """Let go what waited too long, and take in what was held or waited for its turn."""
         for outcome in self._intake.expire(now_ms):
             if isinstance(outcome, Admitted):
                 self._admit(now_ms, "", outcome)
-        self._charge(now_ms)
+        self._offer_all(now_ms, self._pace.take_due(now_ms))
 
     def advance_horizon(self, now_ms: int, lamport: int) -> None:
         """Let references at or below a lamport count as present, and take in what waited for them."""
@@ -139,7 +172,10 @@ class Store:
 
     def next_deadline(self) -> int | None:
         """When `expire` has something to do."""
-        return self._intake.next_deadline
+        due_ms, paced_ms = self._intake.next_deadline, self._pace.next_deadline()
+        if due_ms is None or paced_ms is None:
+            return paced_ms if due_ms is None else due_ms
+        return min(due_ms, paced_ms)
 
     def _apply(self, now_ms: int, source: str, signed: VerifiedVertex, outcome: Outcome) -> None:
         match outcome:

@@ -12,6 +12,7 @@ from simulations.abuse import (
     forgeries,
     orphans,
     sizes,
+    spam,
     withholding,
 )
 
@@ -19,6 +20,7 @@ ROWS: Final = {
     row.name: row
     for module in (
         withholding,
+        spam,
         forgeries,
         orphans,
         equivocation,

@@ -6,9 +6,10 @@ import msgspec
 
 from dag.identity import VerifiedVertex
 from dag.ranges import cut_ref
+from meshnode.core.author_pace import NEWS_BURST, NEWS_GAP_MS
 from meshnode.core.events import VertexAdmitted
 from meshnode.core.inputs import Standing
-from meshnode.core.messages import Checkpoint, Get
+from meshnode.core.messages import Checkpoint, Digest, Get, IHave
 from meshnode.core.suspicion import EXCUSED_MAX, WORD_MS
 from tests.support.dag_builder import START_MS, DagBuilder
 from tests.support.lone_core import LoneCore
@@ -159,3 +160,86 @@ def test_vertex_is_needed_under_its_cut_reference_until_it_is_stored():
     assert not store.is_needed(notes[1].id)
     lone.receive(peer, lone.vertices(notes[0]))
     assert not store.is_needed(cut_ref(notes[1].ref))
+
+
+def make_large() -> tuple[DagBuilder, LoneCore, str]:
+    """A core whose mesh is too large for everybody to hear everybody."""
+    builder = DagBuilder(authors=3).profiles()
+    lone = LoneCore(genesis=builder.genesis, full_mesh_max=1)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(*builder.vertices[1:3]))
+    return builder, lone, peer
+
+
+def talk(builder: DagBuilder, lone: LoneCore, peer: str, count: int) -> list[VerifiedVertex]:
+    """One author says so much at once."""
+    notes = [builder.vertex(1, body=b"%d" % n, parents=()) for n in range(count)]
+    for start in range(0, count, 50):
+        lone.receive(peer, lone.vertices(*notes[start : start + 50]))
+    return notes
+
+
+def count_stored(lone: LoneCore, notes: list[VerifiedVertex]) -> int:
+    return sum(lone.node.is_stored(note.id) for note in notes)
+
+
+def test_author_that_says_too_much_waits_for_its_turn_in_a_large_mesh():
+    builder, lone, peer = make_large()
+    notes = talk(builder, lone, peer, NEWS_BURST + 40)
+    stored = count_stored(lone, notes)
+    assert stored < len(notes)
+    # Again, which costs the author nothing, and from a second peer, which is not asked for it.
+    lone.receive(peer, lone.vertices(*notes[:20], *notes[-20:]))
+    assert not lone.sent(lone.receive(peer, IHave((notes[-1].id,))), Get)
+    assert count_stored(lone, notes) == stored
+    assert lone.node.next_wakeup == lone.now_ms + NEWS_GAP_MS
+    lone.tick(NEWS_GAP_MS)
+    assert count_stored(lone, notes) == stored + 1
+    lone.tick(NEWS_GAP_MS * 40)
+    assert count_stored(lone, notes) == len(notes)
+
+
+def test_nobody_waits_in_a_full_mesh():
+    builder, lone, peer = make()
+    notes = talk(builder, lone, peer, NEWS_BURST + 40)
+    assert count_stored(lone, notes) == len(notes)
+
+
+def test_what_an_honest_vertex_stands_on_does_not_wait():
+    builder, lone, peer = make_large()
+    notes = talk(builder, lone, peer, NEWS_BURST + 40)
+    child = builder.vertex(2, parents=(notes[-5].ref,))
+    lone.receive(peer, lone.vertices(child))
+    assert lone.node.is_stored(child.id)
+    assert count_stored(lone, notes) == len(notes) - 4
+
+
+def test_what_is_waited_for_does_not_wait():
+    builder, lone, peer = make_large()
+    talk(builder, lone, peer, NEWS_BURST + 40)
+    late = builder.vertex(1, parents=())
+    child = builder.vertex(2, parents=(late.ref,))
+    lone.receive(peer, lone.vertices(child))
+    assert not lone.node.is_stored(child.id)
+    lone.receive(peer, lone.vertices(late))
+    assert lone.node.is_stored(late.id)
+    assert lone.node.is_stored(child.id)
+
+
+def test_what_most_peers_hold_is_history_and_comes_at_once():
+    builder, lone, peer = make_large()
+    lone.receive(peer, Digest(bytes(32), 10_000, 10_000))
+    notes = talk(builder, lone, peer, NEWS_BURST + 40)
+    assert count_stored(lone, notes) == len(notes)
+
+
+def test_turn_and_time_are_both_waited_for():
+    builder, lone, peer = make_large()
+    notes = talk(builder, lone, peer, NEWS_BURST + 40)
+    early = builder.vertex(2, time_ms=START_MS + 120_010, parents=())
+    lone.receive(peer, lone.vertices(early))
+    assert lone.node.next_wakeup == lone.now_ms + 10
+    lone.tick(10)
+    assert lone.node.is_stored(early.id)
+    lone.tick(NEWS_GAP_MS * 41)
+    assert count_stored(lone, notes) == len(notes)
