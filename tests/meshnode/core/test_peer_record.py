@@ -24,9 +24,8 @@ SEED = hashlib.sha256(b"peer").digest()
 KEY = SigningKey(SEED).verify_key.encode()
 
 
-def make(**changes):
-    values = {"network": NETWORK, "now_ms": 5, "roles": ROLE_RELAY, "addresses": ("/a", "/b")}
-    return sign_record(SEED, KEY, **(values | changes))
+def make(addresses=("/a", "/b")):
+    return sign_record(SEED, KEY, network=NETWORK, now_ms=5, roles=ROLE_RELAY, addresses=addresses)
 
 
 def test_record_says_who_where_and_until_when():

@@ -34,7 +34,7 @@ class Lan:
         self.members = []
 
     async def join(self, number, *, network=NETWORK, port=4001):
-        found = {}
+        found: dict[str, tuple[str, ...]] = {}
         member = LanDiscovery(
             network, make_peer(number), (f"/ip4/127.0.0.1/tcp/{port}",), found.__setitem__
         )

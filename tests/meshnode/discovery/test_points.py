@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from meshnode.core.entropy import Entropy
@@ -15,7 +17,7 @@ POINT = 1
 
 class Scene:
     def __init__(self, members=6):
-        self.mesh = FakeMesh(members)
+        self.mesh = cast("Any", FakeMesh(members))
         self.theirs = RecordBook(NETWORK, self.mesh.is_member)
         self.own = RecordBook(NETWORK, self.mesh.is_member)
         self.points = PointVisits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -41,9 +42,9 @@ class FakeCircuits:
         self.relays: tuple[str, ...] = ()
         self.refused = ""
         self.expires_s = NOW_MS // 1000 + 3_600
-        self.reserved = []
-        self.upgraded = []
-        self.probed = []
+        self.reserved: list[str] = []
+        self.upgraded: list[str] = []
+        self.probed: list[tuple[str, str]] = []
 
     async def reserve(self, relay, addresses):
         if self.refused:
@@ -68,10 +69,10 @@ class FakeCircuits:
 
 class Scene:
     def __init__(self, *, uses_relays=True):
-        self.mesh = FakeMesh(8)
-        self.circuits = FakeCircuits()
+        self.mesh = cast("Any", FakeMesh(8))
+        self.circuits = cast("Any", FakeCircuits())
         self.book = RecordBook(NETWORK, self.mesh.is_member)
-        self.moves = []
+        self.moves: list[tuple[str, ...]] = []
         self.reaching = Reaching(
             self.mesh,
             self.circuits,
@@ -226,7 +227,9 @@ async def test_relayed_connections_are_tried_directly_now_and_then(scene):
 async def test_clock_is_compared_with_most_others(scene):
     for number, ahead_ms in ((1, 90_000), (2, 100), (3, 0)):
         scene.helper(number, "", time_ms=NOW_MS + ahead_ms)
+    for _ in range(6):
         await scene.step()
+    assert len(scene.reaching._offsets) == 3
     assert scene.way("clock").state == "ok"
     scene.reaching._offsets = dict.fromkeys("abc", -2 * CLOCK_MAX_MS)
     assert "ahead of the clock" in scene.way("clock").detail
@@ -235,7 +238,8 @@ async def test_clock_is_compared_with_most_others(scene):
 
 
 async def test_only_where_a_peer_is_seen_is_dialled_back():
-    mesh, circuits = FakeMesh(4), FakeCircuits()
+    mesh = cast("Any", FakeMesh(4))
+    circuits = cast("Any", FakeCircuits())
     mesh.connect(1, "/ip4/10.0.0.9/tcp/50123")
     assert await dial_back(circuits, mesh, peer_of(1), 4001) == ("10.0.0.9", "")
     assert circuits.probed == [(peer_of(1), "/ip4/10.0.0.9/tcp/4001")]
@@ -263,6 +267,8 @@ def test_own_record_is_made_anew_only_when_it_says_something_else_or_grows_old()
     moved = own.read(NOW_MS, ("/b",))
     for wire in (first, moved):
         book.admit(NOW_MS, wire)
-    assert book.get(key_of(0)).addresses == ("/b",), "of one moment, and newer all the same"
+    held = book.get(key_of(0))
+    assert held is not None
+    assert held.addresses == ("/b",), "of one moment, and newer all the same"
     assert own.read(NOW_MS + AGE_MAX_MS + 1, ("/b",)) != moved
     assert "masked" in repr(own)

@@ -78,7 +78,7 @@ class Point:
             await serving
 
     async def visit(self, **options):
-        taken = []
+        taken: list[bytes] = []
         result = await self.talk(lambda stream: visit(stream, make(0), taken.append, **options))
         return result, taken
 
