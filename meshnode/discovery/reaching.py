@@ -38,6 +38,7 @@ CLOCK_MAX_MS: Final = 30_000
 UPKEEP_MS: Final = 15_000
 RETRY_FIRST_MS: Final = 2_000
 UPGRADE_MS: Final = 300_000
+BUSY_CODE: Final = "negotiation_failed"
 RELAYED_MARK: Final = "/p2p-circuit"
 
 
@@ -328,7 +329,9 @@ async def dial_back(circuits: CircuitPort, mesh: Mesh, peer: str, port: int) -> 
     try:
         await circuits.probe(PeerId(peer), f"/{parts[1]}/{parts[2]}/tcp/{port}")
     except TransportError as error:
-        return parts[2], describe_failure(error)
+        reason = describe_failure(error)
+        # Somebody is there, and had no time: a node that many join at once, for example.
+        return parts[2], f"?, {reason}" if error.code == BUSY_CODE else reason
     return parts[2], ""
 
 

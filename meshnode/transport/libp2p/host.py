@@ -22,6 +22,7 @@ from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError
 from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.protocol_muxer.multiselect_client import MultiselectClient
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL_ID
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL_ID
@@ -52,6 +53,12 @@ class NegotiationFailed(TransportError):
     """A handshake did not come to its end; the message says how far it came."""
 
     code = "negotiation_failed"
+
+
+class WrongPeer(NegotiationFailed):
+    """Somebody answered, and is another than was dialled."""
+
+    code = "wrong_peer"
 
 
 class BoundedCommunicator(MultiselectCommunicator):
@@ -119,6 +126,8 @@ class Identity:
             raise
         except trio.TooSlowError as error:
             raise NegotiationFailed("the peer did not finish the handshake in time") from error
+        except PeerIDMismatchesPubkey as error:
+            raise WrongPeer(f"{expected} was expected, another peer answered") from error
         except Exception as error:  # the libraries' errors on hostile input are not enumerable
             raise NegotiationFailed(f"the handshake failed: {type(error).__name__}") from error
 
@@ -138,7 +147,7 @@ class Identity:
         peer = PeerId(secured.get_remote_peer().to_base58())
         public_key_from_peer_id(peer)  # only Ed25519 host keys: id and key determine each other
         if expected not in {None, peer}:
-            raise NegotiationFailed(f"{expected} was expected, {peer} answered")
+            raise WrongPeer(f"{expected} was expected, {peer} answered")
         if peer == self.peer_id:
             raise NegotiationFailed("a node does not connect to itself")
         if expected is not None:

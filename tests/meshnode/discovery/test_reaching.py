@@ -41,6 +41,7 @@ class FakeCircuits:
     def __init__(self):
         self.relays: tuple[str, ...] = ()
         self.refused = ""
+        self.error: TransportError | None = None
         self.expires_s = NOW_MS // 1000 + 3_600
         self.reserved: list[str] = []
         self.upgraded: list[str] = []
@@ -58,6 +59,8 @@ class FakeCircuits:
 
     async def probe(self, peer, address):
         self.probed.append((peer, address))
+        if self.error is not None:
+            raise self.error
         if self.refused:
             raise DialFailed(self.refused)
 
@@ -245,13 +248,16 @@ async def test_only_where_a_peer_is_seen_is_dialled_back():
     assert circuits.probed == [(peer_of(1), "/ip4/10.0.0.9/tcp/4001")]
     circuits.refused = "closed"
     assert (await dial_back(circuits, mesh, peer_of(1), 4001))[1].startswith("closed")
+    circuits.error = TransportError("no time")
+    circuits.error.code = "negotiation_failed"
+    assert (await dial_back(circuits, mesh, peer_of(1), 4001))[1].startswith("?, no time")
     mesh.connect(2, RELAYED)
     mesh.connect(3, "/memory/x")
     for number in (2, 3, 9):
         host, reason = await dial_back(circuits, mesh, peer_of(number), 4001)
         assert not host
         assert reason.startswith("?")
-    assert len(circuits.probed) == 2
+    assert len(circuits.probed) == 3
 
 
 def test_port_is_that_of_the_first_tcp_address():

@@ -206,7 +206,7 @@ async def test_probe_sees_who_is_there_beside_a_connection_that_stands(scene):
     await scene.caller.transport.probe(scene.hidden.id, scene.hidden.transport.addresses[0])
     with pytest.raises(TransportError):
         await scene.caller.transport.probe(scene.hidden.id, "/ip4/127.0.0.1/tcp/1")
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="another peer answered"):
         await scene.caller.transport.probe(scene.hidden.id, scene.relay.transport.addresses[0])
     assert scene.caller.seen.count("disconnected") == 0
 
