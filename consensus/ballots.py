@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -50,6 +51,14 @@ class ProposalRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     """What the whole electorate weighs."""
     ballots: tuple[Ballot, ...] = ()
     """In the order of commits."""
+    expels: bytes = b""
+    """The member that is expelled when it passes; empty for any other question."""
+    reason_to_expel: str = ""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether its yes changes who takes part, which is never decided by less than others are."""
+        return self.body.action is not None or bool(self.expels)
 
 
 CHANGE_THRESHOLD: Final = (2, 3)
@@ -68,8 +77,8 @@ def get_change_threshold(committee: Committee) -> tuple[int, int]:
 class Electorate:
     """Who may vote now: members, and among them the committee with its stake."""
 
-    def __init__(self, committee: Committee, members: dict[bytes, int]) -> None:
-        """`members` is the caller's own, in the order of their first commits."""
+    def __init__(self, committee: Committee, members: Mapping[bytes, object]) -> None:
+        """`members` follows the roll of members."""
         self.committee = committee
         self._members = members
 
@@ -77,11 +86,12 @@ class Electorate:
         """What all ballots together could weigh."""
         return self.committee.total_stake if body.electorate == "stake" else len(self._members)
 
-    def has_won(self, body: ProposalBody, weight: int) -> bool:
+    def has_won(self, record: ProposalRecord, weight: int) -> bool:
         """Whether an option of this weight has more than it needs."""
+        body = record.body
         total = self.compute_total(body)
         thresholds = [(body.threshold_num, body.threshold_den)]
-        if body.action is not None:
+        if record.is_change:
             thresholds.append(get_change_threshold(self.committee))
         return all(weight * den > total * num for num, den in thresholds)
 
@@ -112,6 +122,11 @@ class OpenProposal:
         return self._record.proposer
 
     @property
+    def record(self) -> ProposalRecord:
+        """The proposal as it was put, uncounted."""
+        return self._record
+
+    @property
     def body(self) -> ProposalBody:
         """What was put."""
         return self._record.body
@@ -137,11 +152,13 @@ class OpenProposal:
 
     def count(self, electorate: Electorate) -> ProposalRecord:
         """What the ballots weigh now, and the option that has won, if any."""
-        body = self._record.body
+        record, body = self._record, self._record.body
         weights = [0] * len(body.options)
         for ballot in self._ballots.values():
             weights[ballot.option] += electorate.weigh(body, ballot.author)
-        won = [option for option, weight in enumerate(weights) if electorate.has_won(body, weight)]
+        won = [
+            option for option, weight in enumerate(weights) if electorate.has_won(record, weight)
+        ]
         return msgspec.structs.replace(
             self.freeze(),
             weights=tuple(weights),

@@ -26,19 +26,22 @@ from consensus.ballots import (
 )
 from consensus.committee import Committee, compute_next_committee, make_first_committee
 from consensus.errors import InvalidCommittee, InvalidDecision
+from consensus.expulsions import check_expulsion, make_expulsion_proposal
 from consensus.proposal_rules import YES, check_ballot, check_proposal
+from consensus.roll import Roll
 from consensus.validator_invitations import InvitationUses, make_seat_proposal, read_request
 from dag.bodies import (
     DECISION_DECODER,
     BallotBody,
     CommitteeChange,
+    ExpulsionBody,
     ProposalBody,
     SeatRequest,
+    StakeChange,
 )
 from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.errors import InvalidMessage
 from dag.genesis import Genesis, Suite, compute_network_id
-from dag.identity import compute_author_id
 from dag.order import Commit
 from dag.types import LANE_SPEECH, Kind
 from dag.vertex import SignedVertex
@@ -61,12 +64,14 @@ class PassedChange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class _Snapshot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    members: tuple[tuple[bytes, int], ...]
+    authors: tuple[tuple[bytes, int], ...]
     open: tuple[ProposalRecord, ...]
     closed: tuple[ProposalRecord, ...]
     passed: tuple[PassedChange, ...]
     uses: InvitationUses
     ignored: int
+    unseated: tuple[bytes, ...]
+    unseated_in: int
 
 
 _decoder: Final = CanonicalDecoder(_Snapshot, what="decisions", bytes_max=SNAPSHOT_BYTES_MAX)
@@ -75,17 +80,20 @@ _decoder: Final = CanonicalDecoder(_Snapshot, what="decisions", bytes_max=SNAPSH
 class Decisions:
     """All proposals of a network, open and closed; a state machine over commits."""
 
-    def __init__(self, genesis: Genesis) -> None:
-        """Begin with the founders as members, and the committee that the genesis names."""
-        founders = [
-            compute_author_id(profile.ed25519_key, profile.mldsa65_key)
-            for profile in genesis.founders
-        ]
-        self._members: dict[bytes, int] = dict.fromkeys(founders, -1)
+    def __init__(self, genesis: Genesis, roll: Roll) -> None:
+        """Begin with the committee that the genesis names.
+
+        `roll` tells who is a member; whoever folds commits lets it fold each of them first.
+        """
+        self._seqs: dict[bytes, int] = {}
         """By author, the seq of its last vertex in lane 0."""
+        self._roll = roll
         self._network = compute_network_id(genesis)
         self._suite: Suite = genesis.suite
-        self._electorate = Electorate(make_first_committee(genesis), self._members)
+        self._electorate = Electorate(make_first_committee(genesis), roll.members)
+        self._unseated: dict[bytes, None] = {}
+        """Validators of the epoch that are no members any more, and whose seats are to go."""
+        self._unseated_in = self._electorate.committee.epoch
         self._open: dict[bytes, OpenProposal] = {}
         self._closed: dict[bytes, ProposalRecord] = {}
         self._passed: deque[PassedChange] = deque()
@@ -94,11 +102,6 @@ class Decisions:
         self._changed: dict[bytes, None] = {}
         """Open proposals whose weights may have changed. What is counted twice comes out alike."""
         self._deadline_ms: int | None = None
-
-    @property
-    def members(self) -> tuple[bytes, ...]:
-        """Founders, then authors in the order in which commits first put out a vertex of theirs."""
-        return tuple(self._members)
 
     @property
     def ignored_count(self) -> int:
@@ -145,7 +148,7 @@ class Decisions:
         """Raises `InvalidCommittee` for a change that this committee cannot make."""
         compute_next_committee(self._electorate.committee, change)
         for item in change.stakes:
-            if item.author not in self._members:
+            if item.stake and item.author not in self._roll.members:
                 raise InvalidCommittee(f"{item.author.hex()[:16]} is no member")
 
     @property
@@ -165,7 +168,7 @@ class Decisions:
                     self._closed[record.id] = msgspec.structs.replace(
                         record, status="invalid", reason=error.message
                     )
-                continue
+                continue  # a seat that is to go without a proposal is gone already
             return passed.change
         return None
 
@@ -179,6 +182,7 @@ class Decisions:
         due = self._deadline_ms is not None and commit.time_ms >= self._deadline_ms
         if self._changed or due:
             self._count(commit)
+        self._unseat()
 
     def root(self) -> bytes:
         """A digest of the whole state."""
@@ -188,12 +192,14 @@ class Decisions:
         """The whole state but for the committee, which the epoch gives."""
         return encode(
             _Snapshot(
-                tuple(self._members.items()),
+                tuple(self._seqs.items()),
                 tuple(proposal.freeze() for proposal in self._open.values()),
                 tuple(self._closed.values()),
                 tuple(self._passed),
                 self._uses,
                 self._ignored,
+                tuple(self._unseated),
+                self._unseated_in,
             )
         )
 
@@ -203,13 +209,13 @@ class Decisions:
         Raises `MalformedMessage` or `MessageTooLarge`, and then nothing has changed.
         """
         state = _decoder.decode(snapshot)
-        self._members.clear()
-        self._members.update(state.members)
+        self._seqs = dict(state.authors)
         self._open = {record.id: OpenProposal(record) for record in state.open}
         self._closed = {record.id: record for record in state.closed}
         self._passed = deque(state.passed)
         self._uses = state.uses
         self._ignored = state.ignored
+        self._unseated, self._unseated_in = dict.fromkeys(state.unseated), state.unseated_in
         self._changed = dict.fromkeys(self._open)
         self._find_deadline()
 
@@ -221,12 +227,11 @@ class Decisions:
 
     def _take(self, commit: Commit, signed: SignedVertex) -> None:
         vertex = signed.vertex
-        if vertex.seq <= self._members.get(vertex.author, -1):
-            # The other side of a fork: of a slot the first in order counts.
+        if vertex.seq <= self._seqs.get(vertex.author, -1) or self._roll.is_gone(vertex.author):
+            # The other side of a fork: of a slot the first in order counts. Or who is out by now.
             self._ignored += 1
             return
-        # Intake let the author in by its profile, which comes before all else it says.
-        self._members[vertex.author] = vertex.seq
+        self._seqs[vertex.author] = vertex.seq
         if vertex.kind == Kind.DECISION:
             self._decide(commit, signed)
 
@@ -238,6 +243,8 @@ class Decisions:
                 self._cast(signed, body)
             elif isinstance(body, SeatRequest):
                 self._propose_seat(commit, signed, body)
+            elif isinstance(body, ExpulsionBody):
+                self._propose_expulsion(commit, signed, body)
             else:
                 check_proposal(body)
                 self._put(
@@ -265,6 +272,7 @@ class Decisions:
             raise InvalidDecision("the author has a seat")
         if committee.get_index(invitation.inviter) is None:
             raise InvalidDecision("the inviter has no seat")
+        self._roll.admit(commit, author, invitation)  # its profile may never be put out
         body = make_seat_proposal(committee, author, commit.time_ms)
         if any(proposal.body.action == body.action for proposal in self._open.values()):
             raise InvalidDecision("this is being decided")
@@ -274,6 +282,20 @@ class Decisions:
         if proposal is not None:
             proposal.cast(Ballot(invitation.inviter, YES, "signed the invitation", signed.id))
 
+    def _propose_expulsion(self, commit: Commit, signed: SignedVertex, body: ExpulsionBody) -> None:
+        check_expulsion(body)
+        if any(proposal.record.expels == body.member for proposal in self._open.values()):
+            raise InvalidDecision("this is being decided")
+        record = ProposalRecord(
+            signed.id,
+            signed.vertex.author,
+            make_expulsion_proposal(self._electorate.committee, body),
+            commit.index,
+            expels=body.member,
+            reason_to_expel=body.reason,
+        )
+        self._put(commit, record)
+
     # --- opening and closing --------------------------------------------------------------------
 
     def _put(self, commit: Commit, record: ProposalRecord) -> None:
@@ -281,11 +303,11 @@ class Decisions:
         if refusal:
             self._close(commit, record, "rejected", refusal)
             return
-        if record.body.action is not None:
+        if record.is_change:
             try:
                 self._check_threshold(record.body)
-                self.check_change(record.body.action)
-            except InvalidCommittee as error:
+                self._check_effect(record)
+            except (InvalidCommittee, InvalidDecision) as error:
                 self._close(commit, record, "invalid", error.message)
                 return
         self._open[record.id] = OpenProposal(record)
@@ -297,6 +319,13 @@ class Decisions:
         num, den = self.change_threshold
         if body.threshold_num * den < num * body.threshold_den:
             raise InvalidCommittee(f"a change of this committee needs more than {num}/{den}")
+
+    def _check_effect(self, record: ProposalRecord) -> None:
+        """Raises `InvalidCommittee` or `InvalidDecision` for what could not be done now."""
+        if record.expels:
+            self._roll.check_expulsion(record.expels)
+        if record.body.action is not None:
+            self.check_change(record.body.action)
 
     def _find_refusal(self, commit: Commit, record: ProposalRecord) -> str:
         deadline_ms = record.body.deadline_ms
@@ -329,19 +358,34 @@ class Decisions:
         self._find_deadline()
 
     def _settle(self, commit: Commit, record: ProposalRecord) -> None:
-        action = record.body.action
-        if action is None:
-            self._close(commit, record, "passed")
-        elif record.winner != YES:
+        if record.is_change and record.winner != YES:
             self._close(commit, record, "failed")
-        else:
-            try:
-                self.check_change(action)
-            except InvalidCommittee as error:
-                self._close(commit, record, "invalid", error.message)
-                return
-            self._passed.append(PassedChange(record.id, action))
-            self._close(commit, record, "passed")
+            return
+        try:
+            self._check_effect(record)
+        except (InvalidCommittee, InvalidDecision) as error:
+            self._close(commit, record, "invalid", error.message)
+            return
+        if record.expels:
+            self._roll.expel(commit, record.expels, record.id, record.reason_to_expel)
+        if record.body.action is not None:
+            self._passed.append(PassedChange(record.id, record.body.action))
+        self._close(commit, record, "passed")
+
+    def _unseat(self) -> None:
+        """Whoever is no member any more loses its seat, without anybody having to ask for that."""
+        committee = self._electorate.committee
+        if self._unseated_in != committee.epoch:
+            self._unseated, self._unseated_in = {}, committee.epoch
+        leaving = sorted(
+            seat.author
+            for seat in committee.validators
+            if self._roll.is_gone(seat.author) and seat.author not in self._unseated
+        )
+        if leaving:
+            self._unseated.update(dict.fromkeys(leaving))
+            change = CommitteeChange(tuple(StakeChange(author, 0) for author in leaving))
+            self._passed.append(PassedChange(b"", change))
 
     def _close(
         self, commit: Commit, record: ProposalRecord, status: Status, reason: str = ""

@@ -6,7 +6,7 @@ are immutable and replaced whole: threads may read it while its owner admits pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ from dag.bodies import (
     INVITATION_DECODER,
     PROFILE_DECODER,
     SIGNED_INVITATION_DECODER,
+    Invitation,
     Profile,
 )
 from dag.errors import InvalidMessage, InvalidVertex, MalformedMessage
@@ -54,6 +55,8 @@ class Author(msgspec.Struct, frozen=True):
     founder: bool
     invited_by: bytes = b""
     """Empty for founders and where an open network asked for no invitation."""
+    invitation: Invitation | None = None
+    """What it was invited with."""
     profiles: tuple[Ref, ...] = ()
     """First profiles admitted, ascending; none yet for a founder, several for one that forked."""
     current_seq: int = -1
@@ -63,11 +66,16 @@ class Author(msgspec.Struct, frozen=True):
 
 
 class CheckedProfile(msgspec.Struct, frozen=True):
-    """A profile that satisfies every rule, and who invited its author."""
+    """A profile that satisfies every rule, and what its author was invited with."""
 
     profile: Profile
     keys: PublicKeys
-    invited_by: bytes = b""
+    invitation: Invitation | None = None
+
+    @property
+    def invited_by(self) -> bytes:
+        """Empty for founders, and where an open network asked for no invitation."""
+        return b"" if self.invitation is None else self.invitation.inviter
 
 
 class AuthorDirectory(Protocol):
@@ -89,6 +97,9 @@ class AuthorRegistry:
         self._open = genesis.parameters.open
         self._authors: dict[bytes, Author] = {}
         self._forks: list[Fork] = []
+        self._barred: dict[bytes, None] = {}
+        self._counted: Container[bytes] | None = None
+        self._invited: dict[tuple[bytes, bytes], int] = {}
         for profile in genesis.founders:
             author = compute_author_id(profile.ed25519_key, profile.mldsa65_key)
             validate_profile(profile, self._suite, author)
@@ -134,10 +145,45 @@ class AuthorRegistry:
         """Ids of the profiles that tell everybody's keys and addresses now."""
         return {author.current: None for author in self if author.current}
 
+    # --- whose words count less -----------------------------------------------------------------
+
     @property
-    def has_forks(self) -> bool:
-        """Whether any author is known to have forked."""
-        return bool(self._forks)
+    def avoided_count(self) -> int:
+        """How many authors are avoided: another number whenever there is one more."""
+        return len(self._forks) + len(self._barred)
+
+    @property
+    def has_uncounted(self) -> bool:
+        """Whether there is any author whose loose vertices are left out of digests."""
+        return self.avoided_count > 0 or self._counted is not None
+
+    def bar(self, author: bytes) -> None:
+        """Take an author for out: it is no member any more."""
+        self._barred[author] = None
+
+    def set_counted(self, authors: Container[bytes]) -> None:
+        """Name those beside whom all are newcomers.
+
+        They may say little, so what they say may be here and not elsewhere.
+        """
+        self._counted = authors
+
+    def is_barred(self, author: bytes) -> bool:
+        """Whether an author is no member any more."""
+        return author in self._barred
+
+    def is_avoided(self, author: bytes) -> bool:
+        """Whether nobody builds on what an author says: it forked, or is no member any more."""
+        return author in self._barred or self.is_forked(author)
+
+    def is_uncounted(self, author: bytes) -> bool:
+        """Whether an author's vertices on which nobody else built are left out of digests."""
+        is_newcomer = self._counted is not None and author not in self._counted
+        return is_newcomer or self.is_avoided(author)
+
+    def count_invited(self, inviter: bytes, bearer_key: bytes) -> int:
+        """How many authors are known that came with an invitation."""
+        return self._invited.get((inviter, bearer_key), 0)
 
     def is_forked(self, author: bytes) -> bool:
         """Whether two vertices of one slot are known."""
@@ -166,16 +212,16 @@ class AuthorRegistry:
             if self._open:
                 return checked
             raise InvalidVertex("invitation", "this network admits authors by invitation only")
-        inviter = self._check_invitation(vertex, invitation)
-        return msgspec.structs.replace(checked, invited_by=inviter)
+        return msgspec.structs.replace(
+            checked, invitation=self._check_invitation(vertex, invitation)
+        )
 
-    def _check_invitation(self, vertex: Vertex, encoded: bytes) -> bytes:
-        inviter = self._find_inviter(vertex, encoded)
+    def _check_invitation(self, vertex: Vertex, encoded: bytes) -> Invitation:
+        keys = self._find_inviter(vertex, encoded).keys
         try:
-            verify_admission(inviter.keys, self._suite, self._network, vertex.author, encoded)
+            return verify_admission(keys, self._suite, self._network, vertex.author, encoded)
         except InvalidMessage as error:
             raise InvalidVertex("invitation", error.message) from error
-        return inviter.id
 
     def _find_inviter(self, vertex: Vertex, encoded: bytes) -> Author:
         try:
@@ -208,6 +254,9 @@ class AuthorRegistry:
         profile = checked.profile
         record = self._authors.get(vertex.author)
         if record is None:
+            if checked.invitation is not None:
+                name = (checked.invitation.inviter, checked.invitation.bearer_key)
+                self._invited[name] = self._invited.get(name, 0) + 1
             assert vertex.seq == 0, "an author's first profile is admitted before any other"
             self._authors[vertex.author] = Author(
                 vertex.author,
@@ -216,6 +265,7 @@ class AuthorRegistry:
                 profile.addresses,
                 founder=False,
                 invited_by=checked.invited_by,
+                invitation=checked.invitation,
                 profiles=(ref,),
                 current_seq=0,
                 current=ref.id,
@@ -225,7 +275,9 @@ class AuthorRegistry:
             profiles = tuple(sorted((*record.profiles, ref)))
             record = msgspec.structs.replace(record, profiles=profiles)
             if profiles[0] == ref:
-                record = msgspec.structs.replace(record, invited_by=checked.invited_by)
+                record = msgspec.structs.replace(
+                    record, invited_by=checked.invited_by, invitation=checked.invitation
+                )
         newer = vertex.seq > record.current_seq
         if newer or (vertex.seq == record.current_seq and ref.id < record.current):
             record = msgspec.structs.replace(

@@ -196,6 +196,40 @@ class SeatRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     mldsa65_key: bytes
 
 
+class ExpulsionBody(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4
+):
+    """A proposal that the validators expel a member; it opens as a question of yes or no."""
+
+    member: bytes
+    reason: str
+    deadline_ms: int
+    """The commit time at which it closes."""
+
+
+class InvitationRevocation(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1
+):
+    """The author takes back an invitation that it issued: nobody comes in with it any more."""
+
+    bearer_key: bytes
+    """Names the invitation among those of its inviter."""
+
+
+class IdentityRevocation(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2
+):
+    """The author ends its own identity, for good: its keys were stolen, or it leaves."""
+
+    reason: str
+
+
+class Vouching(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
+    """The author speaks for a newcomer of an open network, whose time of probation ends by that."""
+
+    newcomer: bytes
+
+
 PROFILE_DECODER: Final = CanonicalDecoder(Profile, what="profile", bytes_max=BODY_BYTES_MAX)
 RESULT_DECODER: Final[SizedDecoder[Result]] = SizedDecoder(
     Result, BlobResult, what="result", bytes_max=BODY_BYTES_MAX
@@ -204,11 +238,17 @@ NOTE_DECODER: Final[SizedDecoder[Note]] = SizedDecoder(
     Note, BlobNote, what="note", bytes_max=BODY_BYTES_MAX
 )
 EVIDENCE_DECODER: Final = CanonicalDecoder(Evidence, what="evidence", bytes_max=BODY_BYTES_MAX)
-DecisionBody = ProposalBody | BallotBody | SeatRequest
+DecisionBody = ProposalBody | BallotBody | SeatRequest | ExpulsionBody
+MembershipBody = InvitationRevocation | IdentityRevocation | Vouching
 
 DECISION_DECODER: Final[CanonicalDecoder[DecisionBody]] = CanonicalDecoder(
     DecisionBody,  # type: ignore[arg-type]  # msgspec reads unions as types
     what="decision",
+    bytes_max=BODY_BYTES_MAX,
+)
+MEMBERSHIP_DECODER: Final[CanonicalDecoder[MembershipBody]] = CanonicalDecoder(
+    MembershipBody,  # type: ignore[arg-type]  # msgspec reads unions as types
+    what="word on membership",
     bytes_max=BODY_BYTES_MAX,
 )
 INVITATION_DECODER: Final = CanonicalDecoder(Invitation, what="invitation", bytes_max=512)

@@ -22,6 +22,8 @@ FOUNDERS_MAX: Final = 128
 GRANTS_MAX: Final = 1_024
 GRANTED_MAX: Final = 2**62
 """All money that can ever be, in micro-ruv: any sum of it fits a signed 64-bit integer."""
+NEWCOMERS_MAX: Final = 1_000_000
+"""Of what newcomers may do in an hour, and hours of their probation."""
 COMMITS_MAX: Final = 1_000_000
 """Of parameters that count commits."""
 
@@ -56,6 +58,17 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     amount: int
 
 
+class NewcomerLimits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How fast an open network takes in whoever comes; 0 sets no limit."""
+
+    joins_per_hour: int
+    """Authors let in per hour of commit time; more wait for their turn."""
+    vertices_per_hour: int
+    """What a newcomer may say per hour, of what nobody else stands on."""
+    probation_hours: int
+    """How long it is a newcomer, unless a member vouches for it: it has no vote until then."""
+
+
 class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A network's founding record. Founders need no invitation; their keys stand here."""
 
@@ -71,16 +84,19 @@ class Genesis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     committee: tuple[Validator, ...]
     parameters: Parameters
     grants: tuple[Grant, ...] = ()
+    newcomers: NewcomerLimits | None = None
+    """Of an open network; None takes in everybody at once, as a full member."""
 
 
 def encode_genesis(genesis: Genesis) -> bytes:
     """The canonical bytes of a genesis.
 
-    Without grants it has no field for them, so networks from before there was money keep their name.
+    Without limits for newcomers it has no field for them, and then without grants none for those:
+    networks from before there was either keep their names.
     """
-    if genesis.grants:
+    if genesis.newcomers is not None:
         return encode(genesis)
-    return encode(msgspec.structs.astuple(genesis)[:-1])
+    return encode(msgspec.structs.astuple(genesis)[: -1 if genesis.grants else -2])
 
 
 _decoder: Final = CanonicalDecoder(
@@ -121,6 +137,15 @@ def _validate(genesis: Genesis) -> None:
         if not 1 <= count <= COMMITS_MAX:
             raise MalformedMessage(f"{name} is {count} where 1 to {COMMITS_MAX} commits can be")
     _validate_grants(genesis.grants)
+    if genesis.newcomers is not None:
+        _validate_newcomers(genesis.newcomers, is_open=parameters.open)
+
+
+def _validate_newcomers(limits: NewcomerLimits, *, is_open: bool) -> None:
+    if not is_open:
+        raise MalformedMessage("only an open network has limits for newcomers")
+    if any(not 0 <= limit <= NEWCOMERS_MAX for limit in msgspec.structs.astuple(limits)):
+        raise MalformedMessage(f"a limit for newcomers is 0 to {NEWCOMERS_MAX}")
 
 
 def _validate_grants(grants: tuple[Grant, ...]) -> None:

@@ -13,15 +13,15 @@ from dag.types import LANE_SPEECH, SPEECH_PARENTS_MAX, Ref
 HEADS_DOMAIN: Final = b"meshnode/heads/1"
 
 
-class ForkedAuthors(Protocol):
-    """Tells whether an author is known to have forked."""
+class Authors(Protocol):
+    """Tells whose vertices are left out of digests as long as nobody else has built on them."""
 
     @property
-    def has_forks(self) -> bool:
-        """Whether any author is."""
+    def has_uncounted(self) -> bool:
+        """Whether there is any such author."""
 
-    def is_forked(self, author: bytes) -> bool:
-        """Whether two vertices of one slot are known."""
+    def is_uncounted(self, author: bytes) -> bool:
+        """Whether this is one: it forked, is no member any more, or is a newcomer."""
 
 
 class _Ends:
@@ -82,7 +82,7 @@ class Heads:
 
         `knowledge` must be among them, and so must the head of highest lamport; the places left go
         to the oldest heads, so that every head is taken up in time. `exclude` names heads nobody
-        should stand on (those of forked authors); heads at or below the lamport `above` are too old
+        should stand on (those of authors who forked or are out); heads at or below the lamport `above` are too old
         to be ordered any more, and none are chosen.
         """
         excluded = dict.fromkeys(exclude)
@@ -99,14 +99,15 @@ class Heads:
         assert len(chosen) <= count_max, "knowledge leaves room for own previous and a head"
         return (*own, *sorted(others))
 
-    def collect_digest_refs(self, index: Index, forked: ForkedAuthors) -> tuple[Ref, ...]:
+    def collect_digest_refs(self, index: Index, authors: Authors) -> tuple[Ref, ...]:
         """The heads that honest peers with equal knowledge agree on, ascending.
 
-        A forked author can hand every peer different vertices. So its vertices on which nobody
-        else built are left out, and what they alone referenced counts as a head again. Heads at or
+        A forked author can hand every peer different vertices; what those who are no members any
+        more say, and newcomers, is not taken everywhere. So their vertices on which nobody else
+        built are left out, and what they alone referenced counts as a head again. Heads at or
         below the horizon are left out: whoever lacks them will never get them.
         """
-        if not forked.has_forks:
+        if not authors.has_uncounted:
             heads = self._all.order
             return tuple(heads[bisect_right(heads, index.horizon, key=_get_lamport) :])
         refs: list[Ref] = []
@@ -117,7 +118,7 @@ class Heads:
             entry = index.get(ref.id)
             if entry is None or ref.lamport <= index.horizon:
                 continue
-            if not forked.is_forked(entry.author):
+            if not authors.is_uncounted(entry.author):
                 refs.append(entry.ref)
                 continue
             for parent_ref in entry.parents:

@@ -6,14 +6,15 @@ have admitted the same set, in whatever order they came.
 
 A vertex enters when its parents are present. Before that it waits in the quarantine, bounded. Of a
 forked slot two vertices are kept as evidence; any further one is surplus, and enters only together
-with a vertex that references it and has a place of its own.
+with a vertex that references it and has a place of its own. So does what local policy keeps out:
+whoever is no member any more, or says more than a newcomer may. It waits for such a vertex for a
+while, and goes.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -23,16 +24,11 @@ from dag.genesis import Genesis
 from dag.heads import Heads
 from dag.hold import AHEAD_MAX_MS, HeldVertex, Hold
 from dag.identity import VerifiedVertex
-from dag.index import Entry, Index
+from dag.index import Index
+from dag.parent_rules import check_parents
 from dag.quarantine import Quarantine, QuarantineLimits, Waiting
 from dag.types import LANE_BLOCKS, LANE_SPEECH, Kind, Ref
 from dag.vertex import Vertex
-
-_PARENT_RULES: Final = {
-    "parent-lamport": "a parent's lamport is not its own",
-    "lane-reference": "lane 0 references lane 0 only",
-    "own-previous": "the first parent is not the predecessor",
-}
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -76,7 +72,7 @@ class Refused(msgspec.Struct, frozen=True):
     """Not taken, and nobody's offence; `reason` names the bound that was met."""
 
     reason: str
-    """'far-future', 'hold-full', 'quarantine-full' or 'surplus-fork'."""
+    """'far-future', 'hold-full', 'kept-out', 'quarantine-full' or 'surplus-fork'."""
 
 
 Outcome = Admitted | Quarantined | Held | Duplicate | BelowHorizon | UnknownAuthor | Refused
@@ -89,6 +85,10 @@ class Rejected(msgspec.Struct, frozen=True):
     sources: tuple[str, ...]
     """The peers that sent it: each is charged, for a correct peer forwards what it admitted."""
     error: InvalidVertex
+
+
+Policy = Callable[[int, Vertex], bool]
+"""Whether a vertex is kept out at a time of the local clock, unless something needs it."""
 
 
 class _Batch:
@@ -118,6 +118,7 @@ class Intake:
         self._quarantine = Quarantine(limits)
         self._hold = Hold()
         self._committee: dict[bytes, None] = {}
+        self._is_kept_out: Policy = lambda _now_ms, _vertex: False
         self._rejected: deque[Rejected] = deque(maxlen=limits.count_max + limits.reserved_count_max)
         self.set_committee(validator.author for validator in genesis.committee)
 
@@ -162,6 +163,10 @@ class Intake:
     def set_committee(self, members: Iterable[bytes]) -> None:
         """Name the authors whose blocks have the reserved part of the quarantine."""
         self._committee = dict.fromkeys(members)
+
+    def set_policy(self, is_kept_out: Policy) -> None:
+        """Say what enters only where something else needs it."""
+        self._is_kept_out = is_kept_out
 
     def mark_forked(self, fork: Fork) -> bool:
         """Take note of a fork proved by evidence; answers whether it is the author's first."""
@@ -314,27 +319,8 @@ class Intake:
 
     def _check(self, vertex: Vertex) -> CheckedProfile | None:
         """Check a vertex against its present parents. Raises `InvalidVertex`."""
-        speech = vertex.lane == LANE_SPEECH
-        index = self._index
-        broken = ""
-        highest = 0
-        for place, ref in enumerate(vertex.parents):
-            parent = index.get(ref.id)
-            if parent is None or ref.lamport <= index.horizon:
-                continue  # present, and others may not hold it any more
-            if parent.ref.lamport != ref.lamport:
-                rule = "parent-lamport"
-            elif speech and parent.lane != LANE_SPEECH:
-                rule = "lane-reference"
-            elif place == 0 and vertex.seq > 0 and not _precedes(parent, vertex):
-                rule = "own-previous"
-            else:
-                continue
-            if ref.lamport > highest:  # what most of those who pass it on have looked at
-                broken, highest = rule, ref.lamport
-        if broken:
-            raise InvalidVertex(broken, _PARENT_RULES[broken], highest)
-        if speech and vertex.kind == Kind.PROFILE:
+        check_parents(self._index, vertex)
+        if vertex.lane == LANE_SPEECH and vertex.kind == Kind.PROFILE:
             return self._authors.check_profile(vertex)
         return None
 
@@ -357,12 +343,17 @@ class Intake:
         """Admit a vertex whose parents are present; let any other wait."""
         vertex = signed.vertex
         missing = self._index.find_missing(vertex.parents)
+        kept_out = False
         if self._index.is_slot_full(vertex.author, vertex.lane, vertex.seq):
             if not self._quarantine.is_awaited(signed.id):
                 return Refused("surplus-fork")
+        elif self._is_kept_out(now_ms, vertex):
+            if not self._quarantine.is_awaited(signed.id) and not self._are_parked(missing):
+                return Refused("kept-out")
+            kept_out = True
         elif not missing:
             return self._admit(signed)
-        return self._wait(now_ms, source, signed, missing)
+        return self._wait(now_ms, source, signed, missing, kept_out=kept_out)
 
     def _admit(self, signed: VerifiedVertex) -> Admitted:
         try:
@@ -376,10 +367,17 @@ class Intake:
         return batch.close()
 
     def _wait(
-        self, now_ms: int, source: str, signed: VerifiedVertex, missing: tuple[Ref, ...]
+        self,
+        now_ms: int,
+        source: str,
+        signed: VerifiedVertex,
+        missing: tuple[Ref, ...],
+        *,
+        kept_out: bool,
     ) -> Outcome:
-        member = self._find_member(signed)
+        member = self._quarantine.find_member(signed.id) if kept_out else self._find_member(signed)
         waiting = Waiting(signed, source, missing, now_ms + self._ttl_ms, member)
+        waiting.kept_out = kept_out
         if not self._quarantine.add(waiting):
             return Refused("quarantine-full")
         if member is not None:
@@ -388,6 +386,10 @@ class Intake:
         batch = _Batch()
         self._settle((waiting,), batch)
         return self._describe(waiting) if waiting.id in self._quarantine else batch.close()
+
+    def _are_parked(self, refs: Iterable[Ref]) -> bool:
+        found = (self._quarantine.get(ref.id) for ref in refs)
+        return all(waiting is not None and waiting.parked for waiting in found)
 
     def _is_early(self, now_ms: int, vertex: Vertex) -> bool:
         """Whether a vertex waits for its time. Blocks do not: the order takes a median of theirs."""
@@ -425,7 +427,8 @@ class Intake:
             if surplus is None:
                 continue
             vertex = waiting.signed.vertex
-            if not self._index.is_slot_full(vertex.author, vertex.lane, vertex.seq):
+            is_full = self._index.is_slot_full(vertex.author, vertex.lane, vertex.seq)
+            if not is_full and not waiting.kept_out:
                 for item in (*surplus, waiting):
                     queue.extend(self._release(item, batch))
             elif waiting.id not in parked:
@@ -451,7 +454,7 @@ class Intake:
         """Keep a surplus vertex for those that reference it; answers them."""
         waiting.parked = True
         waiters = self._quarantine.get_waiters(waiting.id)
-        if not waiters:
+        if not waiters and not waiting.kept_out:
             self._quarantine.remove(waiting.id)
         return waiters
 
@@ -493,8 +496,3 @@ class Intake:
             fork = Fork(entry.author, entry.lane, entry.seq, entry.twin, entry.ref)
             if self._authors.mark_forked(fork):
                 batch.forks.append(fork)
-
-
-def _precedes(entry: Entry, vertex: Vertex) -> bool:
-    """Whether an entry holds the slot before a vertex's."""
-    return entry.slot == (vertex.author, vertex.lane, vertex.seq - 1)

@@ -41,7 +41,7 @@ class QuarantineLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Waiting:
     """A vertex that waits, what for, and who answers for it."""
 
-    __slots__ = ("deadline_ms", "member", "missing", "parked", "signed", "sources")
+    __slots__ = ("deadline_ms", "kept_out", "member", "missing", "parked", "signed", "sources")
 
     def __init__(
         self,
@@ -58,7 +58,9 @@ class Waiting:
         self.member = member
         """The committee member it is charged to, in the reserved part."""
         self.parked = False
-        """A surplus vertex of a forked slot, complete but for parked parents."""
+        """It enters only with a vertex that references it, and is complete but for such parents."""
+        self.kept_out = False
+        """Local policy lets it in only where something needs it."""
 
     @property
     def id(self) -> bytes:

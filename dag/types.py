@@ -64,6 +64,7 @@ class Kind:
     MARKET: Final = 5
     RECEIPT: Final = 6
     EVIDENCE: Final = 7
+    MEMBERSHIP: Final = 8
 
 
 KIND_NAMES: Final = {
@@ -75,6 +76,7 @@ KIND_NAMES: Final = {
     Kind.MARKET: "market",
     Kind.RECEIPT: "receipt",
     Kind.EVIDENCE: "evidence",
+    Kind.MEMBERSHIP: "membership",
 }
 
 

@@ -47,6 +47,7 @@ class MarketState:
         self._genesis: Final = genesis
         self._weights: dict[bytes, int] = {}
         self._index = self._time_ms = 0
+        self._withdrawn: tuple[bytes, ...] = ()
         self._take_up(Parts(genesis, self._weights))
         for grant in genesis.grants:
             self._parts.ledger.mint(grant.account, grant.amount)
@@ -59,6 +60,10 @@ class MarketState:
         """An epoch of consensus begins: whose motions and probes count, and how much."""
         self._weights.clear()
         self._weights.update(weights)
+
+    def withdraw(self, accounts: Iterable[bytes]) -> None:
+        """Take back all orders of accounts whose owners are out, with the commit that comes next."""
+        self._withdrawn = tuple(accounts)
 
     # --- looking --------------------------------------------------------------------------------
 
@@ -163,6 +168,9 @@ class MarketState:
         self._handler.begin(self._index, self._time_ms, commit.digest)
         for subject in islice(self._parts.deadlines.take_due(self._time_ms), DRAINED_MAX):
             self._handler.expire(subject)
+        for account in self._withdrawn:
+            self._parts.desk.cancel_all(account, b"")
+        self._withdrawn = ()
         self._parts.welcomes.take(vertices, self._time_ms)
         issued, unreadable = read_commands(vertices)
         for each in unreadable:

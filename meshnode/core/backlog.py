@@ -1,8 +1,9 @@
 """What was said and is not ordered yet: lane-0 vertices that no commit has put out.
 
-A forked author can hand every peer different vertices. So its vertices on which nobody else built
-wait apart: this node's blocks do not name them, and they keep no mesh awake. Where another
-member's block names them, a commit puts them out like any other.
+A forked author can hand every peer different vertices, and who is no member any more has nothing to
+say that counts. So their vertices on which nobody else built wait apart: this node's blocks do not
+name them, and they keep no mesh awake. Where another member's block names them, a commit puts them
+out like any other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Backlog:
         self._content: dict[bytes, SignedVertex] = {}
         self._waiting: dict[bytes, Ref] = {}
         self._loose: dict[bytes, Ref] = {}
-        self._fork_count = len(authors.forks)
+        self._avoided_count = authors.avoided_count
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -38,7 +39,7 @@ class Backlog:
 
         The work is bounded by what is under `seen` and by `count_max`, however much waits.
         """
-        self._follow_forks()
+        self._follow_avoided()
         covered = self._collect_covered(seen)
         left = (ref for key, ref in self._waiting.items() if key not in covered)
         return list(islice(left, count_max))
@@ -61,13 +62,13 @@ class Backlog:
         entry = self._index.get(signed.id)
         assert entry is not None, "what was admitted is in the index"
         self._content[signed.id] = signed
-        self._follow_forks()
+        self._follow_avoided()
         self._place(entry)
 
-    def _follow_forks(self) -> None:
-        count = len(self._authors.forks)
-        if count != self._fork_count:
-            self._fork_count = count
+    def _follow_avoided(self) -> None:
+        count = self._authors.avoided_count
+        if count != self._avoided_count:
+            self._avoided_count = count
             refs = sorted((*self._waiting.values(), *self._loose.values()))
             self._waiting.clear()
             self._loose.clear()
@@ -77,7 +78,7 @@ class Backlog:
                     self._place(entry)
 
     def _place(self, entry: Entry) -> None:
-        if self._authors.is_forked(entry.author):
+        if self._authors.is_avoided(entry.author):
             self._loose[entry.ref.id] = entry.ref
             return
         self._waiting[entry.ref.id] = entry.ref

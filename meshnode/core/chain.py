@@ -89,8 +89,8 @@ class Chain:
         assert previous is not None, "a first profile comes first"
         parents = self._select_parents(previous, publication)
         if self.is_late(compute_lamport(parents)):
-            # Who forked may have raised the horizon by words on which nobody stands.
-            parents = self._select_parents(previous, publication, on_forked=True)
+            # Who forked, or is out, may have raised the horizon by words on which nobody stands.
+            parents = self._select_parents(previous, publication, on_avoided=True)
         if self.is_late(compute_lamport(parents)):
             return False
         self._draft(now_ms, publication, parents, seq)
@@ -130,16 +130,16 @@ class Chain:
         return (None, 0) if entry is None else (entry.ref, entry.seq + 1)
 
     def _select_parents(
-        self, previous: Ref, publication: Publication, *, on_forked: bool = False
+        self, previous: Ref, publication: Publication, *, on_avoided: bool = False
     ) -> tuple[Ref, ...]:
         """Own previous, knowledge, and heads that no draft below stands on already."""
         heads = self._intake.heads
         authors, index = self._intake.authors, self._intake.index
         exclude = dict(self._covered)
-        if authors.forks and not on_forked:
+        if authors.avoided_count and not on_avoided:
             for ref in heads.speech_refs:
                 entry = index.get(ref.id)
-                if entry is not None and authors.is_forked(entry.author):
+                if entry is not None and authors.is_avoided(entry.author):
                     exclude[ref.id] = None
         # A head at the horizon is worth nothing but its lamport, and that lifts what stands on it.
         above = max(0, index.horizon - 1)

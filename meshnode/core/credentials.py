@@ -14,17 +14,25 @@ from meshnode.errors import ConfigError
 if TYPE_CHECKING:
     from dag.authors import AuthorRegistry
     from meshnode.core.admission import Admission
-    from meshnode.core.requests import Offend
+    from meshnode.core.peers import Peers
+    from meshnode.core.standings import Standings
     from meshnode.core.store import Store
 
 
 class CredentialsDesk:
     """Admits profiles from those who are not ready yet, and nothing else."""
 
-    def __init__(self, authors: AuthorRegistry, store: Store, offend: Offend) -> None:
+    def __init__(
+        self,
+        authors: AuthorRegistry,
+        store: Store,
+        peers: Peers,
+        standings: Standings,
+    ) -> None:
         self._authors = authors
         self._store = store
-        self._offend = offend
+        self._peers = peers
+        self._standings = standings
 
     def admit_own(self, now_ms: int, admission: Admission, credentials: tuple[bytes, ...]) -> None:
         """Know whom this node was invited by. Raises `ConfigError`."""
@@ -47,16 +55,26 @@ class CredentialsDesk:
         """
         link.credentials += len(message.candidates)
         if link.credentials > CREDENTIALS_MAX:
-            self._offend(now_ms, link.peer, Offence.FLOOD, "too many credentials")
+            self._peers.offend(now_ms, link.peer, Offence.FLOOD, "too many credentials")
             return
         for candidate in message.candidates:
             if not is_first_profile(candidate.signed.vertex):
-                self._offend(now_ms, link.peer, Offence.OUT_OF_TURN, "credentials are profiles")
+                self._peers.offend(
+                    now_ms, link.peer, Offence.OUT_OF_TURN, "credentials are profiles"
+                )
                 return
             if link.phase is Phase.CLOSED:
                 return
             if self._is_news(candidate) and self._store.is_ripe(now_ms, candidate.signed):
-                self._store.offer_candidate(now_ms, link.peer, candidate)
+                self._admit(now_ms, link, candidate)
+
+    def _admit(self, now_ms: int, link: Link, candidate: Candidate) -> None:
+        """Let a newcomer in, unless its invitation is worth nothing: then nothing of it is kept."""
+        reason = self._standings.explain_newcomer(now_ms, candidate.signed.vertex)
+        if reason and candidate.signed.vertex.author == link.author:
+            self._peers.refuse(now_ms, link, reason)
+        elif not reason:
+            self._store.offer_candidate(now_ms, link.peer, candidate)
 
     def _is_news(self, candidate: Candidate) -> bool:
         record = self._authors.get(candidate.signed.vertex.author)

@@ -208,7 +208,7 @@ class Dissemination:
         know the same, and are worth no copies, so they are announced only.
         What exceeds one message per flush is not announced: reconciliation compares whole stores.
         """
-        if not self._authors.is_forked(signed.vertex.author):
+        if not self._authors.is_avoided(signed.vertex.author):
             receivers = self._relays.list_receivers(now_ms, signed.vertex.author)
             if self._overlay.is_on:
                 receivers += self._list_branches(signed)

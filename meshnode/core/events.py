@@ -49,6 +49,20 @@ class PeerLost(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class PeerRefused(msgspec.Struct, frozen=True, tag=True):
+    """A peer ended the handshake, and said why: this node does not take part there."""
+
+    peer: str
+    reason: str
+
+
+class MembershipEnded(msgspec.Struct, frozen=True, tag=True):
+    """By the order an author is no member any more, or was not let in; told again after a start."""
+
+    author: bytes
+    reason: str
+
+
 class PeerServes(msgspec.Struct, frozen=True, tag=True):
     """A peer's newest advert."""
 
@@ -134,6 +148,8 @@ Event = (
     | VertexAdmitted
     | PeerReady
     | PeerLost
+    | PeerRefused
+    | MembershipEnded
     | PeerServes
     | ForkSeen
     | OffenceSeen

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from consensus.block import read_position
-from dag.authors import Fork
+from dag.authors import Fork, is_first_profile
 from dag.bodies import EVIDENCE_DECODER
 from dag.canonical import encode
 from dag.errors import InvalidMessage, MessageTooLarge
@@ -91,7 +91,14 @@ class Forks:
             wait_ms = int.from_bytes(self._entropy.draw()[:8], "big") % SPREAD_MS
             self._due[fork.author] = (now_ms + wait_ms, fork)
 
-    def on_evidence(self, signed: VerifiedVertex) -> None:
+    def on_admitted(self, signed: VerifiedVertex) -> None:
+        """A vertex is stored, or restored: perhaps evidence, or the profile that it waits for."""
+        if signed.vertex.kind == Kind.EVIDENCE:
+            self._on_evidence(signed)
+        elif is_first_profile(signed.vertex):
+            self._on_author(signed.vertex.author)
+
+    def _on_evidence(self, signed: VerifiedVertex) -> None:
         """Evidence is stored: if it holds, nobody needs to publish it again."""
         try:
             evidence = EVIDENCE_DECODER.decode(signed.vertex.body)
@@ -118,7 +125,7 @@ class Forks:
             self._early.setdefault(accused, {})[signed.id] = signed
             self._early_count += 1
 
-    def on_author(self, author: bytes) -> None:
+    def _on_author(self, author: bytes) -> None:
         """An author became known: read the evidence about it that came before.
 
         Otherwise the order in which evidence and profile come would decide who counts as forked,
@@ -127,7 +134,7 @@ class Forks:
         early = self._early.pop(author, {})
         self._early_count -= len(early)
         for signed in early.values():
-            self.on_evidence(signed)
+            self._on_evidence(signed)
 
     def tick(self, now_ms: int) -> None:
         """Publish evidence that nobody else has published."""

@@ -16,7 +16,7 @@ class Phase(IntEnum):
     HANDSHAKE = 0
     READY = 1
     CLOSED = 2
-    """Hung up by this side; the transport has not yet said that it ended."""
+    """Hung up by this side, or about to be; the transport has not yet said that it ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +30,9 @@ class Link:
     nonce: bytes
     """What the other side's PROOF must cover."""
     deadline_ms: int
-    """The handshake's."""
+    """The handshake's, and later the farewell's."""
+    farewell: str = ""
+    """Why it is refused, while the peer reads that; then this side hangs up."""
     phase: Phase = Phase.HANDSHAKE
     hello: Hello | None = None
     signing: bool = False

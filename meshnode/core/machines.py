@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from consensus.decisions import Decisions
+from consensus.roll import Roll
 from dag.errors import MalformedMessage, MeshError
 from market.genesis import make_market_genesis
 from market.state import MarketState
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from dag.vertex import SignedVertex
 
 DECISIONS_PIECE: Final = "decisions"
+ROLL_PIECE: Final = "roll"
 MARKET_PIECE: Final = "market"
 
 
@@ -55,16 +58,22 @@ class StateMachine(Protocol):
 
 
 class Machines:
-    """The mesh's own decisions and its market, and whatever the application registered."""
+    """Members, decisions and the market of the mesh, and whatever the application registered."""
 
     def __init__(
         self, genesis: Genesis, authors: AuthorRegistry, machines: Sequence[StateMachine]
     ) -> None:
-        self.decisions: Final = Decisions(genesis)
+        self.roll: Final = Roll(genesis)
+        self.decisions: Final = Decisions(genesis, self.roll)
         self.market: Final = MarketState(make_market_genesis(genesis), authors)
         self._authors = authors
         self._registered = tuple(machines)
-        self._all: tuple[StateMachine, ...] = (self.decisions, self.market, *self._registered)
+        self._all: tuple[StateMachine, ...] = (
+            self.roll,
+            self.decisions,
+            self.market,
+            *self._registered,
+        )
         self._pinned = PinnedVertices(authors)
 
     @property
@@ -74,13 +83,20 @@ class Machines:
 
     def set_committee(self, committee: Committee) -> None:
         """An epoch begins: whose stake weighs from now on."""
+        self.roll.set_committee(seat.author for seat in committee.validators)
         self.decisions.set_committee(committee)
         self.market.set_committee({seat.author: seat.stake for seat in committee.validators})
 
     def apply(self, commit: Commit, vertices: Sequence[SignedVertex]) -> None:
         """Fold one commit. Raises `BrokenLedger`, and then nothing here may be trusted."""
         self._pinned.apply(vertices)
-        for machine in self._all:
+        gone_before = len(self.roll.gone)
+        self.roll.apply(commit, vertices)
+        self.decisions.apply(commit, vertices)
+        self.market.withdraw(islice(self.roll.gone, gone_before, None))
+        heard = [signed for signed in vertices if not self.roll.is_gone(signed.vertex.author)]
+        self.market.apply(commit, heard)
+        for machine in self._registered:
             machine.apply(commit, vertices)
         # No money moves without an event.
         if self.market.events and (imbalance := self.market.count_imbalance()):
@@ -96,6 +112,7 @@ class Machines:
     def freeze(self) -> dict[str, bytes]:
         """The state of all, as pieces of a snapshot."""
         pieces = {
+            ROLL_PIECE: self.roll.snapshot(),
             DECISIONS_PIECE: self.decisions.snapshot(),
             MARKET_PIECE: self.market.snapshot(),
             PINNED_PIECE: self._pinned.snapshot(),
@@ -111,6 +128,7 @@ class Machines:
         """
         for number, machine in enumerate(self._registered):
             machine.restore(_get(pieces, _name(number)))
+        self.roll.restore(_get(pieces, ROLL_PIECE))
         self.decisions.restore(_get(pieces, DECISIONS_PIECE))
         self.market.restore(_get(pieces, MARKET_PIECE))
         self._pinned = PinnedVertices(self._authors, decode_pinned(_get(pieces, PINNED_PIECE)))

@@ -100,6 +100,8 @@ class Membership:
         self._peers_by_author: dict[bytes, str] = {}
         self._asked_for: dict[str, _Contact] = {}
         self._colleagues: dict[bytes, None] = {}
+        self._barred: dict[bytes, None] = {}
+        self._barred_peers: dict[str, None] = {}
         self._absent = 0
         self._is_large = False
         self._stored: dict[str, tuple[str, ...]] = {}
@@ -135,7 +137,8 @@ class Membership:
         """Take up the addresses of the last run."""
         self._stored = _decoder.decode(stored) if stored else {}
         for peer, addresses in self._stored.items():
-            self._learn(now_ms, peer, addresses, proved=True)
+            if peer not in self._barred_peers:
+                self._learn(now_ms, peer, addresses, proved=True)
         self._alone_due_ms = now_ms + self._timing.alone_ms
         self._is_due_known = False
 
@@ -182,6 +185,8 @@ class Membership:
         """Keep a connection to a peer, from now on. Raises `CommandRejected`."""
         if peer == self._settings.transport:
             raise CommandRejected("these are this node's own addresses")
+        if peer in self._barred_peers:
+            raise CommandRejected("this peer's author is no member any more")
         if not 1 <= len(addresses) <= ADDRESSES_MAX:
             raise CommandRejected(f"a peer is connected to at 1 to {ADDRESSES_MAX} addresses")
         contact = self._learn(now_ms, peer, addresses, proved=True)
@@ -190,6 +195,22 @@ class Membership:
         contact.due_ms = now_ms
         contact.back_off_ms = 0
         self._is_due_known = False
+
+    def bar(self, author: bytes, peer: str) -> None:
+        """Forget a peer whose author is no member any more, and dial it no more."""
+        self._barred[author] = None
+        self._peers_by_author.pop(author, None)
+        if not peer:
+            return
+        self._barred_peers[peer] = None
+        self._asked_for.pop(peer, None)
+        contact = self._contacts.pop(peer, None)
+        if contact is not None:
+            self._order.remove(peer)
+            self._absent -= contact.failures >= ABSENT_FAILURES
+            self._count_present()
+        if self._stored.pop(peer, None) is not None:
+            self._outbox.persist(StoreValue(BOOK_KEY, _encoder.encode(self._stored)))
 
     def set_colleagues(self, now_ms: int, authors: Iterable[bytes]) -> None:
         """Name the members to be connected to in any network: the committee, for its validators."""
@@ -212,6 +233,7 @@ class Membership:
         peer = compute_transport_id(author.keys.libp2p_key)
         if (
             peer != self._settings.transport
+            and author.id not in self._barred
             and len(self._contacts) < self._settings.limits.members_max
         ):
             self._learn(now_ms, peer, author.addresses[:ADDRESSES_MAX])
@@ -402,6 +424,8 @@ class Membership:
     ) -> None:
         assert isinstance(outcome, DialEnded)
         contact.dialling = False
+        if contact.peer in self._barred_peers:
+            return
         self._is_due_known = False
         result = outcome.error or "connected"
         self._tried = [*self._tried, *((address, result) for address in addresses)][-TRIED_MAX:]

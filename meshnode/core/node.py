@@ -58,6 +58,7 @@ from meshnode.core.recovered import HEAD_KEY
 from meshnode.core.replica import Replica
 from meshnode.core.requests import Requests
 from meshnode.core.showing import Showing
+from meshnode.core.standings import Standings
 from meshnode.core.state_transfer import StateTransfer
 from meshnode.core.store import Store
 from meshnode.core.views import NodeSummary, NodeView
@@ -101,6 +102,7 @@ class Node:
         self._replica = Replica(
             genesis, self._network, self._intake, self._outbox, machines=machines, start=start
         )
+        self._standings = Standings(settings, self._intake, self._replica, self._outbox)
         self._replica.expect(self._values.get(HEAD_KEY, b""), recovered.delivered)
         entropy = Entropy(seed)
         self._build_links(entropy)
@@ -134,6 +136,7 @@ class Node:
             entropy=entropy,
             outbox=outbox,
             bans=bans,
+            explain=self._standings.explain,
             host=self,
         )
         self._membership = Membership(settings, entropy, outbox, self._peers, bans)
@@ -154,7 +157,7 @@ class Node:
             outbox, requests, limits, get_keys=get_keys, offer=store.offer, offend=offend
         )
         self._adverts = Adverts(outbox, self._peers)
-        self._desk = CredentialsDesk(intake.authors, store, self.offend)
+        self._desk = CredentialsDesk(intake.authors, store, self._peers, self._standings)
         self._dissemination = Dissemination(
             outbox,
             self._peers,
@@ -176,6 +179,7 @@ class Node:
             on_silent=self._overlay.on_withheld,
             offend=self.offend,
         )
+        self._standings.attach(self._peers, self._membership, self._reconciliation)
 
     def _build_speech(self, entropy: Entropy) -> None:
         settings, outbox, intake, store = self._settings, self._outbox, self._intake, self._store
@@ -237,10 +241,7 @@ class Node:
         step = self._replica.restore(signed)
         self._proposing.follow(0, step, made_here=False)
         self._publishing.restore(signed, step.lost)
-        if signed.vertex.kind == Kind.EVIDENCE:
-            self._forks.on_evidence(signed)
-        elif is_first_profile(signed.vertex):
-            self._forks.on_author(signed.vertex.author)
+        self._forks.on_admitted(signed)
 
     @property
     def authors(self) -> AuthorDirectory:
@@ -290,6 +291,7 @@ class Node:
     def start(self, now_ms: int) -> list[Effect]:
         """Begin; called once, before any input. Raises `ConfigError`."""
         self._advance(now_ms)
+        self._standings.follow(now_ms)
         admission = Admission(
             self._network, self._settings.genesis.suite, self._directory, self.is_stored
         )
@@ -326,6 +328,7 @@ class Node:
         self._advance(now_ms)
         match command:
             case Publish() | Renew():
+                self._standings.check_speech()
                 self._publishing.submit(now_ms, token, command)
             case Serve():
                 self._adverts.serve(command)
@@ -443,7 +446,6 @@ class Node:
 
     def on_admitted(self, now_ms: int, signed: VerifiedVertex, *, made_here: bool) -> None:
         """A vertex is stored."""
-        vertex = signed.vertex
         self._reconciliation.changed(now_ms)
         step = self._replica.on_admitted(signed)
         self._history.follow()
@@ -454,17 +456,16 @@ class Node:
         else:
             self._dissemination.pass_on(now_ms, signed)
         self._publishing.on_admitted(now_ms, signed, step.lost, made_here=made_here)
-        if vertex.kind == Kind.PROFILE:
+        self._forks.on_admitted(signed)
+        if signed.vertex.kind == Kind.PROFILE:
             self._on_profile(now_ms, signed)
-        elif vertex.kind == Kind.EVIDENCE:
-            self._forks.on_evidence(signed)
+        self._standings.follow(now_ms)
 
     def _on_profile(self, now_ms: int, signed: VerifiedVertex) -> None:
         record = self._intake.authors.get(signed.vertex.author)
         assert record is not None, "an admitted profile is in the registry"
         self._membership.learn_member(now_ms, record)
         if is_first_profile(signed.vertex):
-            self._forks.on_author(signed.vertex.author)
             self._wants.release(now_ms, signed.vertex.author)
 
     def on_fork(self, now_ms: int, fork: Fork) -> None:
@@ -488,8 +489,6 @@ class Node:
         """A vertex waits for an author's profile: its sender must hold it."""
         if self._peers.is_ready(source):
             self._wants.add(source, signed, author)
-
-    # --- what it shows --------------------------------------------------------------------------
 
     def summarise(self) -> NodeSummary:
         """The figures of this moment."""

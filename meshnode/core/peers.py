@@ -17,7 +17,8 @@ from meshnode.core.acquaintances import Acquaintances
 from meshnode.core.admission import CREDENTIALS_REQUEST
 from meshnode.core.bans import Bans, name_author
 from meshnode.core.effects import Hangup, Penalise, SignProof, Verify, VerifyItem
-from meshnode.core.events import OffenceSeen, PeerLost, PeerReady
+from meshnode.core.events import OffenceSeen, PeerLost, PeerReady, PeerRefused
+from meshnode.core.handshake import is_handshake, split_credentials
 from meshnode.core.inputs import Checked, Checks, Outcome, Signed, Vertices
 from meshnode.core.link import Link, Phase
 from meshnode.core.messages import (
@@ -33,35 +34,22 @@ from meshnode.core.messages import (
     Proof,
     compute_proof_message,
 )
+from meshnode.core.penalties import BANNED_AT_ONCE, ENDED_AT_ONCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dag.authors import AuthorRegistry
     from meshnode.core.entropy import Entropy
     from meshnode.core.outbox import Outbox
     from meshnode.core.settings import Settings
 
-BANNED_AT_ONCE: Final = (
-    Offence.MALFORMED,
-    Offence.TOO_LARGE,
-    Offence.BAD_SIGNATURE,
-    Offence.BAD_VERTEX,
-    Offence.BAD_PROOF,
-)
-"""Never an accident: who follows the protocol checks what it passes on."""
-ENDED_AT_ONCE: Final = (
-    Offence.WRONG_NETWORK,
-    Offence.NOT_A_MEMBER,
-    Offence.OUT_OF_TURN,
-    Offence.BAD_STREAM,
-    Offence.SILENT,
-)
-"""May be a mistake: the connection ends, the peer may come back."""
-CREDENTIALS_BYTES_MAX: Final = 48_000
-"""Profiles put into one message."""
 EARLY_MAX: Final = 256
 """Messages kept while a PROOF is verified; what is dropped above comes by reconciliation."""
 MEASURE_MS: Final = 30_000
 """How often the round trip is measured; PING is for silent connections otherwise."""
+FAREWELL_MS: Final = 1_000
+"""How long a peer that is refused has to read why."""
 STRIKE_FORGIVEN_MS: Final = 60_000
 """One light offence is forgotten per this time."""
 
@@ -97,8 +85,10 @@ class Peers:
         entropy: Entropy,
         outbox: Outbox,
         bans: Bans,
+        explain: Callable[[bytes], str],
         host: PeersHost,
     ) -> None:
+        """`explain`: why an author is refused although it proves who it is; empty for who is not."""
         self._settings = settings
         self._network = network
         self._timing = settings.timing
@@ -106,6 +96,7 @@ class Peers:
         self._entropy = entropy
         self._outbox = outbox
         self._bans = bans
+        self._explain = explain
         self._host = host
         self._credentials: tuple[bytes, ...] | None = None
         self._links: dict[str, Link] = {}
@@ -226,6 +217,20 @@ class Peers:
         link.phase = Phase.CLOSED
         self._is_due_known = False
 
+    def refuse(self, now_ms: int, link: Link, reason: str) -> None:
+        """Listen to a peer no more, and tell it why; it hangs up, or this side does a moment later."""
+        if link.phase is Phase.READY:
+            self._lose(now_ms, link, reason)
+        self._end(link)
+        link.deadline_ms, link.farewell = now_ms + FAREWELL_MS, reason
+        self._outbox.send((link.peer,), Goodbye(reason[:TEXT_MAX]))
+
+    def refuse_author(self, now_ms: int, author: bytes, reason: str) -> None:
+        """End an author's connections, and tell it why."""
+        for link in list(self._links.values()):
+            if link.verified and link.author == author and link.phase is not Phase.CLOSED:
+                self.refuse(now_ms, link, reason)
+
     def hang_up_all(self, reason: str) -> None:
         """End every connection, and the part this object plays."""
         for link in self._links.values():
@@ -281,6 +286,7 @@ class Peers:
             return self._receive_ready(now_ms, link, message)
         match message:
             case Goodbye():
+                self._outbox.emit(PeerRefused(link.peer, message.reason))
                 self.close(now_ms, link, f"goodbye: {message.reason}")
             case Hello() if link.hello is None:
                 self._on_hello(now_ms, link, message)
@@ -292,7 +298,7 @@ class Peers:
                 self._host.accept_credentials(now_ms, link, message)
             case Proof() if link.hello is not None and not link.proof_received:
                 self._on_proof(now_ms, link, message)
-            case _ if link.proof_received and not _is_handshake(message):
+            case _ if link.proof_received and not is_handshake(message):
                 if len(link.early) < EARLY_MAX:
                     link.early.append(message)
             case _:
@@ -311,7 +317,7 @@ class Peers:
                 self._outbox.send((link.peer,), pong)
             case Pong():
                 return self._on_pong(now_ms, link, message)
-            case _ if _is_handshake(message):
+            case _ if is_handshake(message):
                 self._out_of_turn(now_ms, link, message)
             case _:
                 return True
@@ -352,7 +358,7 @@ class Peers:
         if link.phase is not Phase.HANDSHAKE:
             return
         is_known = link.author in self._acquaintances
-        for part in () if is_known else _split(self._credentials or ()):
+        for part in () if is_known else split_credentials(self._credentials or ()):
             self._outbox.send((link.peer,), Credentials(part))
         self._outbox.send((link.peer,), Proof(outcome.signature))
         link.proved = True
@@ -378,7 +384,11 @@ class Peers:
             return
         if outcome.verdicts == (True,):
             link.verified = True
-            self._settle(now_ms, link)
+            reason = self._explain(link.author)
+            if reason:
+                self.refuse(now_ms, link, reason)
+            else:
+                self._settle(now_ms, link)
         else:
             detail = f"it is not author {link.author.hex()[:16]}"
             self.offend(now_ms, link.peer, Offence.BAD_PROOF, detail)
@@ -443,6 +453,9 @@ class Peers:
                 self.offend(now_ms, link.peer, Offence.SILENT, "no handshake in time")
             elif link.phase is Phase.READY:
                 self._tick_ready(now_ms, link)
+            elif link.farewell and now_ms >= link.deadline_ms:
+                self._outbox.add(Hangup(link.peer, link.farewell))
+                link.farewell = ""
 
     def _tick_ready(self, now_ms: int, link: Link) -> None:
         silent_ms = now_ms - link.heard_ms
@@ -469,27 +482,8 @@ class Peers:
         for link in self._links.values():
             if link.suspicion.due_ms is not None and link.phase is not Phase.CLOSED:
                 deadlines.append(link.suspicion.due_ms)
-            if link.phase is Phase.HANDSHAKE:
+            if link.phase is Phase.HANDSHAKE or link.farewell:
                 deadlines.append(link.deadline_ms)
             elif link.phase is Phase.READY:
                 deadlines.append(min(link.ping_due_ms, link.heard_ms + self._timing.silent_ms))
         return min(deadlines, default=None)
-
-
-def _split(wires: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
-    """Profiles in parts that each fit a frame."""
-    parts: list[list[bytes]] = []
-    size_bytes = 0
-    for wire in wires:
-        size_bytes += len(wire)
-        if not parts or size_bytes > CREDENTIALS_BYTES_MAX:
-            parts.append([])
-            size_bytes = len(wire)
-        parts[-1].append(wire)
-    return [tuple(part) for part in parts]
-
-
-def _is_handshake(message: Checked) -> bool:
-    return isinstance(message, Hello | Proof) or (
-        isinstance(message, Vertices) and message.request == CREDENTIALS_REQUEST
-    )

@@ -123,7 +123,7 @@ class Reception:
         is_direct = author == link.author or (
             signed.vertex.lane == LANE_BLOCKS and self._overlay.is_colleague(author)
         )
-        if is_direct or self._authors.is_forked(author):
+        if is_direct or self._authors.is_avoided(author):
             way = Way.BESIDE
         else:
             way = Way.PULLED if asked else Way.PASSED_ON

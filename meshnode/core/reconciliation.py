@@ -399,10 +399,10 @@ class Reconciliation:
     def _is_unequal(self, theirs: Digest) -> bool:
         """Whether stores still differ that differed when the peer told of its own.
 
-        Without forks, unequal counts say so; the heads of a store that grows are not digested.
+        Where all vertices count, unequal numbers of them say so; the heads of a store that grows are not digested.
         """
         counts_differ = theirs.count != self._index.count_above
-        if counts_differ and not self._intake.authors.has_forks:
+        if counts_differ and not self._intake.authors.has_uncounted:
             return True
         return theirs.heads != self.digest.heads
 

@@ -14,7 +14,7 @@ from consensus.decisions import (
     OPEN_PER_AUTHOR_MAX,
     Decisions,
 )
-from dag.bodies import BallotBody, CommitteeChange
+from dag.bodies import BallotBody, CommitteeChange, IdentityRevocation
 from dag.errors import MalformedMessage
 from dag.genesis import Validator
 from dag.types import LANE_BLOCKS, Kind
@@ -22,6 +22,7 @@ from tests.support.dag_builder import START_MS
 from tests.support.decision_scene import (
     DecisionScene,
     author,
+    expulsion,
     motion,
     question,
     stake,
@@ -85,10 +86,9 @@ def test_next_deadline_is_the_smallest_of_the_open():
     assert deadlines == [10, 20, 30]
 
 
-def test_members_are_founders_and_whoever_a_commit_puts_out():
+def test_members_vote_alike():
     scene = DecisionScene(2)
     scene.commit(scene.say(7, kind=Kind.PROFILE), scene.say(1, kind=Kind.NOTE))
-    assert scene.decisions.members == (author(0), author(1), author(7))
     proposal = scene.put(7, question(electorate="members"))
     scene.vote(proposal, 7, 0)
     assert (get(scene, proposal).total, scene.status(proposal)) == (3, "passed")
@@ -329,6 +329,8 @@ _STEPS = st.lists(
         st.tuples(st.just("move"), st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)),
         st.tuples(st.just("vote"), st.integers(0, 5), st.integers(0, 8), st.integers(0, 3)),
         st.tuples(st.just("join"), st.integers(4, 8), st.integers(0, 4), st.integers(0, 1)),
+        st.tuples(st.just("expel"), st.integers(0, 5), st.integers(0, 6), st.integers(0, 3)),
+        st.tuples(st.just("leave"), st.integers(0, 6), st.none(), st.none()),
         st.tuples(st.just("junk"), st.integers(0, 5), st.binary(max_size=12), st.integers(0, 7)),
         st.tuples(st.just("wait"), st.integers(1, 15), st.none(), st.none()),
         st.tuples(st.just("take"), st.none(), st.none(), st.none()),
@@ -364,6 +366,12 @@ class _Run:
                 self.proposals.append(
                     scene.join(first, second, bearer=first + third, at_ms=self.now_ms)
                 )
+            case "expel":
+                expelled = expulsion(second, deadline_ms=START_MS + self.now_ms + third)
+                self.proposals.append(scene.put(first, expelled, at_ms=self.now_ms))
+            case "leave":
+                word = IdentityRevocation("gone")
+                scene.commit(scene.say(first, word, kind=Kind.MEMBERSHIP), at_ms=self.now_ms)
             case "junk":
                 scene.commit(scene.say(first, second, kind=third), at_ms=self.now_ms)
             case "wait":
@@ -394,26 +402,36 @@ def test_any_history_gives_one_state_and_goes_on_from_any_snapshot(steps, cut: i
             assert sum(record.weights) <= record.total
     first = make_again(run)
     second = make_again(run, cut)
-    assert first.root() == second.root() == run.scene.decisions.root()
-    assert first.next_deadline() == second.next_deadline() == run.scene.decisions.next_deadline()
-    assert first.list_proposals() == second.list_proposals()
+    assert first.roll.root() == second.roll.root() == run.scene.roll.root()
+    one, other = first.decisions, second.decisions
+    assert one.root() == other.root() == run.scene.decisions.root()
+    assert one.next_deadline() == other.next_deadline() == run.scene.decisions.next_deadline()
+    assert one.list_proposals() == other.list_proposals()
 
 
-def make_again(run: _Run, cut: int | None = None) -> Decisions:
+def make_again(run: _Run, cut: int | None = None) -> DecisionScene:
     """Play the commits again, and begin anew from a snapshot after one of them."""
-    genesis, committee = run.scene.genesis, run.first_committee
-    decisions = Decisions(genesis)
-    decisions.set_committee(committee)
+    committee = run.first_committee
+    scene = DecisionScene(4)
+    scene.set_committee(committee)
     for count in range(len(run.scene.commits) + 1):
         if count:
-            decisions.apply(*run.scene.commits[count - 1])
+            scene.fold(*run.scene.commits[count - 1])
         for _ in range(run.takes.count(count)):
-            committee = take(decisions, committee)
-            decisions.set_committee(committee)
+            committee = take(scene.decisions, committee)
+            scene.set_committee(committee)
         if count == cut:
-            again = Decisions(genesis)
-            again.restore(decisions.snapshot())
+            again = DecisionScene(4)
+            again.roll.restore(scene.roll.snapshot())
+            again.decisions.restore(scene.decisions.snapshot())
             again.set_committee(committee)
-            assert again.root() == decisions.root()
-            decisions = again
-    return decisions
+            assert again.decisions.root() == scene.decisions.root()
+            scene = again
+    return scene
+
+
+def test_request_of_who_has_a_seat_has_no_effect():
+    scene = DecisionScene(3)
+    before = scene.decisions.ignored_count
+    assert scene.status(scene.join(1, 0)) == ""
+    assert scene.decisions.ignored_count == before + 1

@@ -161,15 +161,40 @@ def test_first_fork_of_an_author_is_remembered(builder, registry):
     author = builder.people[0].author
     fork = Fork(author, 0, 3, Ref(4, bytes(32)), Ref(5, bytes(32)))
     assert not registry.is_forked(author)
-    assert not registry.has_forks
+    assert not registry.has_uncounted
     assert registry.mark_forked(fork)
-    assert registry.has_forks
+    assert registry.has_uncounted
     assert not registry.mark_forked(change(fork, seq=4))
     assert not registry.mark_forked(change(fork, author=bytes(32)))
     assert registry.is_forked(author)
     assert not registry.is_forked(bytes(32))
     assert registry.forks == (fork,)
     assert registry.get(author).fork == fork
+
+
+def test_who_is_out_is_avoided_and_neither_it_nor_newcomers_count(builder, registry):
+    member, other = (person.author for person in builder.people)
+    assert registry.avoided_count == 0
+    registry.bar(other)
+    assert registry.avoided_count == 1
+    assert registry.is_barred(other)
+    assert [registry.is_avoided(author) for author in (member, other)] == [False, True]
+    assert [registry.is_uncounted(author) for author in (member, other)] == [False, True]
+    counted = {other: None}
+    registry.set_counted(counted)
+    assert [registry.is_uncounted(author) for author in (member, other)] == [True, True]
+    counted[member] = None
+    assert registry.has_uncounted
+    assert not registry.is_uncounted(member)
+
+
+def test_authors_of_an_invitation_are_counted_and_named(builder, registry):
+    number = builder.join(0)
+    admit(registry, builder.last(number))
+    invitation = registry.get(builder.people[number].author).invitation
+    assert invitation.inviter == builder.people[0].author
+    assert registry.count_invited(invitation.inviter, invitation.bearer_key) == 1
+    assert registry.count_invited(invitation.inviter, bytes(32)) == 0
 
 
 def test_keys_are_known_or_in_the_first_profile_itself(builder, registry):

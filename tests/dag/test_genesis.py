@@ -15,6 +15,7 @@ from dag.genesis import (
     GRANTED_MAX,
     GRANTS_MAX,
     Grant,
+    NewcomerLimits,
     Parameters,
     Validator,
     compute_network_id,
@@ -50,6 +51,9 @@ def test_genesis_round_trips_and_names_the_network():
         {"committee": (Validator(make_person(0).author, 0),)},
         {"committee": (Validator(make_person(0).author, 2**63),)},
         {"suite": "rot13"},
+        {"newcomers": NewcomerLimits(1, 1, 1)},
+        {"newcomers": NewcomerLimits(-1, 1, 1), "parameters": Parameters(open=True)},
+        {"newcomers": NewcomerLimits(1, 1_000_001, 1), "parameters": Parameters(open=True)},
         {"parameters": Parameters(gc_commits=0)},
         {"parameters": Parameters(gc_commits=COMMITS_MAX + 1)},
         {"parameters": Parameters(checkpoint_commits=0)},
@@ -92,3 +96,12 @@ def test_genesis_without_grants_has_one_form_which_knows_no_grants():
 def test_any_bytes_give_typed_error(data):
     with pytest.raises(MalformedMessage):
         decode_genesis(data)
+
+
+@pytest.mark.parametrize("grants", [(), (Grant(GENESIS.committee[0].author, 5),)])
+def test_limits_for_newcomers_round_trip_and_name_another_network(grants):
+    plain = change(parameters=Parameters(open=True), grants=grants)
+    limited = msgspec.structs.replace(plain, newcomers=NewcomerLimits(0, 60, 24))
+    assert decode_genesis(encode_genesis(limited)) == limited
+    assert decode_genesis(encode_genesis(plain)) == plain
+    assert compute_network_id(limited) != compute_network_id(plain)

@@ -18,19 +18,19 @@ from tests.support.dag_builder import DagBuilder
 class Forked:
     """Authors said to have forked."""
 
-    has_forks = True
+    has_uncounted = True
 
     def __init__(self, *authors):
         self.authors = authors
 
-    def is_forked(self, author):
+    def is_uncounted(self, author):
         return author in self.authors
 
 
 class Honest:
     """Nobody has forked, and so nobody is asked about."""
 
-    has_forks = False
+    has_uncounted = False
 
 
 def fill(builder):

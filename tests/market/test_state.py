@@ -225,6 +225,18 @@ def test_cancel_beats_a_taker_of_the_same_commit():
         assert len(scene.state.contracts.rows) == 0
 
 
+def test_orders_of_who_is_out_are_taken_back_and_its_money_is_free_again():
+    market = make_market()
+    market.bid(4, RUV, 5)
+    assert market.state.ledger.get(get_account(4)).reserved > 0
+    market.state.withdraw(iter([get_account(4), get_account(9)]))
+    market.apply()
+    assert market.state.ledger.get(get_account(4)).reserved == 0
+    market.check()
+    market.bid(4, RUV, 5)
+    assert market.state.ledger.get(get_account(4)).reserved > 0
+
+
 def test_replacement_of_an_order_of_the_same_commit_comes_after_it():
     scene = make_market()
     first = scene.make_batch(BUYER, scene.make_order(Side.BID, 1_000, 10))

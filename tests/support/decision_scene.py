@@ -8,9 +8,12 @@ from nacl import bindings as sodium
 
 from consensus.committee import Committee, make_first_committee
 from consensus.decisions import Decisions
+from consensus.member_records import MemberRecord
+from consensus.roll import Roll
 from dag.bodies import (
     BallotBody,
     CommitteeChange,
+    ExpulsionBody,
     Invitation,
     ProposalBody,
     SeatRequest,
@@ -54,6 +57,23 @@ def motion(
     return ProposalBody("Shall we?", ("yes", "no"), deadline_ms, "stake", *threshold, change)
 
 
+def expulsion(
+    number: int, *, reason: str = "it lies", deadline_ms: int = START_MS + HOUR_MS
+) -> ExpulsionBody:
+    """A proposal to expel somebody."""
+    return ExpulsionBody(author(number), reason, deadline_ms)
+
+
+class HeardRoll(Roll):
+    """Whoever is put out is a member: who came how is not what is decided here."""
+
+    def apply(self, commit: Commit, vertices: Sequence[SignedVertex]) -> None:
+        for signed in vertices:
+            if signed.vertex.lane == LANE_SPEECH and self.get(signed.vertex.author) is None:
+                self._put(MemberRecord(signed.vertex.author, "member", commit.index))
+        super().apply(commit, vertices)
+
+
 class DecisionScene:
     """Founders 0 to n - 1, all validators, and whoever speaks beside them."""
 
@@ -61,7 +81,8 @@ class DecisionScene:
         people = [make_person(number) for number in range(founders)]
         self.genesis: Genesis = make_genesis(people)
         self.network = compute_network_id(self.genesis)
-        self.decisions = Decisions(self.genesis)
+        self.roll = HeardRoll(self.genesis)
+        self.decisions = Decisions(self.genesis, self.roll)
         self.committee = make_first_committee(self.genesis)
         if stakes:
             members = [Validator(author(i), weight) for i, weight in enumerate(stakes)]
@@ -71,6 +92,7 @@ class DecisionScene:
 
     def set_committee(self, committee: Committee) -> None:
         self.committee = committee
+        self.roll.set_committee(seat.author for seat in committee.validators)
         self.decisions.set_committee(committee)
 
     def say(
@@ -108,9 +130,13 @@ class DecisionScene:
         refs = tuple(signed.ref for signed in vertices)
         commit = Commit(index, bytes(32), bytes(32), bytes(32), refs, START_MS + at_ms)
         self.commits.append((commit, vertices))
+        self.fold(commit, vertices)
+
+    def fold(self, commit: Commit, vertices: Sequence[SignedVertex]) -> None:
+        self.roll.apply(commit, vertices)
         self.decisions.apply(commit, vertices)
 
-    def put(self, number: int, body: ProposalBody, *, at_ms: int = 0) -> bytes:
+    def put(self, number: int, body: ProposalBody | ExpulsionBody, *, at_ms: int = 0) -> bytes:
         """Commit a proposal; answers its id."""
         signed = self.say(number, body)
         self.commit(signed, at_ms=at_ms)

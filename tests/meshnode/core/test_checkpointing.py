@@ -49,7 +49,7 @@ def test_parts_are_those_of_the_header_and_join_to_the_pieces():
     for part, data in zip(checkpoint.header.parts, checkpoint.parts, strict=True):
         check_part(part, data)
     pieces = join_pieces(checkpoint)
-    assert sorted(pieces) == ["decisions", "epoch", "market", "order", "pinned"]
+    assert sorted(pieces) == ["decisions", "epoch", "market", "order", "pinned", "roll"]
     assert {name: join_piece(checkpoint, name) for name in pieces} == pieces
     assert join_piece(checkpoint, "none") == b""
     assert isinstance(checkpoint.header, SnapshotHeader)

@@ -11,7 +11,13 @@ from dag.intake import Intake
 from dag.order import Commit
 from dag.types import Kind
 from market.commands import Batch, Stake
-from meshnode.core.machines import DECISIONS_PIECE, MARKET_PIECE, BrokenLedger, Machines
+from meshnode.core.machines import (
+    DECISIONS_PIECE,
+    MARKET_PIECE,
+    ROLL_PIECE,
+    BrokenLedger,
+    Machines,
+)
 from meshnode.core.pinned import PINNED_PIECE
 from tests.support.dag_builder import DagBuilder
 from tests.support.replica_scene import Ledger
@@ -37,7 +43,7 @@ def test_every_machine_is_given_every_commit(builder: DagBuilder):
     fold(machines, builder)
     assert one.commits == two.commits
     assert one.vertices == builder.vertices
-    assert sorted(machines.decisions.members) == sorted(p.author for p in builder.people)
+    assert sorted(machines.roll.members) == sorted(p.author for p in builder.people)
     assert len(machines.pinned.profiles) == 3
 
 
@@ -50,7 +56,13 @@ def test_what_is_put_away_is_taken_up(builder: DagBuilder):
     before = make(builder, Ledger())
     fold(before, builder)
     pieces = before.freeze()
-    assert sorted(pieces) == [DECISIONS_PIECE, "machine-00", MARKET_PIECE, PINNED_PIECE]
+    assert sorted(pieces) == [
+        DECISIONS_PIECE,
+        "machine-00",
+        MARKET_PIECE,
+        PINNED_PIECE,
+        ROLL_PIECE,
+    ]
     ledger = Ledger()
     after = make(builder, ledger)
     after.restore(pieces)
@@ -60,7 +72,16 @@ def test_what_is_put_away_is_taken_up(builder: DagBuilder):
     assert after.market.root() == before.market.root()
 
 
-@pytest.mark.parametrize("lacking", [DECISIONS_PIECE, "machine-00", MARKET_PIECE, PINNED_PIECE])
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        DECISIONS_PIECE,
+        "machine-00",
+        MARKET_PIECE,
+        PINNED_PIECE,
+        ROLL_PIECE,
+    ],
+)
 def test_a_state_without_a_piece_is_of_another_version(builder: DagBuilder, lacking: str):
     machines = make(builder, Ledger())
     pieces = machines.freeze()
