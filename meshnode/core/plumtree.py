@@ -6,9 +6,9 @@
 Every node starts with a few branches. A vertex that comes twice shows that a branch is one too many,
 one that has to be pulled shows that a branch is missing. What single vertices show is chance where
 many are under way at once, so it takes several in a row to prune and two pulls to graft, and a link
-changes once a second at most. While little is said a bare tree is enough and costs no copies; while
-much is, no node prunes its last three, because the gaps of a tree cost everybody behind them a
-pull. Two sides that disagree about a link cost copies or pulls, and are corrected by them.
+changes once a second at most. While little is said a bare tree is enough and costs no copies: there a node may
+be a leaf, and only a new or a lost neighbour makes it look for a second branch. While much is, no node
+prunes its last three, because the gaps of a tree cost everybody behind them a pull. Two sides that disagree about a link cost copies or pulls, and are corrected by them.
 
 Members that pass nothing on look like branches and are none. So where much is said, a node counts
 which branches have brought something lately: it keeps its last two of those, and where others bring
@@ -42,7 +42,8 @@ ALIVE_MIN: Final = 2
 ALIVE_MS: Final = 3_000
 """A branch that brought nothing for so long, while much was said, brings nothing."""
 BUSY: Final = 8
-"""Vertices per window from which on a node keeps `eager_min` branches, and one less below."""
+"""Vertices per window from which on a node keeps `eager_min` branches. Below it begins with one less, and
+keeps one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +105,7 @@ class Plumtree:
 
     def grow(self, now_ms: int, peer: str) -> None:
         """A neighbour is new: make it a branch if there are few."""
-        if len(self._eager) < self._limits.eager_min:
+        if len(self._eager) < self._count_min:
             self._graft(now_ms, peer)
 
     def _regrow(self, now_ms: int, count_min: int) -> None:
@@ -149,8 +150,8 @@ class Plumtree:
 
     @property
     def _count_min(self) -> int:
-        """How many branches are worth keeping."""
-        return self._limits.eager_min - (not self._is_busy)
+        """How many branches a node looks for, and keeps while much is said."""
+        return max(1, self._limits.eager_min - (not self._is_busy))
 
     def _count_alive(self, now_ms: int) -> int:
         """How many branches have brought something lately."""
@@ -158,9 +159,9 @@ class Plumtree:
 
     def _can_spare(self, now_ms: int) -> bool:
         """Whether one branch that works may go."""
-        return len(self._eager) > self._count_min and (
-            not self._is_busy or self._count_alive(now_ms) > ALIVE_MIN
-        )
+        if not self._is_busy:
+            return len(self._eager) > 1
+        return len(self._eager) > self._count_min and self._count_alive(now_ms) > ALIVE_MIN
 
     def note_new(self, now_ms: int) -> None:
         """A vertex has come, from whomever."""

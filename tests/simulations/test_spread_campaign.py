@@ -58,7 +58,7 @@ def test_cases_are_those_that_were_promised():
 
 
 def test_small_case_keeps_its_bounds():
-    result = run(Case(nodes=24, settle_s=15.0, seconds=5.0, copies_max=1.2))
+    result = run(Case(nodes=24, copies_max=1.2))
     assert result.missed == ()
 
 

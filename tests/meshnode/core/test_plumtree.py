@@ -42,10 +42,14 @@ def test_first_neighbours_become_branches():
     scene = Tree("a", "b", "c", "d")
     for peer in "abcd":
         scene.tree.grow(5_000, peer)
-    assert scene.said(Graft) == ["a", "b", "c"]
-    assert scene.tree.eager == ("a", "b", "c")
+    assert scene.said(Graft) == ["a", "b"]
+    assert scene.tree.eager == ("a", "b")
     assert scene.tree.is_branch("a")
     assert not scene.tree.is_branch("d")
+    scene.hear_much(7_000)
+    for peer in "cd":
+        scene.tree.grow(7_000, peer)
+    assert scene.said(Graft) == ["c"]
 
 
 def test_three_duplicates_in_a_row_prune_a_branch():
@@ -68,7 +72,7 @@ def test_one_branch_is_pruned_a_second():
     assert scene.said(Prune) == ["b"]
 
 
-def test_last_two_branches_are_kept_and_three_where_much_is_said():
+def test_last_branch_is_kept_and_three_where_much_is_said():
     scene = Tree("a", "b", "c", eager=3)
     for number in range(BUSY):
         scene.tree.note_new(5_000 + number * 125)
@@ -80,8 +84,10 @@ def test_last_two_branches_are_kept_and_three_where_much_is_said():
     scene.tree.note_new(90_000)
     assert scene.tree.is_enough
     scene.repeat(90_000, "a", 3)
-    scene.repeat(95_000, "b", 9)
-    assert scene.said(Prune) == ["a"]
+    scene.repeat(95_000, "b", 3)
+    scene.repeat(99_000, "c", 9)
+    assert scene.said(Prune) == ["a", "b"]
+    assert scene.tree.eager == ("c",)
 
 
 def test_last_two_branches_that_bring_something_are_kept_whatever_else_there_is():
