@@ -40,8 +40,8 @@ CHANGE_MS: Final = 8_000
 """Between two changes, on average."""
 PUBLISH_MS: Final = 10_000
 BURST: Final = 10
-"""Vertices that somebody says in a row. History is put away by lamport, for both lanes by the same
-one: where a single vertex keeps validators going for six rounds, blocks stay."""
+"""Vertices that somebody says in a row, unless told otherwise. History is put away by lamport, for both
+lanes by the same one: where single vertices keep validators going for several rounds, blocks stay."""
 VALIDATOR_DOWN_MS: Final = 20_000
 CHECKPOINT_COMMITS: Final = 20
 LOOK_MS: Final = 1_000
@@ -105,7 +105,7 @@ class Report:
 class Churn:
     """A mesh in which somebody always comes or goes."""
 
-    def __init__(self, members: int, minutes: float, seed: int) -> None:
+    def __init__(self, members: int, minutes: float, seed: int, burst: int = BURST) -> None:
         parameters = Parameters(
             gc_commits=CHECKPOINT_COMMITS, checkpoint_commits=CHECKPOINT_COMMITS
         )
@@ -120,6 +120,7 @@ class Churn:
         self.report = Report(minutes=minutes, members=members)
         self._world = self.scene.world
         self._end_ms = minutes * MINUTE_MS
+        self._burst = burst
         self._seen: Host = self.scene.founders[0]
         """Always up, and looked at."""
         self._held = 0
@@ -129,7 +130,7 @@ class Churn:
         """Let it churn, then let everybody come back and agree. Raises `SimulationFailed`."""
         start_s = time.process_time()
         self.scene.begin()
-        self.scene.publish_every(PUBLISH_MS, self._end_ms, count=BURST)
+        self.scene.publish_every(PUBLISH_MS, self._end_ms, count=self._burst)
         self._change()
         while self._world.now_ms < self._end_ms:
             self._world.run_for(LOOK_MS)
@@ -221,10 +222,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="of virtual time")
     parser.add_argument("--members", type=int, default=20)
+    parser.add_argument("--burst", type=int, default=BURST, help="vertices said in a row")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON line")
     given = parser.parse_args()
-    churn = Churn(given.members, given.minutes, given.seed)
+    churn = Churn(given.members, given.minutes, given.seed, given.burst)
     try:
         report = churn.run()
     except SimulationFailed as error:
