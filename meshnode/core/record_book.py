@@ -6,6 +6,7 @@ is in the record, never who passed it on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -52,6 +53,9 @@ class RecordBook:
         self._network = network
         self._is_member = is_member
         self._held: dict[bytes, HeldRecord] = {}
+        self._order: list[bytes] = []
+        """Keys of the held records, ascending, where `_is_ordered`: pages are many, changes few."""
+        self._is_ordered = True
         self._newest: dict[bytes, int] = {}
         """The highest sequence seen of a peer, also where its record has expired since."""
 
@@ -63,6 +67,7 @@ class RecordBook:
         record = read_record(wire, network=self._network)
         verdict = self._judge(now_ms, record, wire)
         if verdict is Verdict.NEW:
+            self._is_ordered = self._is_ordered and record.key in self._held
             self._held[record.key] = HeldRecord(record, wire)
             self._newest[record.key] = record.sequence
         return verdict, record
@@ -98,6 +103,13 @@ class RecordBook:
             is_over = held.record.expires_ms <= now_ms
             if is_over or not self._is_member(compute_transport_id(key)):
                 del self._held[key]
+                self._is_ordered = False
+
+    def _sort(self) -> list[bytes]:
+        if not self._is_ordered:
+            self._order = sorted(self._held)
+            self._is_ordered = True
+        return self._order
 
     def get(self, key: bytes) -> PeerRecord | None:
         """The record of a peer."""
@@ -107,9 +119,7 @@ class RecordBook:
     def list_roles(self, role: int) -> list[PeerRecord]:
         """Records of those who say that they have a role, in the order of their keys."""
         return [
-            self._held[key].record
-            for key in sorted(self._held)
-            if self._held[key].record.roles & role
+            self._held[key].record for key in self._sort() if self._held[key].record.roles & role
         ]
 
     def select(self, keys: Sequence[bytes]) -> list[bytes]:
@@ -121,6 +131,8 @@ class RecordBook:
 
         `after` is empty for the first page, and the answer's mark is empty behind the last.
         """
-        keys = [key for key in sorted(self._held) if key > after]
-        shown = keys[:PAGE_MAX]
-        return [self._held[key].wire for key in shown], shown[-1] if len(keys) > PAGE_MAX else b""
+        keys = self._sort()
+        start = bisect_right(keys, after)
+        shown = keys[start : start + PAGE_MAX]
+        mark = shown[-1] if start + PAGE_MAX < len(keys) else b""
+        return [self._held[key].wire for key in shown], mark

@@ -95,7 +95,8 @@ class PeersDesk:
 
     def _answer_visit(self, visit: Visit) -> Page:
         now_ms = self._now_ms()
-        self._book.expire(now_ms)
+        if not visit.mark:
+            self._book.expire(now_ms)
         verdict = ""
         if visit.record:
             self.served += 1
