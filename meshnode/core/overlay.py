@@ -82,6 +82,8 @@ class Overlay:
         self._is_on = False
         self._anchors: list[str] = []
         self._untried: list[str] = []
+        self._anchors_ms = 0
+        """Until when places are kept for them; 0 before the first choice."""
         self._undecided: dict[str, int] = {}
         self._pending: dict[str, int] = {}
         self._refused: dict[str, int] = {}
@@ -127,7 +129,13 @@ class Overlay:
         """A connection stands: keep it if this node wanted it, else wait for what the peer wants."""
         self._is_due_known = False
         chosen = self._pending.pop(link.peer, None) is not None or not link.inbound
+        if link.peer in self._untried:  # it was about to be dialled
+            self._untried.remove(link.peer)
+            chosen = True
         if not self._is_on:
+            return
+        if chosen and not self._is_welcome(link):
+            self._refuse(now_ms, link.peer)
             return
         if chosen:
             self._outbox.send((link.peer,), Neighbour(not len(self._active)))
@@ -135,14 +143,20 @@ class Overlay:
             self._tree.grow(now_ms, link.peer)
         elif chosen:
             self._keep(now_ms, link, outbound=True)
-            self._anchor(link.peer)
         else:
             self._undecided[link.peer] = now_ms + self._timing.neighbour_ms
+
+    def _is_welcome(self, link: Link) -> bool:
+        """Whether a peer that was dialled may be kept: others of its block may have been faster."""
+        wanted = self.is_colleague(link.author) or self._membership.is_asked_for(link.peer)
+        return wanted or self._active.allows(link.address)
 
     def _keep(self, now_ms: int, link: Link, *, outbound: bool) -> None:
         self._active.add(now_ms, link, outbound=outbound)
         self._passive.discard(link.peer)
         self._tree.grow(now_ms, link.peer)
+        if outbound:
+            self._anchor(link.peer)
 
     def _anchor(self, peer: str) -> None:
         self._anchors = [peer, *(name for name in self._anchors if name != peer)][:ANCHORS_MAX]
@@ -351,14 +365,33 @@ class Overlay:
     def _fill(self, now_ms: int) -> None:
         """Dial for every place that is free: anchors first, then who was heard of, then anybody."""
         self._pick_due_ms = now_ms + PICK_MS
-        while self._untried and self._active.missing > len(self._pending):
-            self._try(now_ms, self._untried.pop(0))
+        self._try_anchors(now_ms)
         for peer in self._passive.sample(DRAWS):
-            if self._active.missing > len(self._pending):
+            if self._count_free() > 0:
                 self._try(now_ms, peer)
-        while self._active.missing > len(self._pending):
+        while self._count_free() > 0:
             if not self._draw(now_ms):
                 return
+
+    def _count_free(self) -> int:
+        """Places to be filled by others than the anchors that are still to be tried."""
+        return self._active.missing - len(self._pending) - len(self._untried)
+
+    def _try_anchors(self, now_ms: int) -> None:
+        """Dial anchors; one that may not be dialled at once keeps its place for a moment.
+
+        Of two peers one leaves the dial to the other at first: whoever waits at the door by then
+        would have the places of half the anchors.
+        """
+        if not self._untried:
+            return
+        self._anchors_ms = self._anchors_ms or now_ms + CHANGE_MS
+        late = [
+            peer
+            for peer in self._untried
+            if self._active.missing <= len(self._pending) or not self._try(now_ms, peer)
+        ]
+        self._untried = late if now_ms < self._anchors_ms else []
 
     def _draw(self, now_ms: int) -> str:
         """Choose any member; answers whom, or nobody if none was found within a few draws."""
@@ -367,6 +400,7 @@ class Overlay:
             neighbour = self._active.get(peer)
             if neighbour is not None and not neighbour.outbound and self._active.missing:
                 self._active.choose(peer)
+                self._anchor(peer)
                 return peer
             if neighbour is None and self._try(now_ms, peer):
                 return peer

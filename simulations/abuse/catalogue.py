@@ -7,6 +7,7 @@ from typing import Final
 from simulations.abuse import (
     amplification,
     clocks,
+    eclipse,
     equivocation,
     floods,
     forgeries,
@@ -24,6 +25,7 @@ ROWS: Final = {
         forgeries,
         orphans,
         equivocation,
+        eclipse,
         clocks,
         sizes,
         amplification,

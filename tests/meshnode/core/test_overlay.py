@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
+
 from dag.errors import Offence
 from meshnode.core.commands import Connect, Leave
 from meshnode.core.effects import Dial, Hangup, Send
@@ -17,9 +19,9 @@ from meshnode.core.messages import (
     Shuffle,
     ShuffleReply,
 )
-from meshnode.core.overlay import CHECK_AGAIN_MS, DRAWS, PENDING_MS, SETTLED_MS
+from meshnode.core.overlay import ANCHORS_KEY, CHECK_AGAIN_MS, DRAWS, PENDING_MS, SETTLED_MS
 from meshnode.core.transport_id import compute_transport_id
-from tests.support.overlay_scene import MEMBERS, PEOPLE, OverlayScene
+from tests.support.overlay_scene import MEMBERS, NAMES, PEOPLE, OverlayScene
 
 
 def hangups(effects):
@@ -112,6 +114,30 @@ def test_few_neighbours_come_from_one_block_of_addresses():
     assert len(scene.active) == 2
     scene.join(3, "/ip4/8.9.0.1/tcp/1")
     assert len(scene.active) == 3
+
+
+def test_few_of_one_block_are_kept_that_were_dialled_at_the_same_time():
+    scene = OverlayScene(outbound_min=3)
+    dials = [*scene.dials(scene.started), *scene.dials(scene.tick(500))][:3]
+    assert len(dials) == 3
+    for number, dial in enumerate(dials):
+        addresses = (f"/ip4/8.8.0.{number}/tcp/1",)
+        effects = scene.accept(msgspec.structs.replace(dial, addresses=addresses))
+        assert bool(scene.sent(effects, Disconnect)) == (number == 2)
+    assert list(scene.active) == [dial.peer for dial in dials[:2]]
+
+
+def test_operators_choice_is_kept_whatever_its_block():
+    scene = OverlayScene(outbound_min=2)
+    dials = [*scene.dials(scene.started), *scene.dials(scene.tick(500))][:2]
+    for number, dial in enumerate(dials):
+        scene.accept(msgspec.structs.replace(dial, addresses=(f"/ip4/8.8.0.{number}/tcp/1",)))
+    asked = next(
+        name for name in NAMES if name not in scene.active and name != scene.settings.transport
+    )
+    (dial,) = scene.dials(scene.submit(Connect(asked, ("/ip4/8.8.0.9/tcp/1",))))
+    scene.accept(dial)
+    assert asked in scene.active
 
 
 # --- those who are chosen -----------------------------------------------------------------------
@@ -212,6 +238,33 @@ def test_chosen_peers_of_the_last_run_are_tried_first():
     scene.restart()
     found = scene.dials(scene.started) + scene.dials(scene.tick(500))
     assert sorted(dial.peer for dial in found) == sorted(dial.peer for dial in chosen)
+
+
+def come_back() -> tuple[OverlayScene, list[str]]:
+    """A core that starts again, and two it had chosen that are to dial first."""
+    scene = OverlayScene(outbound_min=4)
+    later = [name for name in sorted(NAMES) if name < scene.settings.transport][:2]
+    assert len(later) == 2
+    scene.values[ANCHORS_KEY] = msgspec.msgpack.encode(later)
+    scene.restart()
+    assert len(scene.dials(scene.started)) == 2
+    return scene, later
+
+
+def test_chosen_peer_of_the_last_run_that_dials_in_is_chosen_again():
+    scene, later = come_back()
+    authors = [scene.overlay._membership.find(one.author) for one in scene.others]
+    scene.come(authors.index(later[0]))
+    assert scene.active[later[0]].outbound
+    assert [dial.peer for dial in scene.dials(scene.tick(500))] == later[1:]
+
+
+def test_place_of_a_chosen_peer_of_the_last_run_is_kept_for_a_moment():
+    scene, later = come_back()
+    for peer in later:
+        scene.overlay._membership.put_off(peer, scene.now_ms + 100_000)
+    assert not scene.dials(scene.tick(500))
+    assert len(scene.dials(scene.tick(1_000))) == len(later)
 
 
 def test_two_that_dial_each_other_are_neighbours_by_choice():

@@ -1,0 +1,15 @@
+"""Nobody is surrounded by the peers of one operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulations.abuse.eclipse import ROWS
+from simulations.abuse.rows import Row, measure
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_defence_keeps_its_bound_and_nothing_else_would(row: Row):
+    record = measure(row, seed=1)
+    assert record.guarded <= record.bound
+    assert record.without > record.bound
