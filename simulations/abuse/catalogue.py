@@ -12,6 +12,7 @@ from simulations.abuse import (
     floods,
     forgeries,
     orphans,
+    records,
     sizes,
     spam,
     withholding,
@@ -30,6 +31,7 @@ ROWS: Final = {
         sizes,
         amplification,
         floods,
+        records,
     )
     for row in module.ROWS
 }
