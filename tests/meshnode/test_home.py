@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from dag.keys import derive_secret_keys
 from meshnode.errors import ConfigError, KeystoreError, StorageError, Unavailable
 from meshnode.home import (
     Bootstrap,
@@ -14,6 +15,7 @@ from meshnode.home import (
     open_home,
     rebind_home,
 )
+from meshnode.keystore import open_key_store
 from meshnode.sealing import KdfCost
 from meshnode.secret import Secret
 
@@ -63,6 +65,39 @@ def test_identity_is_made_once_and_kept(home, identity):
     assert again.secrets.ed25519_seed == identity.secrets.ed25519_seed
     assert (again.mode, again.created_ms) == ("unencrypted-demo", 5)
     assert again.compute_author("ed25519") != again.compute_author("hybrid")
+
+
+def test_sealing_keys_are_random_and_kept_beside_the_identity(home, identity):
+    assert (home.path / "sealing.keys").exists()
+    derived = derive_secret_keys(open_key_store(home.key_path, passphrase=None).seed)
+    assert identity.secrets.x25519_seed != derived.x25519_seed
+    assert identity.secrets.mlkem768_seed != derived.mlkem768_seed
+    again = home.ensure_identity(None, now_ms=99)
+    assert again.secrets.mlkem768_seed == identity.secrets.mlkem768_seed
+    identity.ring_file.rotate(identity.ring, 100)
+    rotated = home.ensure_identity(None, now_ms=101)
+    assert rotated.secrets.mlkem768_seed == rotated.ring.current.mlkem768_secret
+    assert rotated.secrets.mlkem768_seed != identity.secrets.mlkem768_seed
+    assert rotated.compute_author("hybrid") == identity.compute_author("hybrid")
+
+
+def test_identity_without_sealing_keys_begins_with_those_of_its_seed(home, identity):
+    (home.path / "sealing.keys").unlink()
+    again = home.ensure_identity(None, now_ms=99)
+    derived = derive_secret_keys(open_key_store(home.key_path, passphrase=None).seed)
+    assert again.secrets.mlkem768_seed == derived.mlkem768_seed
+    assert again.ring.current.created_ms == 5, (
+        "as old as the seed, and so replaced at the next start"
+    )
+    assert not (home.path / "sealing.keys").exists()
+
+
+def test_sealing_keys_of_another_identity_are_refused(home, identity, tmp_path):
+    other = open_home(tmp_path / "other", machine="this")
+    other.ensure_identity(None, now_ms=5)
+    (other.path / "sealing.keys").write_bytes((home.path / "sealing.keys").read_bytes())
+    with pytest.raises(KeystoreError, match="no sealing keys of this identity"):
+        other.ensure_identity(None, now_ms=6)
 
 
 def test_encrypted_identity_needs_its_passphrase(home):

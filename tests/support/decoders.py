@@ -78,6 +78,8 @@ from meshnode.event_views import VertexSeen, read_event
 from meshnode.home import Bootstrap, Home, Membership
 from meshnode.invitations import InvitationBook, Issued
 from meshnode.runtime_file import RuntimeRecord, find_runtime
+from meshnode.sealed.frames import Box
+from meshnode.sealed.handshake import Accept, Open
 from meshnode.secret import Secret
 from meshnode.serving.protocol import (
     Ask,
@@ -92,6 +94,7 @@ from meshnode.serving.protocol import (
     Part,
     Probe,
     Queued,
+    Refuse,
     Report,
     decode_answer_frame,
     decode_ask_frame,
@@ -243,6 +246,8 @@ def question_frames() -> tuple[bytes, ...]:
         encode_frame(PaidAsk(1, bytes(16), 2, "full", 1_000, (), False, ID, ID)),
         encode_frame(Countersign(1, bytes(64))),
         encode_frame(Probe(1, 7)),
+        encode_frame(Open(1, 1, bytes(16), bytes(32), bytes(1_088))),
+        encode_frame(Box(bytes(300))),
     )
 
 
@@ -255,6 +260,8 @@ def answer_frames() -> tuple[bytes, ...]:
         encode_frame(Failed("overloaded", "busy", 5, LOAD)),
         encode_frame(Report(LOAD, 3, True, bytes(16))),
         encode_frame(Invoice(bytes(150), bytes(64))),
+        encode_frame(Accept(bytes(16), bytes(32), bytes(1_088))),
+        encode_frame(Refuse(WIRES[0])),
     )
 
 
