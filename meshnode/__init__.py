@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         TransportError,
     )
     from meshnode.event_views import NodeEvent, VerticesOrdered
+    from meshnode.member_views import InvitationInfo, MemberInfo
     from meshnode.node import NodeHandle, open_node
     from meshnode.trading.errors import NoOffer, NotEnoughRuv
     from meshnode.views import (
@@ -73,7 +74,9 @@ __all__ = [
     "Finished",
     "HeadsInfo",
     "InvalidMessage",
+    "InvitationInfo",
     "MarketRefused",
+    "MemberInfo",
     "MeshError",
     "ModelInfo",
     "NoDaemon",
@@ -106,6 +109,7 @@ _MODULES = {
     "meshnode.client": ("RemoteNode", "connect"),
     "meshnode.config": ("NodeConfig",),
     "meshnode.decision_views": ("DecisionInfo",),
+    "meshnode.member_views": ("InvitationInfo", "MemberInfo"),
     "meshnode.engines.base": ("Engine", "EngineError", "EngineFault", "ModelInfo"),
     "meshnode.errors": (
         "AnswerInterrupted",

@@ -27,6 +27,7 @@ from meshnode.home import get_default_home
 from meshnode.openai_client import OPENAI_PATH, make_openai_client
 from meshnode.remote_decisions import RemoteDecisions
 from meshnode.remote_market import RemoteMarket
+from meshnode.remote_members import RemoteMembers
 from meshnode.route_views import PlacementInfo, RouteInfo
 from meshnode.runtime_file import RuntimeRecord, require_runtime
 from meshnode.views import (
@@ -73,7 +74,7 @@ def connect(home: str | Path | None = None) -> RemoteNode:
     return RemoteNode(require_runtime(path / "runtime.json"))
 
 
-class RemoteNode(RemoteDecisions, RemoteMarket):
+class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket):
     """A node in another process. Close it, or use it as an async context manager."""
 
     def __init__(self, record: RuntimeRecord) -> None:

@@ -38,6 +38,24 @@ class PeerLeft(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedByPeer(View):
+    """A peer does not let this node take part, and says why."""
+
+    type: Literal["refused_by_peer"] = "refused_by_peer"
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberOut(View):
+    """By the order an author is no member any more, or was not let in."""
+
+    type: Literal["member_out"] = "member_out"
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerServing(View):
     """A peer says anew what it serves."""
 
@@ -144,6 +162,8 @@ NodeEvent = (
     VertexSeen
     | PeerJoined
     | PeerLeft
+    | RefusedByPeer
+    | MemberOut
     | PeerServing
     | ForkFound
     | OffenceCounted
@@ -161,6 +181,8 @@ _EVENTS: dict[str, type[NodeEvent]] = {
     "vertex_seen": VertexSeen,
     "peer_joined": PeerJoined,
     "peer_left": PeerLeft,
+    "refused_by_peer": RefusedByPeer,
+    "member_out": MemberOut,
     "peer_serving": PeerServing,
     "fork_found": ForkFound,
     "offence_counted": OffenceCounted,

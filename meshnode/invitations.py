@@ -111,6 +111,13 @@ class InvitationBook:
                 )
             self._store({**kept, item.bearer_key: item})
 
+    def forget(self, bearer_key: bytes) -> None:
+        """Let nobody in any more with an invitation; it is unknown here from now on."""
+        with self._turn:
+            kept = {key: item for key, item in self._issued.items() if key != bearer_key}
+            if len(kept) < len(self._issued):
+                self._store(kept)
+
     def redeem(self, bearer_key: bytes, author: bytes, *, now_ms: int) -> SignedInvitation:
         """Let an author in. Raises `CommandRejected` with the reason it is told."""
         with self._turn:

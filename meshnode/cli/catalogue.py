@@ -216,6 +216,52 @@ _VALIDATORS: Final = (
         ("meshnode validators change --profile cft",),
     ),
 )
+_MEMBER: Final = (
+    Command(
+        "list",
+        "member:list_",
+        "List who is a member by the order, and who is out.",
+        ("meshnode member list", "meshnode member list --standing expelled --json"),
+    ),
+    Command(
+        "show",
+        "member:show",
+        "Show a member: how it came, and why it is out if it is.",
+        ("meshnode member show attic", "meshnode member show 3fa9c1 --json"),
+    ),
+    Command(
+        "revoke",
+        "member:revoke",
+        "End this node's own identity, for good: its keys were stolen, or it leaves.",
+        ('meshnode member revoke --yes --reason "the laptop was stolen"',),
+    ),
+    Command(
+        "expel",
+        "member:expel",
+        "Ask the validators to expel a member.",
+        ('meshnode member expel attic --reason "it floods the mesh" --wait',),
+    ),
+    Command(
+        "vouch",
+        "member:vouch",
+        "Speak for a newcomer of an open network: it is a full member by that.",
+        ("meshnode member vouch attic",),
+    ),
+)
+_INVITATION: Final = (
+    Command(
+        "list",
+        "member:list_invitations",
+        "List the invitations that this node has issued, and who came with them.",
+        ("meshnode invitation list", "meshnode invitation list --json"),
+    ),
+    Command(
+        "revoke",
+        "member:revoke_invitation",
+        "Take an invitation back: nobody comes in with it any more; who is in stays.",
+        ("meshnode invitation revoke 5e10af",),
+    ),
+)
 _IDENTITY: Final = (
     Command("show", "identity:show", "Show who this node is.", ("meshnode identity show --json",)),
     Command(
@@ -291,6 +337,8 @@ INSPECT_NOUNS: Final = (
     Noun("consensus", "Look at the order the mesh agrees on.", _CONSENSUS),
     Noun("decide", "Put questions to the mesh, and answer them.", _DECIDE),
     Noun("validators", "Look at or change who agrees on the order.", _VALIDATORS),
+    Noun("member", "Look at who takes part, and end that.", _MEMBER),
+    Noun("invitation", "Look at or take back what `meshnode invite` has issued.", _INVITATION),
     Noun("config", "Look at the settings.", _CONFIG),
     Noun("identity", "Look at or replace this node's keys.", _IDENTITY),
     Noun("keys", "Let programs of this machine use the node, each with its own key.", _KEYS),

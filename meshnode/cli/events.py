@@ -17,6 +17,7 @@ from meshnode.event_views import (
     CommitteeChanged,
     EventsLost,
     ForkFound,
+    MemberOut,
     NoPeers,
     OffenceCounted,
     OrderJoined,
@@ -24,6 +25,7 @@ from meshnode.event_views import (
     PeerJoined,
     PeerLeft,
     PeerServing,
+    RefusedByPeer,
     VertexRepeated,
     VertexSeen,
     VerticesOrdered,
@@ -94,6 +96,10 @@ def describe_event(event: NodeEvent) -> str:
             return f"peer {format_name(event.name, event.author)} is connected"
         case PeerLeft():
             return f"peer {format_id(event.author)} is gone: {event.reason}"
+        case RefusedByPeer():
+            return f"peer {format_id(event.peer, 16)} refuses this node: {event.reason}"
+        case MemberOut():
+            return event.reason
         case PeerServing():
             models = ", ".join(model.label or model.id for model in event.models)
             return f"peer {format_id(event.author)} serves {models or 'nothing'}"

@@ -229,6 +229,7 @@ class Node:
             replica=self._replica,
             proposing=self._proposing,
             history=self._history,
+            standings=self._standings,
         )
         links = (self._peers, self._membership, self._overlay, self._requests, self._transfer)
         quiet = (*links, self._dissemination, self._forks, self._store)

@@ -99,6 +99,8 @@ class Peers:
         self._explain = explain
         self._host = host
         self._credentials: tuple[bytes, ...] | None = None
+        self.refusal = ""
+        """What a peer said last that let this node in nowhere since."""
         self._links: dict[str, Link] = {}
         self._offences: dict[Offence, int] = {}
         self._ready: dict[str, Link] = {}
@@ -286,6 +288,7 @@ class Peers:
             return self._receive_ready(now_ms, link, message)
         match message:
             case Goodbye():
+                self.refusal = message.reason
                 self._outbox.emit(PeerRefused(link.peer, message.reason))
                 self.close(now_ms, link, f"goodbye: {message.reason}")
             case Hello() if link.hello is None:
@@ -397,6 +400,7 @@ class Peers:
         """Let a connection take part once both sides have proved who they are."""
         if not (link.proved and link.verified) or self._is_second(now_ms, link):
             return
+        self.refusal = ""
         link.phase = Phase.READY
         record = self._authors.get(link.author)
         link.name = "" if record is None else record.name

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshnode.core.publishing import Publishing
     from meshnode.core.reconciliation import Reconciliation
     from meshnode.core.replica import Replica
+    from meshnode.core.standings import Standings
     from meshnode.core.wants import Wants
 
 SILENT_ROUNDS: Final = 8
@@ -48,6 +49,7 @@ class Showing:
         replica: Replica,
         proposing: Proposing,
         history: History,
+        standings: Standings,
     ) -> None:
         self._author = author
         self._intake = intake
@@ -60,6 +62,7 @@ class Showing:
         self._replica = replica
         self._proposing = proposing
         self._history = history
+        self._standings = standings
 
     def summarise(self) -> NodeSummary:
         """The figures of this moment."""
@@ -93,8 +96,13 @@ class Showing:
             offences={offence.value: count for offence, count in self._peers.offences.items()},
             alone=self._membership.alone,
             consensus=self._show_consensus(),
+            refusal=self._standings.own_end or self._find_refusal(),
             repeats=self._publishing.repeats,
         )
+
+    def _find_refusal(self) -> str:
+        """What was said to this node where nobody lets it take part; anybody can say anything."""
+        return "" if self._peers.ready_count else self._peers.refusal
 
     def _show_consensus(self) -> ConsensusView:
         replica = self._replica

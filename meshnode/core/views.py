@@ -118,6 +118,8 @@ class NodeView(NodeSummary, frozen=True, kw_only=True):
     alone: tuple[tuple[str, str], ...] | None
     """The last attempts (address, result) while members are known and none has answered for long."""
     consensus: ConsensusView
+    refusal: str = ""
+    """Why this node is no member any more, by its own order or as peers say; empty while it is."""
     repeats: dict[bytes, bytes]
     """By which vertex each own one that came too late for the order was said again; the last."""
 

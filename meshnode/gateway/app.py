@@ -25,6 +25,7 @@ from meshnode.gateway.http_meter import HttpMeter
 from meshnode.gateway.limits import Limits
 from meshnode.gateway.market_api import MarketApi
 from meshnode.gateway.mcp_api import McpApi
+from meshnode.gateway.members_api import MembersApi
 from meshnode.gateway.mesh_api import MeshApi
 from meshnode.gateway.metrics import MetricsApi
 from meshnode.gateway.openapi import make_openapi_endpoint
@@ -87,6 +88,7 @@ class Gateway:
             *make_health_endpoints(host, since_ms=since_ms),
             *MeshApi(host, limits, lambda: self.url).make_endpoints(),
             *DecisionsApi(host).make_endpoints(),
+            *MembersApi(host).make_endpoints(),
             *MarketApi(host).make_endpoints(),
             *door.make_endpoints(),
         ]

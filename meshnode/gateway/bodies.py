@@ -9,6 +9,7 @@ import msgspec
 from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS
 from meshnode.errors import MalformedMessage
 from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
+from meshnode.member_views import EXPEL_IN_MS
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -124,6 +125,25 @@ class CommitteeBody(Body, frozen=True):
     gc_commits: _Count | None = None
     question: str | None = None
     closes_in_ms: _Span = CHANGE_IN_MS
+
+
+class ExpelBody(Body, frozen=True):
+    """Why a member is to be expelled."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+    closes_in_ms: _Span = EXPEL_IN_MS
+
+
+class RevokeIdentityBody(Body, frozen=True):
+    """Why this node's identity ends."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class MembersQuery(Body, frozen=True):
+    """Which members."""
+
+    standing: _Text | None = None
 
 
 class VoteBody(Body, frozen=True):

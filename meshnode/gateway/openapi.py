@@ -48,6 +48,7 @@ _REFUSALS: Final = {
 _TAGS: Final = {
     "node": "The node itself, its store and its questions.",
     "decisions": "What the mesh decides together.",
+    "members": "Who takes part, who is out, and by what.",
     "market": "Capacity, offered and bid for.",
     "wallet": "Money.",
     "health": "For service managers and monitoring.",

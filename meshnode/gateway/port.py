@@ -10,6 +10,7 @@ from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
 from meshnode.event_views import NodeEvent
 from meshnode.market_port import MarketPort
+from meshnode.member_views import EXPEL_IN_MS, InvitationInfo, MemberInfo
 from meshnode.route_views import PlacementInfo, RouteInfo
 from meshnode.views import (
     Answer,
@@ -163,6 +164,29 @@ class MeshNode(MarketPort, Protocol):
 
     async def decision(self, decision_id: str, *, wait_ms: int = 0) -> DecisionInfo:
         """One question, by its id or the beginning of it; waits so long for its end."""
+
+    async def members(self, *, standing: str | None = None) -> list[MemberInfo]:
+        """Everybody known and its standing by the order."""
+
+    async def member(self, author: str) -> MemberInfo:
+        """One member, by its name, its id or the beginning of it."""
+
+    async def expel(
+        self, author: str, *, reason: str, closes_in_ms: int = EXPEL_IN_MS
+    ) -> VertexInfo:
+        """Ask the validators to expel a member."""
+
+    async def vouch(self, author: str) -> VertexInfo:
+        """Speak for a newcomer of an open network."""
+
+    async def revoke_identity(self, *, reason: str = "") -> VertexInfo:
+        """End this node's own identity, for good."""
+
+    async def invitations(self) -> list[InvitationInfo]:
+        """What this node has issued, and taken back."""
+
+    async def revoke_invitation(self, key: str) -> VertexInfo:
+        """Take an invitation back."""
 
     async def invite(
         self,

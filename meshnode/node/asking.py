@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from consensus.member_records import describe_end
 from dag.genesis import Share
 from meshnode.errors import CommandRejected
 from meshnode.node.context import make_context
@@ -108,6 +109,8 @@ class QuestionDesk:
         context: Sequence[str] = (),
     ) -> Question:
         """A question as it is asked of anybody. Raises `CommandRejected`."""
+        if peer:
+            self._refuse_outsider(peer)
         await self._settle(model)
         used = await self._lookup.find_vertices(context)
         named = await self._lookup.find_vertices(knowledge)
@@ -129,6 +132,15 @@ class QuestionDesk:
             resume=terms.on_break == "continue",
             tenant=terms.tenant,
         )
+
+    def _refuse_outsider(self, peer: str) -> None:
+        """Say why somebody cannot be asked who is no member any more."""
+        names = self._lookup.list_names()
+        for author, record in self._runtime.roll.gone.items():
+            if names.get(author) == peer or author.hex().startswith(peer.lower()):
+                raise CommandRejected(
+                    describe_end(record), hint="`meshnode member list` shows who takes part"
+                )
 
     def explain(self, question: Question) -> tuple[Query, Decision]:
         """Where a question would go now, and why."""

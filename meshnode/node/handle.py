@@ -26,6 +26,8 @@ from meshnode.node.market_lookup import MarketLookup
 from meshnode.node.market_methods import MarketMethods, MarketRoom
 from meshnode.node.market_reader import MarketReader
 from meshnode.node.measuring import Readings
+from meshnode.node.member_methods import MemberMethods
+from meshnode.node.members import MemberDesk
 from meshnode.node.order import OrderReader
 from meshnode.node.order_presenting import place, show_consensus
 from meshnode.node.port import RuntimePort
@@ -80,7 +82,13 @@ VERTICES_MAX: Final = 1_000
 
 
 class NodeHandle(
-    AskingMethods, EmbeddingMethods, OpenAIMethods, RouteMethods, DecisionMethods, MarketMethods
+    AskingMethods,
+    EmbeddingMethods,
+    OpenAIMethods,
+    RouteMethods,
+    DecisionMethods,
+    MemberMethods,
+    MarketMethods,
 ):
     """A running node; made by `meshnode.open_node`. Every method belongs to its event loop.
 
@@ -125,6 +133,7 @@ class NodeHandle(
             find_buyer=lambda: self._buyer,
         )
         self._inviter = Inviter(setup, runtime)
+        self._members = MemberDesk(runtime, self._lookup, self._inviter.book)
         self._router = StreamRouter(runtime, self._port, self._inviter.make_join_server())
         runtime.set_stream_handler(self._router.serve)
 
@@ -404,6 +413,10 @@ class NodeHandle(
     def _get_decisions(self) -> DecisionDesk:
         self._require_runtime()
         return self._decisions
+
+    def _get_members(self) -> MemberDesk:
+        self._require_runtime()
+        return self._members
 
     def _require_runtime(self) -> Runtime:
         if self._closed:

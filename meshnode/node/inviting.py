@@ -30,6 +30,11 @@ class Inviter:
         self._book = InvitationBook(setup.directory / "invitations.bin")
         self._network = compute_network_id(setup.genesis)
 
+    @property
+    def book(self) -> InvitationBook:
+        """What this node has issued."""
+        return self._book
+
     async def invite(self, *, uses: int, expires_in_ms: int, role: str, grant_uruv: int = 0) -> str:
         """Issue an invitation; the ticket holds its secret. 0 ms never expires."""
         if expires_in_ms < 0:

@@ -11,16 +11,22 @@ from consensus.errors import InvalidBlock
 from dag.bodies import (
     DECISION_DECODER,
     EVIDENCE_DECODER,
+    MEMBERSHIP_DECODER,
     NOTE_DECODER,
     PROFILE_DECODER,
     RESULT_DECODER,
     BallotBody,
     Evidence,
+    ExpulsionBody,
+    IdentityRevocation,
+    InvitationRevocation,
+    MembershipBody,
     Note,
     Profile,
     ProposalBody,
     Result,
     SeatRequest,
+    Vouching,
 )
 from dag.types import KIND_NAMES, Kind, Ref, get_kind_name
 from market.commands import BATCH_DECODER, Batch
@@ -30,11 +36,13 @@ from meshnode.core.events import (
     EpochBegan,
     Event,
     ForkSeen,
+    MembershipEnded,
     OffenceSeen,
     OrderHalted,
     OrderResumed,
     PeerLost,
     PeerReady,
+    PeerRefused,
     PeerServes,
     Repeated,
     VertexAdmitted,
@@ -42,12 +50,14 @@ from meshnode.core.events import (
 from meshnode.errors import CommandRejected, InvalidMessage
 from meshnode.event_views import (
     ForkFound,
+    MemberOut,
     NodeEvent,
     NoPeers,
     OffenceCounted,
     PeerJoined,
     PeerLeft,
     PeerServing,
+    RefusedByPeer,
     VertexSeen,
 )
 from meshnode.node.market_naming import name_command, summarise_commands
@@ -76,7 +86,17 @@ SUMMARY_CHARS_MAX: Final = 100
 _TRIED_SHOWN: Final = 4
 SHORT_HEX: Final = 8
 
-Body = BlockBody | Profile | Result | Note | ProposalBody | BallotBody | Evidence | Batch
+Body = (
+    BlockBody
+    | Profile
+    | Result
+    | Note
+    | ProposalBody
+    | BallotBody
+    | Evidence
+    | Batch
+    | MembershipBody
+)
 
 _DECODERS: Final[dict[int, Callable[[bytes], Any]]] = {
     Kind.PROFILE: PROFILE_DECODER.decode,
@@ -87,6 +107,7 @@ _DECODERS: Final[dict[int, Callable[[bytes], Any]]] = {
     Kind.MARKET: BATCH_DECODER.decode,
     Kind.RECEIPT: BATCH_DECODER.decode,
     Kind.EVIDENCE: EVIDENCE_DECODER.decode,
+    Kind.MEMBERSHIP: MEMBERSHIP_DECODER.decode,
 }
 _KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
 
@@ -217,7 +238,11 @@ def describe_problems(view: NodeView) -> list[str]:
             "another process has signed with this node's keys: stop the other copy, then "
             "`meshnode identity new`"
         )
-    if view.alone is not None:
+    if view.refusal:
+        problems.append(
+            f"{view.refusal}: `meshnode identity new`, and join with a new ticket of a member"
+        )
+    elif view.alone is not None:
         problems.append(
             f"no member answers; tried {_describe_attempts(view.alone)}: start one of them, or "
             "join again with a fresh ticket"
@@ -280,6 +305,10 @@ def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
             return PeerJoined(peer=event.peer, author=event.author.hex(), name=event.name)
         case PeerLost():
             return PeerLeft(peer=event.peer, author=event.author.hex(), reason=event.reason)
+        case PeerRefused():
+            return RefusedByPeer(peer=event.peer, reason=event.reason)
+        case MembershipEnded():
+            return MemberOut(author=event.author.hex(), reason=event.reason)
         case PeerServes():
             return PeerServing(
                 peer=event.peer,
@@ -334,6 +363,14 @@ def _summarise(body: Body | None) -> str:
             text = f"answers {body.proposal.hex()[:SHORT_HEX]}: option {body.option + 1}"
         case SeatRequest():
             text = "asks for a seat among the validators, as it was invited to"
+        case ExpulsionBody():
+            text = f"asks to expel {body.member.hex()[:SHORT_HEX]}: {body.reason}"
+        case InvitationRevocation():
+            text = f"takes back its invitation {body.bearer_key.hex()[:SHORT_HEX]}"
+        case IdentityRevocation():
+            text = f"ends its own identity: {body.reason}" if body.reason else "ends its identity"
+        case Vouching():
+            text = f"vouches for {body.newcomer.hex()[:SHORT_HEX]}"
         case Evidence():
             text = "two vertices of one author in one place"
         case Batch():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from consensus.decisions import Decisions
+    from consensus.roll import Roll
     from dag.authors import AuthorDirectory
     from dag.errors import Offence
     from dag.genesis import Genesis
@@ -124,6 +125,11 @@ class Runtime:
     def decisions(self) -> Decisions:
         """What the mesh has decided and is asked, as of the last commit; read-only."""
         return self._node.machines.decisions
+
+    @property
+    def roll(self) -> Roll:
+        """Who is a member, as of the last commit; read-only."""
+        return self._node.machines.roll
 
     @property
     def authors(self) -> AuthorDirectory:

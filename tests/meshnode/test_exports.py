@@ -20,9 +20,11 @@ PUBLIC = {
         "Finished",
         "HeadsInfo",
         "InvalidMessage",
+        "InvitationInfo",
     ),
     *(
         "MarketRefused",
+        "MemberInfo",
         "MeshError",
         "ModelInfo",
         "NoDaemon",

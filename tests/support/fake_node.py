@@ -13,10 +13,19 @@ from meshnode.route_views import PlacementInfo, RouteCandidate, RouteInfo
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.views import Delta, Finality, Finished, HeadsInfo, PeerInfo, Started, VertexDetail
 from tests.support.fake_market import FakeMarket
-from tests.support.views import make_answer, make_decision, make_status, make_vertex
+from tests.support.views import (
+    make_answer,
+    make_decision,
+    make_invitation,
+    make_member,
+    make_status,
+    make_vertex,
+)
 
 STATUS = make_status(name="ada", engine=None, members=1, peers_ready=0)
 DECISION = make_decision()
+MEMBER = make_member()
+INVITATION = make_invitation()
 VERTEX = make_vertex("note", "ada", 1, kind="note")
 ANSWER = make_answer(text="hello world", name="ada", local=True)
 STARTED = Started(
@@ -173,6 +182,34 @@ class FakeNode(FakeMarket):
     async def decision(self, decision_id, **options):
         self._record("decision", decision_id, **options)
         return DECISION
+
+    async def members(self, **options):
+        self._record("members", **options)
+        return [MEMBER]
+
+    async def member(self, author):
+        self._record("member", author)
+        return MEMBER
+
+    async def expel(self, author, **options):
+        self._record("expel", author, **options)
+        return VERTEX
+
+    async def vouch(self, author):
+        self._record("vouch", author)
+        return VERTEX
+
+    async def revoke_identity(self, **options):
+        self._record("revoke_identity", **options)
+        return VERTEX
+
+    async def invitations(self):
+        self._record("invitations")
+        return [INVITATION]
+
+    async def revoke_invitation(self, key):
+        self._record("revoke_invitation", key)
+        return VERTEX
 
     async def invite(self, **options):
         self._record("invite", **options)

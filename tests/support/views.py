@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from meshnode.decision_views import BallotInfo, DecisionInfo, OptionInfo
+from meshnode.member_views import InvitationInfo, MemberInfo
 from meshnode.views import (
     Answer,
     ConsensusInfo,
@@ -97,6 +98,24 @@ def make_decision(**changes) -> DecisionInfo:
         ),
     }
     return DecisionInfo(**{**fields, **changes})
+
+
+def make_member(name: str = "bob", **changes) -> MemberInfo:
+    fields = {
+        "author": make_id(name),
+        "name": name,
+        "standing": "member",
+        "since": 3,
+        "connected": True,
+        "inviter": make_id("alice"),
+        "inviter_name": "alice",
+    }
+    return MemberInfo(**{**fields, **changes})
+
+
+def make_invitation(**changes) -> InvitationInfo:
+    fields = {"key": "ab" * 32, "role": "peer", "uses": 3, "used_by": (make_id("bob"),)}
+    return InvitationInfo(**{**fields, **changes})
 
 
 def make_status(**changes) -> NodeStatus:

@@ -116,7 +116,7 @@ def test_kind_is_read_by_name():
 )
 def test_problems_name_what_keeps_the_order_from_going_on(order, words):
     consensus = SimpleNamespace(**{"halted": "", "standing": "active", "waiting": 1, **order})
-    view = SimpleNamespace(speech="open", alone=None, consensus=consensus)
+    view = SimpleNamespace(speech="open", alone=None, consensus=consensus, refusal="")
     problems = describe_problems(cast("Any", view))
     assert len(problems) == len(words)
     assert all(word in problem for word, problem in zip(words, problems, strict=True))
@@ -160,8 +160,17 @@ def test_a_commit_shows_what_was_said_and_leaves_blocks_out():
 )
 def test_problems_name_what_was_tried_and_what_to_do(speech, alone, words):
     order = SimpleNamespace(halted="", standing="active", waiting=1)
-    view = SimpleNamespace(speech=speech, alone=alone, consensus=order)
+    view = SimpleNamespace(speech=speech, alone=alone, consensus=order, refusal="")
     problems = describe_problems(cast("Any", view))
     assert len(problems) == len(words)
     for problem, word in zip(problems, words, strict=True):
         assert word in problem
+
+
+def test_who_is_refused_is_told_why_and_not_what_was_tried():
+    order = SimpleNamespace(halted="", standing="follower", waiting=0)
+    view = SimpleNamespace(
+        speech="open", alone=(("/ip4/1", "connected"),), consensus=order, refusal="expelled"
+    )
+    (problem,) = describe_problems(cast("Any", view))
+    assert problem.startswith("expelled: ")
