@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid fleet lossy soak churn abuse connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -126,6 +126,26 @@ failover: ## Kill, stop and slow peers that serve, under load: make failover
 snapjoin: ## Join a mesh that has pruned its history: make snapjoin ARGS='--vertices 2000'
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.snapshot_join $(ARGS)
+
+fleet: ## 24 real nodes at rest and under load: make fleet ARGS='--nodes 24 --rate 20'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.fleet $(ARGS)
+
+lossy: ## Real nodes on links that lose packets: make lossy ARGS='--loss 0.02 0.1 0.25'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.lossy $(ARGS)
+
+soak: ## Kill and restart real nodes for minutes: make soak ARGS='--minutes 10 --seed 7'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.soak $(ARGS)
+
+churn: ## Simulate an hour of members who come and go: make churn ARGS='--minutes 60'
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.churn $(ARGS)
+
+abuse: ## Mount every known attack with and without its defence: make abuse ARGS='--row eclipse'
+	@$(call sync)
+	@$(bin)/python -m simulations abuse $(ARGS)
 
 connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
 	@$(call sync)
