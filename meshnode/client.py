@@ -25,6 +25,7 @@ from meshnode.gateway.problems import read_problem
 from meshnode.gateway.tls import make_client_context
 from meshnode.home import get_default_home
 from meshnode.openai_client import OPENAI_PATH, make_openai_client
+from meshnode.remote_blobs import RemoteBlobs
 from meshnode.remote_decisions import RemoteDecisions
 from meshnode.remote_market import RemoteMarket
 from meshnode.remote_members import RemoteMembers
@@ -119,6 +120,11 @@ class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket):
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    @property
+    def blobs(self) -> RemoteBlobs:
+        """Content that is too large for a vertex."""
+        return RemoteBlobs(self._request)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -383,6 +389,8 @@ class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket):
         total_ms: int | None = None,
         pause_s: float | None = None,
         accept: tuple[int, ...] = (200,),
+        upload: AsyncIterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         import aiohttp
 
@@ -396,8 +404,9 @@ class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket):
             async with session.request(
                 method,
                 f"{self._record.url}{path}",
-                data=None if body is None else io.BytesIO(msgspec.json.encode(body)),
+                data=upload if body is None else io.BytesIO(msgspec.json.encode(body)),
                 params=query,
+                headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:

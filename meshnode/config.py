@@ -26,6 +26,7 @@ PROBE_SPEND_URUV_MAX: Final = 1_000_000_000
 ROTATE_KEYS_DAYS_DEFAULT: Final = 7
 KEEP_KEYS_DAYS_DEFAULT: Final = 2
 KEYS_DAYS_MAX: Final = 3_650
+BLOB_QUOTA_MIB_MAX: Final = 1_000_000_000
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -96,6 +97,9 @@ class NodeConfig:
     the node. Without a seat in it a node makes none either way."""
     prune: bool = False
     """Whether history goes once a later checkpoint is certified; else all of it is kept."""
+    blob_quota_mib: int = 4_096
+    """What blobs may take on the disk, in MiB; what is neither pinned nor named by own vertices goes
+    first."""
     record: Path | None = None
     """File that every input of the core is recorded to, for `meshnode replay`."""
     passphrase_file: Path | None = None

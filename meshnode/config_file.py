@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from meshnode.config import (
+    BLOB_QUOTA_MIB_MAX,
     KEYS_DAYS_MAX,
     MINT_RUV_MAX,
     PROBE_SPEND_URUV_MAX,
@@ -104,6 +105,7 @@ class _Layer(BaseModel):
     mint_ruv: Annotated[int, Field(ge=0, le=MINT_RUV_MAX)] | None = None
     validates: bool | None = None
     prune: bool | None = None
+    blob_quota_mib: Annotated[int, Field(ge=0, le=BLOB_QUOTA_MIB_MAX)] | None = None
     record: _Path | None = None
     passphrase_file: _Path | None = None
     host_binding: bool | None = None

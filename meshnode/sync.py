@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from meshnode.client import connect as connect_remote
 from meshnode.errors import NodeClosed
 from meshnode.node import open_node
+from meshnode.sync_blobs import SyncBlobs
 from meshnode.sync_market import SyncMarket
 
 if TYPE_CHECKING:
@@ -79,6 +80,18 @@ class Node(SyncMarket):
     def close(self) -> None:
         """Stop the node, or drop the connection to it. Harmless twice."""
         self._finalizer()
+
+    @property
+    def blobs(self) -> SyncBlobs:
+        """Content that is too large for a vertex."""
+
+        def call(name: str, *args: Any, **options: Any) -> Any:
+            return self._worker.run(getattr(self._handle.blobs, name)(*args, **options))
+
+        def iterate(name: str, *args: Any, **options: Any) -> Generator[Any, None, None]:
+            return self._iterate(lambda: getattr(self._handle.blobs, name)(*args, **options))
+
+        return SyncBlobs(call, iterate)
 
     def status(self) -> NodeStatus:
         """The node at a glance."""

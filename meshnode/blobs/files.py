@@ -156,6 +156,11 @@ class ChunkFile:
         except OSError as error:
             raise explain(error, path) from None
 
+    @property
+    def path(self) -> Path:
+        """Where it lay when it was opened."""
+        return self._path
+
     def read(self, index: int) -> bytes | None:
         """A chunk, None where what lies there is not the one that the manifest names."""
         size_bytes = self.manifest.get_chunk_size(index)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from meshnode.cli.blob_catalogue import BLOB
 from meshnode.cli.command import Command, Noun
 from meshnode.cli.kimi_catalogue import KIMI, MODEL
 from meshnode.cli.market_catalogue import MARKET, WALLET
@@ -308,6 +309,7 @@ _KEYS: Final = (
     Command("revoke", "keys:revoke", "End an API key at once.", ("meshnode keys revoke agent",)),
 )
 USE_NOUNS: Final = (
+    Noun("blob", "Keep and fetch content that is too large for a signed record.", BLOB),
     Noun("kimi", "Ask a provider of Kimi with your own key, and keep its books.", KIMI),
     Noun("model", "Fetch, look at and measure model files of your own.", MODEL),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -96,6 +97,14 @@ async def show(
         Parameter(help="Its id, or the beginning of it; without one the DAG is drawn."),
     ] = None,
     *,
+    full: Annotated[
+        bool,
+        Parameter(
+            help="Fetch the text of a vertex that names it as a blob, and print it.",
+            negative="",
+            show_default=False,
+        ),
+    ] = False,
     blocks: BlocksOption = True,
     limit: LimitOption = 200,
     home: HomeOption = None,
@@ -109,6 +118,8 @@ async def show(
             say(draw(found, network=network, form="json" if json else "text").rstrip("\n"))
             return OK
         detail = await source.vertex(vertex)
+        if full:
+            detail = await add_text(source, detail)
         parents = {} if json else await read_parents(source, detail.vertex)
     if json:
         print_json(detail.to_json())
@@ -116,6 +127,23 @@ async def show(
         for line in describe_vertex(detail, parents):
             say(line)
     return OK
+
+
+async def add_text(source: VertexSource, detail: VertexDetail) -> VertexDetail:
+    """The same vertex with the text that its blob holds, where it names one of text."""
+    body = detail.body or {}
+    blob, field = body.get("blob"), "answer" if "answer" in body else "content"
+    if not isinstance(blob, dict) or not str(body.get("media_type", "text/")).startswith("text/"):
+        return detail
+    from meshnode.serving.results import compute_answer_digest
+
+    text = (await source.read_blob(str(blob["id"]))).decode(errors="replace")
+    if field == "answer" and compute_answer_digest(text).hex() != body.get("answer_digest"):
+        raise CommandRejected(
+            "the blob that this result names is not the answer it signs",
+            hint="do not trust its author",
+        )
+    return replace(detail, body={**body, field: text})
 
 
 async def read_parents(source: VertexSource, vertex: VertexInfo) -> dict[str, VertexInfo]:
@@ -232,12 +260,19 @@ def describe_vertex(detail: VertexDetail, parents: Mapping[str, VertexInfo]) -> 
     if detail.body is None:
         return [*lines, _line("body", "of a form this version does not know")]
     for name, value in detail.body.items():
+        if name in _LONG_FIELDS and not value and detail.body.get("blob"):
+            continue
         lines += _describe_field(name, value)
     return lines
 
 
 def _describe_field(name: str, value: Any) -> list[str]:
     label = name.replace("_", " ")
+    if name == "blob" and isinstance(value, dict):
+        return [
+            _line(label, str(value.get("id"))),
+            _line("", f"`meshnode blob get` fetches its {format_size(value['size_bytes'])}"),
+        ]
     if name in _TIMES and isinstance(value, int):
         return [_line(label.removesuffix(" ms"), format_duration(value))]
     if name in _LONG_FIELDS and isinstance(value, str):

@@ -39,6 +39,9 @@ class VertexSource(Protocol):
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""
 
+    async def read_blob(self, blob_id: str) -> bytes:
+        """What a blob holds, fetched where it is not here. Raises `CommandRejected`."""
+
     async def describe_network(self) -> str:
         """The network's name and the beginning of its id."""
 
@@ -71,6 +74,10 @@ class RemoteSource:
     async def vertex(self, vertex_id: str) -> VertexDetail:
         """One vertex, by its id or the beginning of it."""
         return await self._node.vertex(vertex_id)
+
+    async def read_blob(self, blob_id: str) -> bytes:
+        """What a blob holds, fetched where it is not here."""
+        return await self._node.blobs.get(blob_id)
 
     async def describe_network(self) -> str:
         """The network's name and the beginning of its id."""
@@ -110,6 +117,13 @@ class StoreSource:
         forgotten = signed.vertex.lamport <= self._store.read_pruned_lamport()
         finality = show_finality(found, commit, forgotten=forgotten)
         return replace(show_detail(signed, self._get_names()), finality=finality)
+
+    async def read_blob(self, blob_id: str) -> bytes:
+        """Blobs are read by the running node only."""
+        raise CommandRejected(
+            f"blob {format_id(blob_id)} cannot be read while no node runs",
+            hint="`meshnode up` starts it",
+        )
 
     async def describe_network(self) -> str:
         """The network's name and the beginning of its id."""

@@ -16,6 +16,7 @@ from aiohttp import web
 from meshnode.config import API_DEFAULT, LOOPBACK_HOSTS, format_api_address, parse_api_address
 from meshnode.errors import ConfigError, Unavailable
 from meshnode.gateway.access import Gatekeeper
+from meshnode.gateway.blobs_api import BlobsApi
 from meshnode.gateway.decisions_api import DecisionsApi
 from meshnode.gateway.door.api import OpenAIApi
 from meshnode.gateway.endpoints import make_routes
@@ -87,6 +88,7 @@ class Gateway:
         endpoints = [
             *make_health_endpoints(host, since_ms=since_ms),
             *MeshApi(host, limits, lambda: self.url).make_endpoints(),
+            *BlobsApi(host).make_endpoints(),
             *DecisionsApi(host).make_endpoints(),
             *MembersApi(host).make_endpoints(),
             *MarketApi(host).make_endpoints(),

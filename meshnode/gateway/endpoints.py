@@ -1,7 +1,7 @@
 """What each path takes and gives: the table from which both routes and their document are made.
 
 A handler gets the request and what it takes, decoded, and returns a view, a list of views, or a
-response of its own. What a path takes is the query of a GET and the JSON body of a POST.
+response of its own. What a path takes is the JSON body of a POST, and the query of anything else.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Endpoint:
     handler: Handler
     takes: type[Body] | Schema | None = None
     """A body as a bare schema is read by the handler itself."""
+    upload: str | None = None
+    """Media type of a body that the handler reads itself, piece by piece; then `takes` is a query."""
     gives: tuple[Given, ...] = ()
     """The forms of an answer with status 200."""
     refuses: tuple[int, ...] = ()
@@ -76,6 +78,11 @@ class Endpoint:
     """Further forms of its errors, beside the one of its part of the interface."""
     tag: str = "node"
     """The chapter of the document that it stands in."""
+
+    @property
+    def takes_query(self) -> bool:
+        """Whether what it takes stands in the address."""
+        return self.method != "POST" or self.upload is not None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -140,8 +147,8 @@ def _make_handler(endpoint: Endpoint) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         taken: Body | None = None
         if isinstance(takes, type):
-            reads_query = endpoint.method == "GET"
-            taken = read_query(request, takes) if reads_query else await read_body(request, takes)
+            from_query = endpoint.takes_query
+            taken = read_query(request, takes) if from_query else await read_body(request, takes)
         given = await handler(request, taken)
         if isinstance(given, web.StreamResponse):
             return given

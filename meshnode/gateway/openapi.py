@@ -44,9 +44,11 @@ _REFUSALS: Final = {
     502: "A peer or an engine failed.",
     503: "Not now; the message names the phase, Retry-After says when to come back.",
     504: "It took longer than allowed.",
+    507: "There is no room for it on this node.",
 }
 _TAGS: Final = {
     "node": "The node itself, its store and its questions.",
+    "blobs": "Content that is too large for a vertex.",
     "decisions": "What the mesh decides together.",
     "members": "Who takes part, who is out, and by what.",
     "market": "Capacity, offered and bid for.",
@@ -146,7 +148,11 @@ def _describe(endpoint: Endpoint, components: _Components) -> dict[str, Any]:
     }
     if endpoint.path in OPEN_PATHS:
         operation["security"] = []
-    if endpoint.method == "POST" and endpoint.takes is not None:
+    if endpoint.upload is not None:
+        schema = {"type": "string", "format": "binary"}
+        content = {endpoint.upload: {"schema": schema}}
+        operation["requestBody"] = {"required": True, "content": content}
+    elif endpoint.method == "POST" and endpoint.takes is not None:
         operation["requestBody"] = _describe_body(endpoint.takes, components)
     return operation
 
@@ -165,7 +171,7 @@ def _list_parameters(endpoint: Endpoint, components: _Components) -> Iterator[di
         # Names are never empty, and one that holds a slash is another path.
         schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
-    if endpoint.method != "GET" or not isinstance(endpoint.takes, type):
+    if not endpoint.takes_query or not isinstance(endpoint.takes, type):
         return
     described = components.get(endpoint.takes)
     for name, schema in described["properties"].items():

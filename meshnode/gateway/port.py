@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from meshnode.decision_views import CHANGE_IN_MS, DECIDE_IN_MS, DecisionInfo
 from meshnode.errors import MeshError
 from meshnode.event_views import NodeEvent
+from meshnode.gateway.blob_port import BlobPort
 from meshnode.market_port import MarketPort
 from meshnode.member_views import EXPEL_IN_MS, InvitationInfo, MemberInfo
 from meshnode.route_views import PlacementInfo, RouteInfo
@@ -47,6 +48,10 @@ class NotReady(MeshError):
 
 class MeshNode(MarketPort, Protocol):
     """A node, in this process or behind its HTTP interface: the same methods."""
+
+    @property
+    def blobs(self) -> BlobPort:
+        """Content that is too large for a vertex."""
 
     async def status(self) -> NodeStatus:
         """The node at a glance."""

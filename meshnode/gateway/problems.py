@@ -9,6 +9,7 @@ import msgspec
 from dag.errors import InvalidMessage
 from market.errors import Code
 from market.orders import Code as OrderCode
+from meshnode.blobs.errors import BlobQuotaFull, NoSuchBlob
 from meshnode.engines.base import EngineError, EngineFault
 from meshnode.errors import (
     AnswerInterrupted,
@@ -45,6 +46,8 @@ _STATUS: Final[tuple[tuple[type[MeshError], int], ...]] = (
     (NoPeerServes, 503),
     (NotEnoughRuv, 402),
     (NoOffer, 409),
+    (NoSuchBlob, 404),
+    (BlobQuotaFull, 507),
     (DeadlineExceeded, 504),
     (InvalidMessage, 400),
     (CommandRejected, 400),
@@ -64,6 +67,7 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
     kind.code: kind
     for kind in (
         MeshError,
+        BlobQuotaFull,
         CommandRejected,
         ConfigError,
         CorruptJournal,
@@ -75,6 +79,7 @@ _CLASSES: Final[dict[str, type[MeshError]]] = {
         NoOffer,
         NodeClosed,
         NoPeerServes,
+        NoSuchBlob,
         NotEnoughRuv,
         NotReady,
         PeerGone,

@@ -17,13 +17,15 @@ from meshnode.node.measuring import QuestionMeter
 from meshnode.node.together import stream_together
 from meshnode.serving.question import Question
 from meshnode.together.plan import make_plan
-from meshnode.together.prompts import insert_system
+from meshnode.together.prompts import get_bytes_max, insert_system
 from meshnode.trading.purchase import Wish
 from meshnode.views import Answer, Finished
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
+    from dag.vertex import SignedVertex
+    from meshnode.node.blobs import Blobs
     from meshnode.node.lookup import Lookup
     from meshnode.node.port import RuntimePort
     from meshnode.routing.decision import Decision
@@ -84,6 +86,7 @@ class QuestionDesk:
         self._find_desk = find_desk
         self._find_buyer = find_buyer
         self._started_ms = runtime.now_ms()
+        self._blobs: Blobs | None = None
         self.meter = QuestionMeter()
         """Counts what is asked through this node."""
 
@@ -91,6 +94,10 @@ class QuestionDesk:
     def port(self) -> RuntimePort:
         """The node, as questions see it."""
         return self._port
+
+    def set_blobs(self, blobs: Blobs) -> None:
+        """From now on vertices whose text is a blob can be built on."""
+        self._blobs = blobs
 
     def set_asker(self, asker: Asker) -> None:
         """There is an engine now, so questions may be answered here."""
@@ -118,7 +125,8 @@ class QuestionDesk:
         text = ""
         if used or known:
             names, context_tokens = self._lookup.list_names(), self.find_context_tokens(model)
-            text = make_context(used, known, names, context_tokens=context_tokens)
+            texts = await self._read_blobs(used, known, context_tokens)
+            text = make_context(used, known, names, context_tokens=context_tokens, texts=texts)
         given = {name: value for name, value in fields.items() if value is not None}
         terms = _read_terms(given.pop(TERMS_FIELD, None))
         return Question(
@@ -141,6 +149,17 @@ class QuestionDesk:
                 raise CommandRejected(
                     describe_end(record), hint="`meshnode member list` shows who takes part"
                 )
+
+    async def _read_blobs(
+        self, used: Sequence[SignedVertex], known: Sequence[SignedVertex], context_tokens: int
+    ) -> dict[bytes, str]:
+        """What lies in blobs of that which a question builds on; what is named must be there."""
+        if self._blobs is None:
+            return {}
+        bytes_max = get_bytes_max(context_tokens)
+        read = self._blobs.read_texts
+        found = await read(known, bytes_max=bytes_max, required=False)
+        return found | await read(used, bytes_max=bytes_max, required=True)
 
     def explain(self, question: Question) -> tuple[Query, Decision]:
         """Where a question would go now, and why."""

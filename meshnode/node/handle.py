@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dag.bodies import Note
+from dag.bodies import BlobNote, Note
 from dag.canonical import encode
-from dag.types import Kind
+from dag.types import BODY_BYTES_MAX, Kind
 from meshnode.errors import CommandRejected, DeadlineExceeded, NodeClosed
 from meshnode.event_views import NodeEvent
 from meshnode.node.addressing import OpenAIMethods
 from meshnode.node.asking import AskingMethods, QuestionDesk
+from meshnode.node.blob_opening import MIB, open_blobs
 from meshnode.node.deciding import DecisionDesk
 from meshnode.node.decision_methods import DecisionMethods
 from meshnode.node.embedding import EmbeddingMethods
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from meshnode.config import NodeConfig
     from meshnode.discovery.service import Discovery
     from meshnode.engines.base import Engine
+    from meshnode.node.blobs import Blobs
     from meshnode.node.setup import NodeSetup
     from meshnode.shell.runtime import Runtime
     from meshnode.trading.room import TradingRoom
@@ -134,6 +136,8 @@ class NodeHandle(
         )
         self._inviter = Inviter(setup, runtime)
         self._members = MemberDesk(runtime, self._lookup, self._inviter.book)
+        self._blobs: Blobs | None = None
+        self._blob_quota_bytes = config.blob_quota_mib * MIB
         self._router = StreamRouter(runtime, self._port, self._inviter.make_join_server())
         runtime.set_stream_handler(self._router.serve)
 
@@ -158,6 +162,13 @@ class NodeHandle(
     def addresses(self) -> tuple[str, ...]:
         """Where this node can be dialled."""
         return self._runtime.transport.addresses
+
+    @property
+    def blobs(self) -> Blobs:
+        """Content that is too large for a vertex."""
+        self._require_runtime()
+        assert self._blobs is not None, "it is opened before a handle is given out"
+        return self._blobs
 
     async def status(self) -> NodeStatus:
         """The node at a glance."""
@@ -273,12 +284,18 @@ class NodeHandle(
         media_type: str = "text/plain",
         knowledge: Sequence[str] = (),
     ) -> VertexInfo:
-        """Share a note with the mesh; it is durable when this returns."""
+        """Share a note with the mesh; it is durable when this returns.
+
+        Content that is too large for a vertex is kept as a blob, which the note names.
+        """
         runtime = self._require_runtime()
         known = await self._lookup.find_vertices(knowledge)
         data = content.encode() if isinstance(content, str) else content
         check_public_text("the note", title, media_type, data.decode(errors="replace"))
         body = encode(Note(media_type=media_type, title=title, content=data))
+        if len(body) > BODY_BYTES_MAX:
+            ref = await self.blobs.keep_or_refuse(data, media_type=media_type)
+            body = encode(BlobNote(media_type, title, b"", ref))
         signed = await runtime.publish(Kind.NOTE, body, tuple(vertex.id for vertex in known))
         return show_vertex(signed, self._lookup.list_names())
 
@@ -348,6 +365,19 @@ class NodeHandle(
         """Look after the keys that receive sealed content; called once."""
         if self._keeper is not None:
             await self._stack.enter_async_context(keep_keys(self._keeper))
+
+    async def start_blobs(self) -> None:
+        """Hold, give and fetch blobs; called once, first of all."""
+        self._blobs = await open_blobs(
+            self._runtime,
+            self._port,
+            self._lookup,
+            self._router,
+            directory=self._setup.directory,
+            quota_bytes=self._blob_quota_bytes,
+            stack=self._stack,
+        )
+        self._questions.set_blobs(self._blobs)
 
     async def start_trading(self) -> None:
         """Buy and, with an engine, sell; probe where told to; called once, before the engine."""

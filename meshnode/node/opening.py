@@ -119,6 +119,7 @@ async def start_node(
     if hub is None:
         handle.set_discovery(await open_discovery(setup, config, runtime, node_stack))
     await handle.start_sealing()
+    await handle.start_blobs()
     await handle.start_trading()
     for bootstrap in setup.membership.bootstrap:
         await runtime.submit(Connect(bootstrap.peer, bootstrap.addresses))

@@ -20,11 +20,13 @@ from meshnode.transport.base import PeerId
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dag.bodies import BlobRef
     from dag.genesis import Share
     from dag.vertex import SignedVertex
     from meshnode.core.commands import Serve
     from meshnode.core.views import PeerView
     from meshnode.errors import InvalidMessage
+    from meshnode.node.blobs import Blobs
     from meshnode.serving.sealing import Sealing
     from meshnode.shell.placement_table import Placement
     from meshnode.shell.runtime import Runtime
@@ -48,6 +50,11 @@ class RuntimePort:
         self._network = compute_network_id(runtime.genesis)
         rule = runtime.genesis.parameters.share
         self._share = rule if share is None else choose_share(rule, share)
+        self._blobs: Blobs | None = None
+
+    def set_blobs(self, blobs: Blobs) -> None:
+        """From now on content that is too large for a vertex is kept there."""
+        self._blobs = blobs
 
     @property
     def author(self) -> bytes:
@@ -134,6 +141,12 @@ class RuntimePort:
     async def publish(self, kind: int, body: bytes, knowledge: tuple[bytes, ...]) -> SignedVertex:
         """Author a vertex; returns once it is durable. Raises `CommandRejected`."""
         return await self._runtime.publish(kind, body, knowledge)
+
+    async def keep_blob(self, content: bytes, *, media_type: str) -> BlobRef | None:
+        """Keep content that a vertex is about to name; None where there is no room for it."""
+        if self._blobs is None:
+            return None
+        return await self._blobs.keep(content, media_type=media_type)
 
     async def find_vertex(self, vertex_id: bytes, *, timeout_ms: int) -> SignedVertex | None:
         """A vertex from the own store; waits that long for it to arrive."""

@@ -16,6 +16,8 @@ from dag.bodies import (
     PROFILE_DECODER,
     RESULT_DECODER,
     BallotBody,
+    BlobNote,
+    BlobResult,
     Evidence,
     ExpulsionBody,
     IdentityRevocation,
@@ -338,6 +340,8 @@ def show_event(event: Event, names: Mapping[bytes, str]) -> NodeEvent | None:
 def make_knowledge_text(signed: SignedVertex) -> str:
     """What a vertex contributes to a question that builds on it; empty where it says nothing."""
     body = decode_body(signed)
+    if isinstance(body, BlobResult | BlobNote):
+        return ""  # what it names has to be fetched first
     if isinstance(body, Result):
         return body.answer
     if isinstance(body, Note) and body.media_type.startswith("text/"):
@@ -353,6 +357,10 @@ def _summarise(body: Body | None) -> str:
             text = f"round {body.round}{voted}"
         case Profile():
             text = body.name
+        case BlobResult():
+            text = f"{body.model}: (blob of {body.blob.size_bytes} bytes)"
+        case BlobNote():
+            text = f"{body.title or body.media_type} (blob of {body.blob.size_bytes} bytes)"
         case Result():
             text = f"{body.model}: {body.answer or f'({body.answer_bytes} bytes, digest only)'}"
         case Note():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from meshnode.blobs.protocol import begins_blob_stream
 from meshnode.core.events import PeerReady
 from meshnode.discovery.wire import is_question as is_about_peers
 from meshnode.errors import InvalidMessage, StreamReset
 from meshnode.serving.protocol import decode_ask_frame
 
 if TYPE_CHECKING:
+    from meshnode.blobs.server import BlobServer
     from meshnode.discovery.service import Discovery
     from meshnode.joining import JoinServer
     from meshnode.node.port import RuntimePort
@@ -34,6 +36,7 @@ class StreamRouter:
         self._joins = joins
         self._answers: AnswerServer | None = None
         self._discovery: Discovery | None = None
+        self._blobs: BlobServer | None = None
         self._strangers = 0
 
     def set_answers(self, answers: AnswerServer) -> None:
@@ -43,6 +46,10 @@ class StreamRouter:
     def set_discovery(self, discovery: Discovery) -> None:
         """From now on members are told where members are by this."""
         self._discovery = discovery
+
+    def set_blobs(self, blobs: BlobServer) -> None:
+        """From now on members are given blobs by this."""
+        self._blobs = blobs
 
     async def serve(self, stream: FrameStream) -> None:
         """Handle one stream to its end."""
@@ -59,14 +66,15 @@ class StreamRouter:
             stream.reset()
 
     async def _serve_member(self, stream: FrameStream) -> None:
-        async with asyncio.timeout(FIRST_FRAME_MS / 1000):
-            frame = await stream.receive()
-        if frame is None:
-            return
+        """The first frame tells what a stream is about."""
+        frame = await _receive_first(stream)
         replayed = _Replayed(stream, frame)
         if is_about_peers(frame):
             if self._discovery is not None:
                 await self._discovery.serve(replayed)
+        elif begins_blob_stream(frame):
+            if self._blobs is not None:
+                await self._blobs.serve(replayed)
         elif self._answers is not None:
             await self._answers.serve(replayed)
 
@@ -82,12 +90,9 @@ class StreamRouter:
 
     async def _serve_stranger(self, stream: FrameStream) -> FrameStream:
         """Serve a joiner; for anything else wait until the handshake has shown who it is."""
-        async with asyncio.timeout(FIRST_FRAME_MS / 1000):
-            frame = await stream.receive()
-        if frame is None:
-            raise StreamReset(f"{stream.peer} asked nothing")
+        frame = await _receive_first(stream)
         replayed = _Replayed(stream, frame)
-        if _is_question(frame):
+        if _is_question(frame) or begins_blob_stream(frame):
             await self._wait_for_member(stream.peer)
         else:
             await self._joins.serve(replayed)
@@ -132,6 +137,14 @@ class _Replayed:
     def reset(self) -> None:
         """End the stream at once."""
         self._stream.reset()
+
+
+async def _receive_first(stream: FrameStream) -> bytes:
+    async with asyncio.timeout(FIRST_FRAME_MS / 1000):
+        frame = await stream.receive()
+    if frame is None:
+        raise StreamReset(f"{stream.peer} asked nothing")
+    return frame
 
 
 def _is_question(frame: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dag.types import Kind
 from meshnode.errors import CommandRejected
 from meshnode.serving.question import check_question, encode_request
-from meshnode.serving.results import Reasoning, choose_share, encode_result
+from meshnode.serving.results import Reasoning, choose_share, make_result_body
 from meshnode.together.conversation import Conversation
 from meshnode.together.port import Serving
 from meshnode.together.prompts import get_bytes_max
@@ -122,7 +122,9 @@ class Turns:
             first_token_ms=outcome.total_ms,
             total_ms=outcome.total_ms,
         )
-        body, share = encode_result(reasoning, choose_share(port.share, question.share))
+        body, share = await make_result_body(
+            port, reasoning, choose_share(port.share, question.share)
+        )
         parents = tuple(bytes.fromhex(each) for each in outcome.parents)
         signed = await port.publish(Kind.RESULT, body, parents)
         return Answer(

@@ -31,7 +31,7 @@ from meshnode.serving.protocol import (
 )
 from meshnode.serving.pump import pump_chunks
 from meshnode.serving.reporting import Reporter
-from meshnode.serving.results import Reasoning, choose_share, encode_result
+from meshnode.serving.results import Reasoning, choose_share, make_result_body
 from meshnode.serving.slots import Place, Slots
 from meshnode.shell.placement_table import Placement
 
@@ -330,7 +330,9 @@ class Desk:
             first_token_ms=total_ms if run.token_ms is None else run.token_ms - run.started_ms,
             total_ms=total_ms,
         )
-        body, share = encode_result(reasoning, choose_share(self._port.share, job.share))
+        body, share = await make_result_body(
+            self._port, reasoning, choose_share(self._port.share, job.share)
+        )
         signed = await self._port.publish(Kind.RESULT, body, job.knowledge)
         return Done(
             vertex=signed.id,

@@ -10,6 +10,7 @@ from meshnode.core.messages import ModelAdvert
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
+    from dag.bodies import BlobRef
     from dag.genesis import Share
     from dag.vertex import SignedVertex
     from meshnode.core.commands import Serve
@@ -91,6 +92,9 @@ class MeshPort(Protocol):
 
     async def publish(self, kind: int, body: bytes, knowledge: tuple[bytes, ...]) -> SignedVertex:
         """Author a vertex; returns once it is durable. Raises `CommandRejected`."""
+
+    async def keep_blob(self, content: bytes, *, media_type: str) -> BlobRef | None:
+        """Keep content that a vertex is about to name; None where there is no room for it."""
 
     async def find_vertex(self, vertex_id: bytes, *, timeout_ms: int) -> SignedVertex | None:
         """A vertex from the own store; waits that long for it to arrive."""

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from dag.bodies import ANSWER_DOMAIN, REQUEST_DOMAIN, RESULT_DECODER, Result
+from dag.bodies import (
+    ANSWER_DOMAIN,
+    REQUEST_DOMAIN,
+    RESULT_DECODER,
+    BlobRef,
+    BlobResult,
+    Result,
+)
 from dag.canonical import compute_digest, encode
 from dag.types import BODY_BYTES_MAX, Kind
 from market.attestation import holds_key
+from meshnode.core.blob_manifest import digest_content, make_blob_ref
 from meshnode.errors import InvalidMessage
 from meshnode.serving.protocol import clip_text
 
 if TYPE_CHECKING:
     from dag.genesis import Share
     from dag.vertex import SignedVertex
+    from meshnode.serving.port import MeshPort
+
+ANSWER_TYPE: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +74,25 @@ def encode_result(reasoning: Reasoning, share: Share) -> tuple[bytes, Share]:
     return encode(_make_result(reasoning, answer="")), "digest"
 
 
+async def make_result_body(
+    port: MeshPort, reasoning: Reasoning, share: Share
+) -> tuple[bytes, Share]:
+    """As `encode_result`, but an answer that does not fit is kept as a blob, which the body names.
+
+    It is a digest where there is no room for a blob either.
+    """
+    body, shown = encode_result(reasoning, share)
+    if share == "digest" or shown == "full" or holds_key(reasoning.content):
+        return body, shown
+    content = _make_encodable(reasoning.content).encode()
+    ref = await port.keep_blob(content, media_type=ANSWER_TYPE)
+    if ref is None:
+        return body, shown
+    plain = RESULT_DECODER.decode(body)
+    fields = {name: getattr(plain, name) for name in Result.__struct_fields__}
+    return encode(BlobResult(**fields, blob=ref)), "full"
+
+
 def is_result_of(
     signed: SignedVertex, *, author: bytes, requester: bytes, body: bytes, content: str
 ) -> bool:
@@ -82,7 +112,12 @@ def is_result_of(
         and result.request_digest == compute_request_digest(body)
         and result.answer_digest == compute_answer_digest(content)
         and (not result.answer or result.answer == _make_encodable(content))
+        and (not isinstance(result, BlobResult) or result.blob == _make_ref(content))
     )
+
+
+def _make_ref(content: str) -> BlobRef:
+    return make_blob_ref(digest_content(_make_encodable(content).encode()))
 
 
 def _make_result(reasoning: Reasoning, *, answer: str) -> Result:

@@ -20,6 +20,9 @@ from dag.bodies import (
     PROFILE_DECODER,
     RESULT_DECODER,
     SIGNED_INVITATION_DECODER,
+    BlobNote,
+    BlobRef,
+    BlobResult,
     Note,
     Result,
 )
@@ -31,10 +34,17 @@ from dag.introduction import prove_invitation, read_proven
 from dag.types import Ref
 from dag.vertex import decode_signed
 from meshnode import joining, keystore, sealing
+from meshnode.blobs import protocol as blobs
 from meshnode.client import _decode
 from meshnode.config import parse_api_address
 from meshnode.config_file import load_config, parse_option_value
 from meshnode.core.admission import Admission
+from meshnode.core.blob_manifest import (
+    compute_blob_id,
+    decode_manifest,
+    digest_content,
+    encode_manifest,
+)
 from meshnode.core.messages import (
     Advert,
     Credentials,
@@ -117,6 +127,7 @@ from meshnode.transport.libp2p.addresses import parse_address
 from meshnode.transport.link import FrameLink
 from meshnode.transport.peer_id import public_key_from_peer_id
 from meshnode.views import VertexInfo, read_stream_item
+from tests.support.blob_frames import BLOB_ASKS, BLOB_FRAMES
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
 
@@ -149,6 +160,10 @@ def read_profile_of_newcomer(data: bytes) -> object:
     return read_proven("ed25519", BUILDER.network, make_person(1).author, data)
 
 
+def read_manifest(data: bytes) -> object:
+    return decode_manifest(data, compute_blob_id(data))
+
+
 def kernel_decoders() -> tuple[Decoder, ...]:
     invitation = BUILDER.invite(0, 1)
     inner = SIGNED_INVITATION_DECODER.decode(invitation).invitation
@@ -157,6 +172,9 @@ def kernel_decoders() -> tuple[Decoder, ...]:
     profile = encode(make_person(0).profile(addresses=("/ip4/127.0.0.1/tcp/4001",)))
     evidence = encode(make_evidence(BUILDER.last(0), BUILDER.twin(BUILDER.last(0))))
     result = Result(ID, ID, "model", "", "echo", "four", ID, 4, "stop", 1, 1, 0, 1, 2)
+    fields = {name: getattr(result, name) for name in Result.__struct_fields__}
+    long_result = BlobResult(**{**fields, "answer": ""}, blob=BlobRef(ID, 20_000))
+    long_note = BlobNote("text/plain", "", b"", BlobRef(ID, 20_000))
     return tuple(
         Decoder(name, decode, InvalidMessage, seeds)
         for name, decode, seeds in (
@@ -167,8 +185,13 @@ def kernel_decoders() -> tuple[Decoder, ...]:
             ("invitation", INVITATION_DECODER.decode, (inner,)),
             ("proven invitation", read_profile_of_newcomer, (proven,)),
             ("evidence", check_evidence, (evidence,)),
-            ("result", RESULT_DECODER.decode, (encode(result),)),
-            ("note", NOTE_DECODER.decode, (encode(Note("text/plain", "", b"x")),)),
+            ("result", RESULT_DECODER.decode, (encode(result), encode(long_result))),
+            (
+                "note",
+                NOTE_DECODER.decode,
+                (encode(Note("text/plain", "", b"x")), encode(long_note)),
+            ),
+            ("manifest", read_manifest, (encode_manifest(digest_content(b"x" * 300_000)),)),
         )
     )
 
@@ -225,6 +248,8 @@ def wire_decoders() -> tuple[Decoder, ...]:
             ("message", admission.check, message_frames()),
             ("framing", lambda data: FrameParser().feed(data), (*frames, b"".join(frames))),
             ("link", feed_link, (frames[0], frames[0] + FINISH_FRAME)),
+            ("blob ask", blobs.decode_ask_frame, BLOB_ASKS),
+            ("blob frame", blobs.decode_blob_frame, BLOB_FRAMES),
             ("question", decode_ask_frame, question_frames()),
             ("answer", decode_answer_frame, answer_frames()),
             ("join request", joining._request_decoder.decode, (join_request(),)),

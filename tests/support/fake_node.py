@@ -12,6 +12,7 @@ from meshnode.gateway.port import NotReady, Phase
 from meshnode.route_views import PlacementInfo, RouteCandidate, RouteInfo
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.views import Delta, Finality, Finished, HeadsInfo, PeerInfo, Started, VertexDetail
+from tests.support.fake_blobs import FakeBlobs
 from tests.support.fake_market import FakeMarket
 from tests.support.views import (
     make_answer,
@@ -87,6 +88,7 @@ class FakeNode(FakeMarket):
     """Records what it is asked; `hold` makes a question wait until it is cancelled."""
 
     def __init__(self, status=STATUS):
+        self.blobs = FakeBlobs()
         self.calls = []
         self.fails = None
         self.fails_late = None

@@ -10,8 +10,10 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dag.bodies import BlobRef
 from dag.types import LANE_SPEECH, Kind
 from dag.vertex import SignedVertex, Vertex, encode_vertex, seal
+from meshnode.core.blob_manifest import digest_content, make_blob_ref
 from meshnode.core.commands import Serve
 from meshnode.engines.base import EngineError, EngineFault, ModelInfo
 from meshnode.engines.chunks import delta_chunk, usage_of
@@ -121,6 +123,8 @@ class FakeNode:
     published: list[SignedVertex] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
     followers: list[Callable[[], None]] = field(default_factory=list)
+    blobs: list[bytes] = field(default_factory=list)
+    blobs_full: bool = False
     withheld: bool = False
     refuses_to_publish: bool = False
     clock_offset_ms: int = 0
@@ -204,6 +208,12 @@ class FakeNode:
         if not self.withheld:
             self.net.store[signed.id] = signed
         return signed
+
+    async def keep_blob(self, content: bytes, *, media_type: str) -> BlobRef | None:
+        if self.blobs_full:
+            return None
+        self.blobs.append(content)
+        return make_blob_ref(digest_content(content))
 
     async def find_vertex(self, vertex_id: bytes, *, timeout_ms: int) -> SignedVertex | None:
         return self.net.store.get(vertex_id)

@@ -223,10 +223,11 @@ async def test_vertex_is_found_by_the_beginning_of_its_id():
             await node.vertex("0" * 64)
 
 
-async def test_publish_is_rejected_when_the_note_is_too_large():
+async def test_note_that_is_too_large_for_a_vertex_names_a_blob():
     async with open_mesh(1) as (node,):
-        with pytest.raises(CommandRejected):
-            await node.publish("x" * BODY_BYTES_MAX)
+        note = await node.publish("x" * BODY_BYTES_MAX)
+        blob = (await node.vertex(note.id)).body["blob"]
+        assert await node.blobs.get(blob["id"]) == b"x" * BODY_BYTES_MAX
 
 
 async def test_events_tell_what_happens():
@@ -335,7 +336,7 @@ async def test_long_question_and_cancellation_over_libp2p():
     engine = ScriptedEngine(["x" * 100_000] * 5)
     async with open_mesh(2, engine=[engine, None], transport="libp2p") as nodes:
         answer = await nodes[1].ask("y" * 1_500_000)
-        assert (len(answer.text), answer.share, answer.verified) == (500_000, "digest", True)
+        assert (len(answer.text), answer.share, answer.verified) == (500_000, "full", True)
         engine.script = ["first", engine.gate]
         engine.stopped.clear()
         async with aclosing(nodes[1].stream("hi")) as items:

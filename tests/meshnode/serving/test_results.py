@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import pytest
 
-from dag.bodies import RESULT_DECODER
+from dag.bodies import RESULT_DECODER, BlobResult
 from dag.canonical import encode
 from dag.types import BODY_BYTES_MAX, Kind
+from meshnode.core.blob_manifest import digest_content, make_blob_ref
 from meshnode.serving.results import (
     Reasoning,
     choose_share,
     compute_answer_digest,
     encode_result,
     is_result_of,
+    make_result_body,
 )
 from tests.support.serving_net import make_vertex
 
@@ -107,3 +110,51 @@ def test_result_is_refused_when_its_answer_is_not_the_one_digested():
     lie = RESULT_DECODER.decode(body)
     forged = type(lie)(**{**{f: getattr(lie, f) for f in lie.__struct_fields__}, "answer": "lie"})
     assert not check(encode(forged))
+
+
+class Keeper:
+    """A node that keeps blobs, or has no room for them."""
+
+    def __init__(self, *, full=False):
+        self.full, self.kept = full, []
+
+    async def keep_blob(self, content, *, media_type):
+        self.kept.append((content, media_type))
+        return None if self.full else make_blob_ref(digest_content(content))
+
+
+LONG = dataclasses.replace(REASONING, content="long " * 4_000)
+
+
+async def test_answer_that_does_not_fit_is_named_as_a_blob():
+    keeper = Keeper()
+    body, share = await make_result_body(keeper, LONG, "full")
+    result = RESULT_DECODER.decode(body)
+    assert share == "full"
+    assert isinstance(result, BlobResult)
+    assert (result.answer, result.answer_digest) == ("", compute_answer_digest(LONG.content))
+    assert keeper.kept == [(LONG.content.encode(), "text/plain; charset=utf-8")]
+    signed = make_vertex(AUTHOR, Kind.RESULT, body)
+    facts = {"author": AUTHOR, "requester": LONG.requester, "body": LONG.body}
+    assert is_result_of(signed, **facts, content=LONG.content)
+    other = msgspec.structs.replace(result, blob=make_blob_ref(digest_content(b"other")))
+    lie = make_vertex(AUTHOR, Kind.RESULT, encode(other))
+    assert not is_result_of(lie, **facts, content=LONG.content)
+
+
+@pytest.mark.parametrize(
+    ("content", "share", "full"),
+    [
+        ("short", "full", False),
+        (LONG.content, "digest", False),
+        (LONG.content, "full", True),
+        (f"{LONG.content} sk-{'Ab3dEf9hIj' * 5}", "full", False),
+    ],
+)
+async def test_no_blob_is_named_where_none_may_be_or_none_is_needed(content, share, full):
+    reasoning = dataclasses.replace(REASONING, content=content)
+    keeper = Keeper(full=full)
+    body, shown = await make_result_body(keeper, reasoning, share)
+    assert not isinstance(RESULT_DECODER.decode(body), BlobResult)
+    assert shown == ("full" if content == "short" else "digest")
+    assert bool(keeper.kept) == full

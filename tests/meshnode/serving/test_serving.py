@@ -78,15 +78,17 @@ async def test_ask_carries_a_long_question_and_a_long_chunk():
     long_text = "x" * 200_000
     async with serving_net() as net:
         engine = ScriptedEngine([long_text])
-        await net.add("host", engine)
+        host = await net.add("host", engine)
         client = await net.add("client")
         result = await answer(client)
         question = Question(request={"messages": [{"role": "user", "content": long_text}]})
+        host.blobs_full = True
         async with aclosing(client.asker.stream(question)) as items:
             last: Any = [item async for item in items][-1]
     assert result.text == long_text
-    assert result.share == "digest"
-    assert last.answer.verified
+    assert (result.share, result.verified) == ("full", True)
+    assert host.blobs == [long_text.encode()]
+    assert (last.answer.share, last.answer.verified) == ("digest", True)
     assert engine.requests[-1]["messages"][0]["content"] == long_text
 
 
