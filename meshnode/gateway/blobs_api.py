@@ -23,9 +23,8 @@ from meshnode.gateway.access import get_caller
 from meshnode.gateway.blob_port import PATIENCE_MS
 from meshnode.gateway.bodies import Body
 from meshnode.gateway.endpoints import Endpoint, Plain, Streamed, get, post
-from meshnode.gateway.guard import ForbiddenScope
 from meshnode.gateway.problems import make_problem
-from meshnode.gateway.refusals import InvalidRequest
+from meshnode.gateway.refusals import ForbiddenScope, InvalidRequest
 from meshnode.gateway.streaming import begin_stream, closing_items
 from meshnode.views import VertexInfo
 

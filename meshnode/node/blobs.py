@@ -375,7 +375,7 @@ class Blobs:
             return self._find(blob_id).id
         return bytes.fromhex(_check_prefix(blob_id))
 
-    async def _find_authors(self, blob_id: bytes) -> list[bytes]:
+    async def _find_authors(self, blob_id: bytes) -> tuple[bytes, ...]:
         """Who has said that there is this blob, the newest first."""
         authors: dict[bytes, None] = {}
         for kind in (Kind.NOTE, Kind.RESULT):
@@ -383,7 +383,7 @@ class Blobs:
                 body = decode_body(stored.signed)
                 if isinstance(body, BlobResult | BlobNote) and body.blob.id == blob_id:
                     authors[stored.signed.vertex.author] = None
-        return list(authors)
+        return tuple(authors)
 
     async def _check_content(self, blob_id: bytes) -> None:
         """Raises `CommandRejected` for content with a key in it: a vertex is for good."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dag.bodies import (
     ANSWER_DOMAIN,
@@ -23,7 +23,6 @@ from meshnode.serving.protocol import clip_text
 if TYPE_CHECKING:
     from dag.genesis import Share
     from dag.vertex import SignedVertex
-    from meshnode.serving.port import MeshPort
 
 ANSWER_TYPE: Final = "text/plain; charset=utf-8"
 
@@ -74,8 +73,15 @@ def encode_result(reasoning: Reasoning, share: Share) -> tuple[bytes, Share]:
     return encode(_make_result(reasoning, answer="")), "digest"
 
 
+class BlobKeeper(Protocol):
+    """Where answers go that do not fit a vertex."""
+
+    async def keep_blob(self, content: bytes, *, media_type: str) -> BlobRef | None:
+        """Keep content that a vertex is about to name; None where there is no room for it."""
+
+
 async def make_result_body(
-    port: MeshPort, reasoning: Reasoning, share: Share
+    keeper: BlobKeeper, reasoning: Reasoning, share: Share
 ) -> tuple[bytes, Share]:
     """As `encode_result`, but an answer that does not fit is kept as a blob, which the body names.
 
@@ -85,7 +91,7 @@ async def make_result_body(
     if share == "digest" or shown == "full" or holds_key(reasoning.content):
         return body, shown
     content = _make_encodable(reasoning.content).encode()
-    ref = await port.keep_blob(content, media_type=ANSWER_TYPE)
+    ref = await keeper.keep_blob(content, media_type=ANSWER_TYPE)
     if ref is None:
         return body, shown
     plain = RESULT_DECODER.decode(body)

@@ -20,11 +20,11 @@ from dag.bodies import (
     SIGNED_INVITATION_DECODER,
     Note,
 )
-from dag.canonical import CanonicalDecoder, compute_digest, compute_digests, encode
+from dag.canonical import CanonicalDecoder, SizedDecoder, compute_digest, compute_digests, encode
 from dag.errors import MalformedMessage, MessageTooLarge
 from tests.support.dag_builder import DagBuilder
 
-DECODERS: list[CanonicalDecoder[Any]] = [
+DECODERS: list[CanonicalDecoder[Any] | SizedDecoder[Any]] = [
     EVIDENCE_DECODER,
     INVITATION_DECODER,
     NOTE_DECODER,

@@ -9,6 +9,7 @@ import pytest
 
 import meshnode
 from meshnode import sync
+from meshnode.blob_views import BlobProgress
 from meshnode.blobs.errors import BlobQuotaFull, NoSuchBlob
 from meshnode.errors import CommandRejected, MalformedMessage, StorageError
 from meshnode.gateway.app import Gateway
@@ -27,7 +28,7 @@ async def open_pair(tmp_path):
     """A node here, another one behind HTTP, and a client of that one."""
     async with mesh(2, engine="none", suite="ed25519", validates=False) as (a, b):
         host = FakeHost()
-        host.get_node = lambda: b
+        vars(host)["node"] = b
         gateway = Gateway(host, api="127.0.0.1:0", home=tmp_path)
         await gateway.start()
         try:
@@ -65,7 +66,7 @@ async def test_content_goes_up_and_down(tmp_path):
 async def test_blob_of_another_node_is_fetched_step_by_step(tmp_path):
     async with open_pair(tmp_path) as (a, remote, _):
         info = await a.blobs.put(CONTENT)
-        steps = []
+        steps: list[BlobProgress] = []
         saved = await remote.blobs.save(info.id, tmp_path / "copy", on_progress=steps.append)
         assert (tmp_path / "copy").read_bytes() == CONTENT
         assert not saved.own

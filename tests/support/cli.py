@@ -20,6 +20,7 @@ from meshnode.views import (
     VertexDetail,
     VertexInfo,
 )
+from tests.support.fake_blobs import FakeBlobs
 from tests.support.views import make_answer, make_finality, make_id, make_small_dag, make_status
 
 
@@ -59,6 +60,7 @@ class FakeRemote:
     place: Finality = field(default_factory=make_finality)
     waited: list[tuple[str, int]] = field(default_factory=list)
     happening: list[Any] = field(default_factory=list)
+    blobs: FakeBlobs = field(default_factory=FakeBlobs)
     pid: int = 999_999_999
     api: str = "127.0.0.1:7077"
     since_ms: int = 1_700_000_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from meshnode.blobs import protocol
 from meshnode.blobs.errors import BlobQuotaFull, NoSuchBlob, WrongChunk
-from meshnode.blobs.fetcher import WAITING_MAX, BlobFetcher
+from meshnode.blobs.fetcher import WAITING_MAX, BlobFetcher, FetchProgress
 from meshnode.blobs.protocol import ChunkGone, ChunkPart, Held, ManifestPart, Refused
 from meshnode.blobs.server import BlobServer, ServeLimits
 from meshnode.blobs.store import open_store
@@ -50,14 +50,16 @@ class Scripted:
 
     async def _serve(self, stream):
         ask = protocol.decode_ask_frame(await stream.receive())
+        assert isinstance(ask, protocol.BlobAsk)
         data = self.manifest if ask.wants_manifest else b""
         await send(stream, Held(len(data), self.held, False))
         for part in protocol.split_parts(data):
             await send(stream, ManifestPart(part))
         while (frame := await stream.receive()) is not None:
-            index = protocol.decode_ask_frame(frame).index
-            self.asked.append(index)
-            await self.answer(stream, index)
+            chunk = protocol.decode_ask_frame(frame)
+            assert isinstance(chunk, protocol.ChunkAsk)
+            self.asked.append(chunk.index)
+            await self.answer(stream, chunk.index)
 
 
 async def send(stream, *frames):
@@ -110,7 +112,7 @@ async def test_blob_comes_from_another_node(tmp_path):
         a, b = await net.add("a"), await net.add("b")
         blob_id = await a.put(CONTENT)
         await net.connect(a, b)
-        seen = []
+        seen: list[FetchProgress] = []
         record = await b.fetcher.fetch(blob_id, on_progress=seen.append)
         assert record.size_bytes == len(CONTENT)
         assert await b.read(blob_id) == CONTENT

@@ -7,7 +7,7 @@ import pytest
 from meshnode.cli.blob import describe_readers, describe_state
 from meshnode.views import VertexDetail
 from tests.support.cli import FakeRemote, run_command
-from tests.support.fake_blobs import FakeBlobs, make_blob
+from tests.support.fake_blobs import make_blob
 from tests.support.views import make_vertex
 
 CONTENT = b"some content that is longer than a piece"
@@ -16,7 +16,6 @@ CONTENT = b"some content that is longer than a piece"
 @pytest.fixture
 def blobs(monkeypatch):
     remote = FakeRemote()
-    remote.blobs = FakeBlobs()
     monkeypatch.setattr("meshnode.cli.blob.connect", lambda _: remote)
     return remote.blobs
 
@@ -139,8 +138,7 @@ def make_detail(blob_id, **body):
 
 @pytest.fixture
 def source(monkeypatch, blobs):
-    remote = FakeRemote()
-    remote.blobs = blobs
+    remote = FakeRemote(blobs=blobs)
     monkeypatch.setattr("meshnode.cli.vertex_source.connect", lambda _: remote)
     return remote
 

@@ -102,6 +102,9 @@ class SomeSource:
             raise CommandRejected("not held here")
         return VertexDetail(vertex=self.held[vertex_id], body=None, wire="")
 
+    async def read_blob(self, blob_id):
+        raise CommandRejected("not held here")
+
     async def describe_network(self):
         return "some"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
