@@ -92,7 +92,7 @@ class StreamRouter:
         """Serve a joiner; for anything else wait until the handshake has shown who it is."""
         frame = await _receive_first(stream)
         replayed = _Replayed(stream, frame)
-        if _is_question(frame) or begins_blob_stream(frame):
+        if _is_question(frame):
             await self._wait_for_member(stream.peer)
         else:
             await self._joins.serve(replayed)
@@ -148,7 +148,7 @@ async def _receive_first(stream: FrameStream) -> bytes:
 
 
 def _is_question(frame: bytes) -> bool:
-    if is_about_peers(frame):
+    if is_about_peers(frame) or begins_blob_stream(frame):
         return True
     try:
         decode_ask_frame(frame)

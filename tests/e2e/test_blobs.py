@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SIZE_BYTES = 50_000_000
 WAIT_S = 60
+ATTEMPTS = 5
 OVERHEAD_BYTES = 4_000_000
 """What two nodes say to each other beside chunks, and chunks under way at the kill."""
 
@@ -49,17 +50,39 @@ def put(machine, tmp_path):
 def kill_fetching(machine, blob_id):
     """Kill a node with SIGKILL while it fetches; answers how many chunks are on its disk."""
     folder = next(machine.home.glob("networks/*/blobs/partial"))
+    data, record = folder / f"{blob_id}.data", folder / f"{blob_id}.record"
+    for _ in range(ATTEMPTS):
+        kill_when_some_is_there(machine, blob_id, data)
+        if data.exists() and record.exists():
+            return count_chunks(data, record)
+        machine.up()  # it was done first: once more from the beginning
+        machine.succeed("blob", "rm", blob_id, "--force")
+    raise AssertionError("every fetch was done before the node was killed")
+
+
+def kill_when_some_is_there(machine, blob_id, data):
     command = [sys.executable, "-m", "meshnode", "blob", "get", blob_id, "-o", os.devnull]
     environment = make_environment() | {"MESHNODE_HOME": str(machine.home)}
     pid = json.loads((machine.home / "runtime.json").read_text(encoding="utf-8"))["pid"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as getting:
-        data, until_s = folder / f"{blob_id}.data", time.monotonic() + WAIT_S
-        while not (data.exists() and data.stat().st_blocks * 512 > 4 * CHUNK_BYTES_MIN):
+        until_s = time.monotonic() + WAIT_S
+        while getting.poll() is None and count_written(data) < 4 * CHUNK_BYTES_MIN:
             assert time.monotonic() < until_s, "nothing is fetched"
             time.sleep(0.002)
         os.kill(pid, signal.SIGKILL)
         getting.wait(timeout=WAIT_S)
-    record = read_record((folder / f"{blob_id}.record").read_bytes())
+
+
+def count_written(path):
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def count_chunks(data, record_path):
+    record = read_record(record_path.read_bytes())
+    assert record is not None
     file = ChunkFile(data, decode_manifest(record.manifest, record.id))
     held = file.find_held()
     file.close()
