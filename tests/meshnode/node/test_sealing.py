@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,6 +29,11 @@ async def settle(condition):
     await until(condition, timeout_s=30)
 
 
+def sealing_of(node) -> Any:
+    """What seals a node's streams: it has keys."""
+    return node._sealing
+
+
 def keys_of(viewer, node):
     """What one node knows of another's pair."""
     record = next(each for each in viewer._runtime.view().members if each.id.hex() == node.author)
@@ -36,7 +42,7 @@ def keys_of(viewer, node):
 
 async def rotate(node, *, keep_ms=10_000):
     """What its keeper does when the time has come."""
-    sealing, now_ms = node._sealing, node._runtime.now_ms()
+    sealing, now_ms = sealing_of(node), node._runtime.now_ms()
     ring = sealing.ring.rotate(draw_secrets(), now_ms)
     sealing.set_ring(ring.forget(now_ms, keep_ms))
     await node._keeper.check()
@@ -48,7 +54,7 @@ async def test_rotated_key_spreads_as_a_newer_profile_and_answers_stay_sealed():
         assert (await asker.ask("one")).sealed
         await rotate(server)
         await settle(lambda: keys_of(asker, server) not in {None, before})
-        assert keys_of(asker, server) == server._sealing.ring.current_keys
+        assert keys_of(asker, server) == sealing_of(server).ring.current_keys
         answer = await asker.ask("two")
         assert answer.sealed and answer.verified
         profiles = await server.vertices(kind="profile", author=server.author)
@@ -63,15 +69,15 @@ async def test_rotated_key_spreads_as_a_newer_profile_and_answers_stay_sealed():
 async def test_expired_key_is_refused_told_and_used_at_once():
     """The asker has not heard of the newer profile: the refusal brings it, signed."""
     async with mesh(2, engine=[None, "echo"]) as (asker, server):
-        stale = asker._sealing._directory.find_counterpart(server.peer_id)
+        stale = sealing_of(asker)._directory.find_counterpart(server.peer_id)
         await rotate(server, keep_ms=0)
-        await settle(lambda: keys_of(server, server) == server._sealing.ring.current_keys)
+        await settle(lambda: keys_of(server, server) == sealing_of(server).ring.current_keys)
         await wait_for_equal_heads([asker, server])  # the profile is on the disk, too
-        directory = asker._sealing._directory
+        directory = sealing_of(asker)._directory
         directory.find_counterpart = lambda peer: stale
         answer = await asker.ask("does it still answer?")
         assert answer.sealed and answer.attempts == ()
-        assert [*asker._sealing._renewed] == [bytes.fromhex(server.author)]
+        assert [*sealing_of(asker)._renewed] == [bytes.fromhex(server.author)]
         shown = (await server.status()).sealing
         assert shown is not None
         assert shown.refused == 1
@@ -83,7 +89,7 @@ async def test_profile_in_a_refusal_is_checked_to_the_last_signature():
         wire = await RuntimeDirectory(other._runtime).read_profile()
         author = bytes.fromhex(other.author)
         seq, keys = directory.check_profile(author, wire)
-        assert (seq, keys) == (0, other._sealing.ring.current_keys)
+        assert (seq, keys) == (0, sealing_of(other).ring.current_keys)
         vertex = decode_signed(wire).vertex
         theirs, ours = other._setup.secrets, node._setup.secrets
         forgeries = [
@@ -127,14 +133,18 @@ class FakeRuntime:
         self.renewed.append(PROFILE_DECODER.decode(profile))
 
 
+def fake_runtime(node) -> Any:
+    return FakeRuntime(node)
+
+
 @pytest.fixture
 async def keeping(tmp_path):
     """A keeper with a file, on a clock of the test's own."""
     async with mesh(1, engine="none") as (node,):
-        runtime = FakeRuntime(node)
+        runtime = fake_runtime(node)
         file = RingFile(tmp_path, draw("storage"))
-        keeper = KeyKeeper(runtime, node._sealing, file, rotate_days=7, keep_days=2)
-        yield keeper, runtime, node._sealing, file
+        keeper = KeyKeeper(runtime, sealing_of(node), file, rotate_days=7, keep_days=2)
+        yield keeper, runtime, sealing_of(node), file
 
 
 async def test_keeper_does_nothing_before_its_time(keeping):
@@ -208,7 +218,7 @@ async def test_profile_that_cannot_be_said_is_a_problem_and_tried_again(keeping)
 
 async def test_keys_without_a_file_rotate_in_memory_and_never_where_told_so():
     async with mesh(1, engine="none") as (node,):
-        runtime, sealing = FakeRuntime(node), node._sealing
+        runtime, sealing = fake_runtime(node), sealing_of(node)
         runtime.time_ms += 100 * DAY_MS
         first = sealing.ring
         for days, rotated in ((0, False), (7, True)):

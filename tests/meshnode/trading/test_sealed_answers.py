@@ -51,7 +51,7 @@ async def test_contract_in_the_open_of_who_could_seal_is_refused(net):
         seen.append(ask)
         return await accept(ask, requester)
 
-    provider.seller.open = open_delivery  # type: ignore[method-assign]
+    provider.seller.open = open_delivery
     with pytest.raises(MeshError, match="sealed"):
         await buyer.answer(timeout_ms=5_000)
     assert seen == []
