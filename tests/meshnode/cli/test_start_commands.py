@@ -302,20 +302,6 @@ def test_identity_is_shown_and_made_when_missing(capsys, home):
     assert seed not in json.dumps([public, document])
 
 
-def test_identity_rotate_makes_another_pair_and_erases_where_told(capsys, home):
-    before = run_command(capsys, "identity", "show", "--json").document
-    outcome = run_command(capsys, "identity", "rotate")
-    assert outcome.code == 0
-    shown = run_command(capsys, "identity", "show", "--json").document
-    assert outcome.out.strip() == shown["sealing_key"] != before["sealing_key"]
-    assert (before["older_sealing_keys"], shown["older_sealing_keys"]) == (0, 1)
-    assert shown["author"] == before["author"]
-    assert "1 before it not erased yet" in run_command(capsys, "identity", "show").out
-    erased = run_command(capsys, "identity", "rotate", "--erase")
-    assert "are erased" in erased.err
-    assert run_command(capsys, "identity", "show", "--json").document["older_sealing_keys"] == 0
-
-
 def test_identity_new_puts_the_old_one_aside(capsys, home):
     old = run_command(capsys, "identity", "new").out.strip()
     outcome = run_command(capsys, "identity", "new")
