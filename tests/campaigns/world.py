@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from dag.bodies import SIGNED_INVITATION_DECODER, Note, SignedInvitation
 from dag.canonical import encode
 from dag.crypto import sign_suite
@@ -87,7 +89,8 @@ class World:
     def make_member(self, seed: bytes) -> Member:
         """One more member; a ticket's holder makes as many identities as it likes."""
         secrets = derive_secret_keys(seed)
-        keys = derive_public_keys(secrets, self.suite)
+        # Without a key for sealed content, so that its questions in the open are looked at.
+        keys = msgspec.structs.replace(derive_public_keys(secrets, self.suite), mlkem768_key=b"")
         author = compute_author_id(keys.ed25519_key, keys.mldsa65_key)
         proved = prove_bearer(self.bearer_seed, self.network, author, self.invitation)
         inviter: Ref = decode_signed(self.credentials[-1]).ref
