@@ -43,13 +43,18 @@ class Mesh:
         return self._runtime.transport.addresses
 
     def list_members(self) -> dict[str, bytes]:
-        """By transport id, the transport key of every member; this node among them."""
+        """By transport id, the transport key of every member; this node among them.
+
+        Who has left, or was put out, is none: it gets no place at a relay and no address.
+        """
         now_ms = self.now_ms()
         if now_ms - self._members_ms >= MEMBERS_FRESH_MS:
             self._members_ms = now_ms
+            is_gone = self._runtime.roll.is_gone
             self._members = {
                 compute_transport_id(member.keys.libp2p_key): member.keys.libp2p_key
                 for member in self._runtime.view().members
+                if not is_gone(member.id)
             }
         return self._members
 
