@@ -268,9 +268,8 @@ def test_who_sends_something_new_is_heeded_again():
     builder = DagBuilder(authors=3).profiles()
     lone = LoneCore(genesis=builder.genesis)
     peer = lone.greet()
-    for number in range(1, 8):
-        asked = name_heads(lone, peer, number)
-    assert not asked
+    asked = [name_heads(lone, peer, number) for number in range(1, 8)]
+    assert not asked[-1]
     lone.receive(peer, lone.vertices(builder.vertices[1]))
     assert name_heads(lone, peer, 9)
 

@@ -56,8 +56,7 @@ async def test_large_blob_arrives_though_one_holder_lies_and_one_dies(transport,
         mortal,
         honest,
     ):
-        for node in (liar, mortal, honest):
-            info = await node.blobs.put(content)
+        info, *_ = [await node.blobs.put(content) for node in (liar, mortal, honest)]
         lied, died = change_reads(liar, lie), change_reads(mortal, die)
         fetch = asyncio.create_task(fetcher.blobs.fetch(info.id))
         await wait_until(reached.is_set)
