@@ -47,8 +47,9 @@ DEAD_S = 4.0
 PAIR_SHARE = 0.3
 """Rounds in which two are killed."""
 EQUAL_S = 180.0
-FINAL_MS = 60_000
+FINAL_S = 60.0
 POLL_S = 0.2
+SHOWN_MAX = 5
 SLOPE_MB_PER_MIN = 2.0
 
 Tell = Callable[[str], None]
@@ -93,6 +94,8 @@ class Growth:
     rss_slope: float
     """MB per minute."""
     rss_error: float
+    vertices_slope: float
+    """Vertices held, per minute: what is held takes memory."""
     files: tuple[int, int]
     """The least and the most."""
     threads: tuple[int, int]
@@ -237,7 +240,7 @@ class Campaign:
             self._fail(f"not equal {EQUAL_S:.0f} s later: {orders}")
         promised = [*self._acknowledged, *mesh.acknowledged]
         report.acknowledged, report.commits = len(promised), mesh.book.height
-        await self._check_final(promised, mesh.validators[0].running.remote)
+        await self._check_final(promised, remotes)
         for remote in remotes:
             if (await remote.status()).forks:
                 self._fail("somebody saw a fork")
@@ -252,19 +255,26 @@ class Campaign:
             if found := await asyncio.to_thread(verify_store, home):
                 self._fail(f"dag verify of {home.name}: {found}")
 
-    async def _check_final(self, promised: list[str], remote: RemoteNode) -> None:
-        finals, lost = self._mesh.book.finals, 0
-        for vertex in promised:
-            followed = vertex
-            while followed not in finals:
-                place = await remote.finality(followed, wait_ms=FINAL_MS)
-                if place.repeated_by is None:
-                    lost += not place.final
-                    break
-                self.report.repeated += 1
-                followed = place.repeated_by
-        if lost:
-            self._fail(f"{lost} of {len(promised)} acknowledged vertices are not final")
+    async def _check_final(self, promised: list[str], remotes: list[RemoteNode]) -> None:
+        """Everything has its place, itself or what its author said again, which somebody knows."""
+        due_s, finals = time.monotonic() + FINAL_S, self._mesh.book.finals
+        waiting = [vertex for vertex in promised if vertex not in finals]
+        while waiting and time.monotonic() < due_s:
+            waiting = [vertex for vertex in waiting if not await self._is_final(vertex, remotes)]
+            await asyncio.sleep(POLL_S)
+        if waiting:
+            self._fail(f"{len(waiting)} of {len(promised)} acknowledged vertices are not final")
+        for vertex in waiting[:SHOWN_MAX]:
+            self._tell(f"  {vertex[:16]}: {await _describe(vertex, remotes)}")
+
+    async def _is_final(self, vertex: str, remotes: list[RemoteNode]) -> bool:
+        for remote in remotes:
+            with suppress(MeshError):  # it came too late for this node, which knows nothing of it
+                place = await remote.finality(vertex)
+                self.report.repeated += place.final and place.repeated_by is not None
+                if place.final:
+                    return True
+        return False
 
     def _measure(self) -> None:
         for each in self._stayers:
@@ -280,6 +290,7 @@ class Campaign:
                     (later[0]["rss_mb"], later[-1]["rss_mb"]),
                     trend.slope,
                     trend.error,
+                    each.fit("vertices").slope,
                     spans["files"],
                     spans["threads"],
                     spans["tasks"],
@@ -298,6 +309,21 @@ class Campaign:
     def _fail(self, text: str) -> None:
         self.report.failures.append(text)
         self._tell(f"FAILED {text}")
+
+
+async def _describe(vertex: str, remotes: list[RemoteNode]) -> str:
+    """What each node says of a vertex that is not final."""
+    said = []
+    for remote in remotes:
+        try:
+            held = (await remote.vertex(vertex)).vertex
+            place = await remote.finality(vertex)
+        except MeshError as error:
+            said.append(str(error))
+        else:
+            text = f"held, by {held.author_name} {held.seq} at lamport {held.lamport}"
+            said.append(text + ", older than its history" * place.forgotten)
+    return "; ".join(said)
 
 
 @asynccontextmanager
@@ -352,7 +378,7 @@ def print_report(report: Report, tell: Tell) -> None:
             f"{each.name:<14} {each.rss_mb[0]:.1f} -> {each.rss_mb[1]:.1f} MB, "
             f"{each.rss_slope:+.2f} +- {each.rss_error:.2f} MB/min; files {_span(each.files)}, "
             f"threads {_span(each.threads)}, tasks {_span(each.tasks)}; "
-            f"holds {each.vertices[0]} -> {each.vertices[1]} vertices"
+            f"holds {each.vertices[0]} -> {each.vertices[1]} vertices ({_cost(each)})"
         )
     tell(
         f"{'machine':<14} load p50 {percentile(report.loads, 0.5):.1f}, "
@@ -361,6 +387,13 @@ def print_report(report: Report, tell: Tell) -> None:
     tell(f"{'violations':<14} {len(report.failures)}")
     for failure in report.failures[:20]:
         tell(f"FAILED         {failure}")
+
+
+def _cost(growth: Growth) -> str:
+    """What a further vertex took of memory."""
+    if growth.vertices_slope <= 0:
+        return "no more than before"
+    return f"{1_024 * growth.rss_slope / growth.vertices_slope:.1f} KB for each more"
 
 
 def _span(pair: tuple[int, int]) -> str:
