@@ -5,7 +5,8 @@
 Every node is a process on a host of its own (a network namespace), so that the kernel counts each
 one's bytes. They join one after another through a single ticket; beyond 16 members the full mesh
 becomes an overlay. First nobody says anything, for some minutes in which neighbours are exchanged and
-meet for the first time, then for those in which idle traffic is measured. Then several authors publish. The mesh must be in one piece whenever it is looked at, all stores must be equal
+meet for the first time, then for those in which idle traffic is measured. Then several authors
+publish. The mesh must be in one piece whenever it is looked at, all stores must be equal
 afterwards, and every vertex that was acknowledged must be in all of them. Bytes are counted twice:
 by the nodes, which count what they write to sockets, and by the kernel at each host's interface,
 headers and acknowledgements included. Traffic of a node is what it sends and what it receives, in

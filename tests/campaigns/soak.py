@@ -115,7 +115,7 @@ class Report:
     refused: int = 0
     """Publications that nobody promised to keep: the node was full, or being killed."""
     repeated: int = 0
-    """Vertices that came too late for the order, and were said again by their authors."""
+    """Vertices that came too late for the order: their authors said the same again, which is final."""
     commits: int = 0
     equal_s: float = 0.0
     growth: list[Growth] = field(default_factory=list)
@@ -256,9 +256,13 @@ class Campaign:
                 self._fail(f"dag verify of {home.name}: {found}")
 
     async def _check_final(self, promised: list[str], remotes: list[RemoteNode]) -> None:
-        """Everything has its place, itself or what its author said again, which somebody knows."""
+        """Everything has its place, itself or what its author said again in its stead."""
         due_s, finals = time.monotonic() + FINAL_S, self._mesh.book.finals
         waiting = [vertex for vertex in promised if vertex not in finals]
+        again = {said: vertex for vertex, said in self._mesh.book.said.items() if vertex in finals}
+        late = [vertex for vertex in waiting if self._mesh.book.said.get(vertex) in again]
+        self.report.repeated += len(late)
+        waiting = [vertex for vertex in waiting if vertex not in late]
         while waiting and time.monotonic() < due_s:
             waiting = [vertex for vertex in waiting if not await self._is_final(vertex, remotes)]
             await asyncio.sleep(POLL_S)
@@ -327,8 +331,8 @@ async def _describe(vertex: str, remotes: list[RemoteNode]) -> str:
 
 
 @asynccontextmanager
-async def _open_mesh() -> AsyncIterator[tuple[ValidatorMesh, list[Guest]]]:
-    parameters = Parameters(gc_commits=COMMITS_KEPT, checkpoint_commits=COMMITS_KEPT)
+async def _open_mesh(kept: int) -> AsyncIterator[tuple[ValidatorMesh, list[Guest]]]:
+    parameters = Parameters(gc_commits=kept, checkpoint_commits=kept)
     async with open_validators((Place(),) * 4, parameters=parameters, prunes=True) as mesh:
         ticket = await mesh.validators[0].running.remote.invite(uses=GUESTS)
         guests = [Guest(mesh.crew, mesh.book, f"guest-{number}") for number in range(GUESTS)]
@@ -344,7 +348,7 @@ async def _open_mesh() -> AsyncIterator[tuple[ValidatorMesh, list[Guest]]]:
 
 async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
     """Run one on a fresh mesh."""
-    async with _open_mesh() as (mesh, guests):
+    async with _open_mesh(arguments.kept) as (mesh, guests):
         tell(
             f"{len(mesh.validators)} validators and {len(guests)} members, "
             f"{arguments.minutes:g} minutes, seed {arguments.seed}"
@@ -405,6 +409,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=8.0, help="vertices per second of all")
+    parser.add_argument(
+        "--kept", type=int, default=COMMITS_KEPT, help="commits after which payload is old"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
         "--slope-limit", type=float, default=SLOPE_MB_PER_MIN, help="MB per minute and node"

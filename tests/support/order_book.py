@@ -22,6 +22,8 @@ class OrderBook:
         """When each validator told that a vertex is final."""
         self.heard_s: dict[tuple[str, str], float] = {}
         """When a validator, named first, last told that it took in a vertex of an author."""
+        self.said: dict[str, tuple[str, str]] = {}
+        """Of every vertex that somebody told of: its author, and what it says in one line."""
         self.joined: dict[str, list[int]] = {}
         """The commits of the snapshots that each node told it joined from."""
         self.offences: list[str] = []
@@ -50,7 +52,9 @@ class OrderBook:
                 elif isinstance(event, OffenceCounted):
                     self.offences.append(f"{name} by {event.peer}: {event.offence} {event.detail}")
                 elif isinstance(event, VertexSeen):
-                    self.heard_s[name, event.vertex.author] = time.monotonic()
+                    vertex = event.vertex
+                    self.heard_s[name, vertex.author] = time.monotonic()
+                    self.said[vertex.id] = vertex.author, vertex.summary
                     self._news.set()
         except MeshError:
             return  # killed, stopped, or cut off: its next life is followed anew
