@@ -68,6 +68,15 @@ def verify_admission(
     return Admitted(genesis, inviter, encode(proved), credentials)
 
 
+def check_open(genesis: Genesis, network: bytes) -> Admitted:
+    """What who comes without an invitation is to know. Raises `InvalidMessage`."""
+    if compute_network_id(genesis) != network:
+        raise WrongNetwork("the genesis is another network's")
+    if not genesis.parameters.open:
+        raise WrongNetwork("the network is not open, and the ticket holds no invitation")
+    return Admitted(genesis, b"", b"", ())
+
+
 def _collect_members(
     genesis: Genesis, credentials: tuple[bytes, ...], network: bytes
 ) -> dict[bytes, PublicKeys]:

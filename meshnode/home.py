@@ -37,6 +37,7 @@ from dag.genesis import (
     GENESIS_BYTES_MAX,
     Genesis,
     Grant,
+    NewcomerLimits,
     Parameters,
     Share,
     Suite,
@@ -221,10 +222,12 @@ class Home:
         share: Share = "full",
         kind: Literal["mesh", "demo"] = "mesh",
         mint_uruv: int = 0,
+        newcomers: NewcomerLimits | None = None,
     ) -> NetworkFolder:
         """Found a network of which this identity is the only member and validator.
 
-        `mint_uruv` is the money that it has from the start.
+        `mint_uruv` is the money that it has from the start. With limits for `newcomers` anybody may
+        join without an invitation.
         """
         keys = derive_public_keys(identity.secrets, suite)
         author = compute_author_id(keys.ed25519_key, keys.mldsa65_key)
@@ -237,8 +240,9 @@ class Home:
             nonce=os.urandom(16),
             founders=(make_profile(keys, name=founder_name),),
             committee=(Validator(author, 1),),
-            parameters=Parameters(share=share),
+            parameters=Parameters(share=share, open=newcomers is not None),
             grants=(Grant(author, mint_uruv),) if mint_uruv else (),
+            newcomers=newcomers,
         )
         return self.add_network(genesis, Membership())
 

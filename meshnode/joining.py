@@ -37,7 +37,7 @@ from dag.crypto import (
 )
 from dag.errors import InvalidMessage, InvalidSignature, MalformedMessage
 from dag.genesis import GENESIS_BYTES_MAX, decode_genesis
-from meshnode.credentials import verify_admission
+from meshnode.credentials import check_open, verify_admission
 from meshnode.errors import CommandRejected, DeadlineExceeded, TransportError
 from meshnode.home import Bootstrap, Membership
 from meshnode.invitations import InvitationBook
@@ -58,11 +58,16 @@ JOIN_DOMAIN: Final = b"meshnode/join/1"
 ADMISSION_BYTES_MAX: Final = GENESIS_BYTES_MAX + 1_000_000
 JOIN_TIMEOUT_MS: Final = 10_000
 SERVED_AT_ONCE_MAX: Final = 8
+PUBLIC_SEED: Final = bytes(32)
+"""Of tickets to open networks: no secret, and good for everybody."""
 CREDENTIALS_MAX: Final = 16
 """Longest chain of invitations, as in the handshake."""
 
 _Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 _Short = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+_PUBLIC_KEY: Final = SigningKey(PUBLIC_SEED).verify_key.encode()
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -97,7 +102,7 @@ class Admission(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
     genesis: bytes
     invitation: bytes
-    """Canonical `SignedInvitation` without a bearer proof."""
+    """Canonical `SignedInvitation` without a bearer proof; empty where an open network asks for none."""
     credentials: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=CREDENTIALS_MAX)]
     """Signed profile vertices from the founder who began the chain down to the inviter."""
 
@@ -132,6 +137,7 @@ class JoinServer:
         invitations: Redeemer,
         load_credentials: Callable[[], Awaitable[Sequence[bytes]]],
         now_ms: Callable[[], int],
+        is_open: bool = False,
     ) -> None:
         """Serve `network`, whose canonical genesis is `genesis`, as transport `peer`.
 
@@ -144,6 +150,7 @@ class JoinServer:
         self._invitations = invitations
         self._load_credentials = load_credentials
         self._now_ms = now_ms
+        self._is_open = is_open
         self._serving: dict[PeerId, None] = {}
 
     async def serve(self, stream: FrameStream) -> None:
@@ -190,6 +197,8 @@ class JoinServer:
         message = _compute_proof_message(self._network, self._peer, joiner, request.author)
         if not verify_ed25519(request.bearer_key, message, request.proof):
             raise InvalidSignature("the joiner does not prove that it holds the ticket")
+        if self._is_open and request.bearer_key == _PUBLIC_KEY:
+            return encode(Admission(self._genesis, b"", ()))
         credentials = tuple(await self._load_credentials())
         if len(credentials) > CREDENTIALS_MAX:
             raise CommandRejected(
@@ -320,6 +329,8 @@ def _check(data: bytes, ticket: Ticket, author: bytes) -> Admitted:
     try:
         admission = _admission_decoder.decode(data)
         genesis = decode_genesis(admission.genesis)
+        if ticket.bearer_seed == PUBLIC_SEED:
+            return check_open(genesis, ticket.network)
         signed = SIGNED_INVITATION_DECODER.decode(admission.invitation)
         return verify_admission(
             genesis,

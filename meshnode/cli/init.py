@@ -38,6 +38,15 @@ def init(
     ] = None,
     share: ShareOption = None,
     mint: MintOption = None,
+    is_open: Annotated[
+        bool,
+        Parameter(
+            name="--open",
+            negative="",
+            show_default=False,
+            help="Anybody may join the new network without an invitation, within limits.",
+        ),
+    ] = False,
     passphrase_file: PassphraseFileOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -56,7 +65,7 @@ def init(
     opened = open_home(config.home, check=config.host_binding)
     refuse_while_running(opened, "nothing can be made anew")
     identity = prepare_identity(opened, choose_key_passphrase(opened, config))
-    network = prepare_network(opened, identity, config)
+    network = prepare_network(opened, identity, config, is_open=is_open)
     if json:
         print_json({"schema": "meshnode.identity/1", **describe_identity(opened, identity)})
     else:

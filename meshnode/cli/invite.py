@@ -33,7 +33,8 @@ async def invite(
         ),
     ] = 24,
     role: Annotated[
-        Literal["peer", "validator"], Parameter(help="What the newcomer will be.")
+        Literal["peer", "validator", "open"],
+        Parameter(help="What the newcomer will be; open: whoever wants to, in an open network."),
     ] = "peer",
     grant: Annotated[
         str,
@@ -65,6 +66,9 @@ async def invite(
         )
         return OK
     say(ticket)
+    if role == "open":
+        note("it holds no secret: whoever has it may come. meshnode join TICKET")
+        return OK
     note(
         f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password. "
         "On the other machine: meshnode join TICKET"

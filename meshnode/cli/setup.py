@@ -95,15 +95,17 @@ def prepare_identity(home: Home, passphrase: Secret | None) -> Identity:
     return identity
 
 
-def prepare_network(home: Home, identity: Identity, config: NodeConfig) -> NetworkFolder:
-    """The home's network, or a new one, and say so."""
+def prepare_network(
+    home: Home, identity: Identity, config: NodeConfig, *, is_open: bool = False
+) -> NetworkFolder:
+    """The home's network, or a new one, and say so; `is_open` lets anybody join a new one."""
     from meshnode.node.setup import choose_name, found_network
 
     network = home.get_current_network()
     if network is not None:
         return network
     name = choose_name(home, config, identity)
-    network = found_network(home, identity, config, name=name, now_ms=get_now_ms())
+    network = found_network(home, identity, config, name=name, now_ms=get_now_ms(), is_open=is_open)
     genesis = network.genesis
     note(
         f"founded network {clean_line(genesis.name)} ({format_id(network.network.hex())}, "

@@ -314,6 +314,7 @@ class Peers:
             self._acquaintances.add(link.author)
         match message:
             case Goodbye():
+                self._acquaintances.discard(link.author)  # it may have taken no credentials
                 self.close(now_ms, link, f"goodbye: {message.reason}")
             case Ping():
                 pong = Pong(message.nonce, self._host.compute_digest(), now_ms)

@@ -165,7 +165,8 @@ class InviteBody(Body, frozen=True):
     uses: _Count = 1
     expires_in_ms: Annotated[int, msgspec.Meta(ge=0, le=366 * DAY_MS)] = INVITE_EXPIRES_IN_MS
     """0 for never."""
-    role: Literal["peer", "validator"] = "peer"
+    role: Literal["peer", "validator", "open"] = "peer"
+    """'open': a ticket without a secret, for whoever comes to an open network."""
     grant_uruv: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
 
 

@@ -10,7 +10,7 @@ from market.decimals import format_ruv
 from market.errors import Code
 from meshnode.errors import CommandRejected, MarketRefused
 from meshnode.invitations import InvitationBook
-from meshnode.joining import JoinServer
+from meshnode.joining import PUBLIC_SEED, JoinServer
 from meshnode.ticket import Ticket, encode_ticket, select_addresses
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Inviter:
         if expires_in_ms < 0:
             raise CommandRejected("an invitation cannot have expired before it is issued")
         runtime, setup = self._runtime, self._setup
+        if role == "open":
+            return self._make_public_ticket()
         if role == "validator":
             self._require_seat()
         self._require_cover(grant_uruv, uses)
@@ -56,16 +58,29 @@ class Inviter:
             now_ms=now_ms,
             grant_uruv=grant_uruv,
         )
+        return self._encode_ticket(seed)
+
+    def _encode_ticket(self, seed: bytes) -> str:
+        genesis, transport = self._setup.genesis, self._runtime.transport
         return encode_ticket(
             Ticket(
                 network=self._network,
-                network_name=setup.genesis.name,
-                suite=setup.genesis.suite,
-                peer=runtime.transport.peer_id,
-                addresses=select_addresses(runtime.transport.addresses),
+                network_name=genesis.name,
+                suite=genesis.suite,
+                peer=transport.peer_id,
+                addresses=select_addresses(transport.addresses),
                 bearer_seed=seed,
             )
         )
+
+    def _make_public_ticket(self) -> str:
+        """A ticket without a secret, for whoever wants to come: only open networks have one."""
+        if not self._setup.genesis.parameters.open:
+            raise CommandRejected(
+                "this network admits by invitation only",
+                hint="invite a peer; `meshnode init --open` founds an open network",
+            )
+        return self._encode_ticket(PUBLIC_SEED)
 
     def _require_seat(self) -> None:
         """Nobody's word proposes a validator but a validator's."""
@@ -99,6 +114,7 @@ class Inviter:
             invitations=self._book,
             load_credentials=self._load_credentials,
             now_ms=self._runtime.now_ms,
+            is_open=self._setup.genesis.parameters.open,
         )
 
     async def _load_credentials(self) -> tuple[bytes, ...]:

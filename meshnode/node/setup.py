@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dag.genesis import Genesis
+from dag.genesis import Genesis, NewcomerLimits
 from dag.identity import derive_public_keys
 from dag.keys import SecretKeys
 from market.amounts import URUV_PER_RUV
@@ -107,8 +107,18 @@ def choose_name(home: Home, config: NodeConfig, identity: Identity) -> str:
     return home.get_name() or f"node-{key.hex()[:6]}"
 
 
+OPEN_LIMITS: Final = NewcomerLimits(joins_per_hour=60, vertices_per_hour=60, probation_hours=24)
+"""Of an open network: how many come in an hour, what each may say in one, and for how long."""
+
+
 def found_network(
-    home: Home, identity: Identity, config: NodeConfig, *, name: str, now_ms: int
+    home: Home,
+    identity: Identity,
+    config: NodeConfig,
+    *,
+    name: str,
+    now_ms: int,
+    is_open: bool = False,
 ) -> NetworkFolder:
     """Found the network a fresh home begins with."""
     check_public_text("the network's name", config.network_name)
@@ -121,6 +131,7 @@ def found_network(
         share=config.share or "full",
         kind=config.kind,
         mint_uruv=config.mint_ruv * URUV_PER_RUV,
+        newcomers=OPEN_LIMITS if is_open else None,
     )
 
 

@@ -10,9 +10,11 @@ from nacl.signing import SigningKey
 
 from dag.bodies import INVITATION_DECODER, SIGNED_INVITATION_DECODER
 from dag.canonical import encode
+from dag.errors import WrongNetwork
 from dag.genesis import Parameters, encode_genesis
 from dag.identity import verify_bearer
 from meshnode import joining
+from meshnode.credentials import check_open
 from meshnode.errors import (
     CommandRejected,
     DeadlineExceeded,
@@ -22,6 +24,7 @@ from meshnode.errors import (
 from meshnode.home import Bootstrap, open_home
 from meshnode.invitations import InvitationBook
 from meshnode.joining import (
+    PUBLIC_SEED,
     Admission,
     JoinGranted,
     JoinRefused,
@@ -258,6 +261,33 @@ async def test_open_networks_ask_no_credential_for_an_invitation(tmp_path):
     async with Scene(tmp_path, inviter=4, parameters=Parameters(open=True)) as scene:
         admitted = await join_with(scene, credentials=scene.credentials[-1:])
         assert admitted.inviter == scene.person.author
+
+
+async def test_open_network_lets_in_whoever_comes_with_the_public_ticket(tmp_path):
+    async with Scene(tmp_path, parameters=Parameters(open=True)) as scene:
+        for person in (make_person(77), make_person(78)):
+            admitted = await scene.join(scene.ticket(bearer_seed=PUBLIC_SEED), person)
+            assert admitted.genesis == scene.dag.genesis
+            assert (admitted.inviter, admitted.invitation, admitted.credentials) == (b"", b"", ())
+
+
+async def test_public_ticket_opens_no_closed_network(tmp_path):
+    async with Scene(tmp_path) as scene:
+        with pytest.raises(CommandRejected, match="unknown here"):
+            await scene.join(scene.ticket(bearer_seed=PUBLIC_SEED))
+
+
+async def test_closed_network_that_lets_in_without_an_invitation_is_not_believed(tmp_path):
+    async with Scene(tmp_path) as scene:
+        scene.server._is_open = True
+        with pytest.raises(CommandRejected, match="not open"):
+            await scene.join(scene.ticket(bearer_seed=PUBLIC_SEED))
+
+
+async def test_open_network_of_another_genesis_is_not_believed(tmp_path):
+    async with Scene(tmp_path, parameters=Parameters(open=True)) as scene:
+        with pytest.raises(WrongNetwork):
+            check_open(scene.dag.genesis, bytes(32))
 
 
 # --- a home joins ------------------------------------------------------------------------------------

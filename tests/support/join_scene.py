@@ -68,6 +68,7 @@ class Scene:
             invitations=self.book,
             load_credentials=self._load,
             now_ms=lambda: self.now_ms,
+            is_open=parameters is not None and parameters.open,
         )
         self.seed = self.issue()
         self.member = Member(self.server.serve)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dag.bodies import InvitationRevocation
+from dag.bodies import InvitationRevocation, Vouching
+from dag.genesis import NewcomerLimits
 from dag.types import Kind
 from meshnode.core.commands import Connect
 from meshnode.core.events import Committed, MembershipEnded, OrderHalted, PeerLost, PeerRefused
@@ -12,6 +13,7 @@ from meshnode.errors import CommandRejected
 from tests.support.core_net import CoreNet, Host
 from tests.support.member_scene import (
     agree,
+    come,
     expel,
     invite,
     key_of,
@@ -236,3 +238,26 @@ def test_member_that_begins_from_a_snapshot_knows_who_is_out():
     net.run_until(lambda: all(standing(host, newcomer) == "member" for host in honest), LONG_MS)
     settle(net, [*honest, newcomer])
     assert guest.person.author not in peers(newcomer)
+
+
+def test_newcomers_of_an_open_network_come_in_turn_and_say_so_much():
+    net = make_member_net(4, newcomers=NewcomerLimits(1, 5, 24))
+    first, second = come(net), come(net)
+    founders = net.hosts[:4]
+
+    def stand(host: Host) -> list[str]:
+        return sorted(standing(host, guest) for guest in (first, second))
+
+    net.run_until(lambda: all(stand(host) == ["newcomer", "waiting"] for host in founders), LONG_MS)
+    newcomer = first if standing(founders[0], first) == "newcomer" else second
+    for number in range(20):
+        newcomer.publish(b"%d" % number)
+    net.run(LONG_MS)
+    held = [count_by(host, newcomer) for host in founders]
+    assert all(5 <= count < 20 for count in held)
+    settle(net, founders)
+    say(founders[0], Vouching(newcomer.person.author))
+    net.run_until(lambda: all(standing(host, newcomer) == "member" for host in founders), LONG_MS)
+    newcomer.publish(b"as a member")
+    net.run_until(lambda: all(count_by(host, newcomer) == 22 for host in founders), LONG_MS * 3)
+    settle(net, founders)

@@ -116,6 +116,8 @@ async def test_what_cannot_be_is_refused_at_once():
             await node.revoke_identity()
         with pytest.raises(CommandRejected, match="nobody would have a seat"):
             await node.expel(node.author, reason="why not")
+        with pytest.raises(CommandRejected, match="by invitation only"):
+            await node.invite(role="open")
         with pytest.raises(CommandRejected, match="no newcomer"):
             await node.vouch(node.author)
         with pytest.raises(CommandRejected, match="no standing"):
