@@ -69,19 +69,26 @@ async def invite(
     if role == "open":
         note("it holds no secret: whoever has it may come. meshnode join TICKET")
         return OK
-    note(
-        f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password. "
-        "On the other machine: meshnode join TICKET"
-    )
-    if grant_uruv:
-        note(
-            f"each is given {format_ruv(grant_uruv)} ruv of this node's free money once its "
-            "profile is in order; it must still be there then"
-        )
+    for line in describe_ticket(uses, expires_h, grant_uruv):
+        note(line)
     if role == "validator" and order is not None:
         for line in describe_candidacy(order, uses):
             note(line)
     return OK
+
+
+def describe_ticket(uses: int, expires_h: int, grant_uruv: int) -> list[str]:
+    """What a ticket is worth, and to whom."""
+    lines = [
+        f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password. "
+        "On the other machine: meshnode join TICKET"
+    ]
+    if grant_uruv:
+        lines.append(
+            f"each is given {format_ruv(grant_uruv)} ruv of this node's free money once its "
+            "profile is in order; it must still be there then"
+        )
+    return lines
 
 
 def describe_candidacy(order: ConsensusInfo, uses: int) -> list[str]:

@@ -16,6 +16,7 @@ from meshnode.home import (
     rebind_home,
 )
 from meshnode.keystore import open_key_store
+from meshnode.node.setup import OPEN_LIMITS
 from meshnode.sealing import KdfCost
 from meshnode.secret import Secret
 
@@ -218,3 +219,9 @@ def test_paths_lie_in_the_home(home):
     for path in (home.runtime_path, home.logs_path, home.key_path):
         assert path.parent == home.path
     assert get_default_home().name == "meshnode"
+
+
+def test_open_network_limits_newcomers(home, identity):
+    network = found(home, identity, newcomers=OPEN_LIMITS)
+    assert network.genesis.parameters.open
+    assert network.genesis.newcomers == OPEN_LIMITS

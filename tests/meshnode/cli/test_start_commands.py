@@ -19,7 +19,6 @@ from meshnode.config import NodeConfig
 from meshnode.errors import CommandRejected, DeadlineExceeded, KeystoreError, NoDaemon
 from meshnode.gateway.port import NotReady, Phase
 from meshnode.home import open_home
-from meshnode.node.setup import OPEN_LIMITS
 from meshnode.runtime_file import make_runtime_record, write_runtime
 from meshnode.secret import Secret
 from meshnode.ticket import Ticket, encode_ticket
@@ -87,14 +86,6 @@ def test_founder_begins_with_the_ruv_that_are_minted(capsys, home, words, uruv):
     assert network is not None
     (validator,) = network.genesis.committee
     assert network.genesis.grants == ((Grant(validator.author, uruv),) if uruv else ())
-
-
-def test_open_network_limits_newcomers(capsys, home):
-    assert run_command(capsys, "init", "--suite", "ed25519", "--open").code == 0
-    network = open_home(home).get_current_network()
-    assert network is not None
-    assert network.genesis.parameters.open
-    assert network.genesis.newcomers == OPEN_LIMITS
 
 
 def test_mint_reaches_a_node_that_is_started(capsys, home, started):
