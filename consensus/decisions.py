@@ -144,6 +144,10 @@ class Decisions:
         """What a change of the committee needs more than, as a part of the stake."""
         return get_change_threshold(self._electorate.committee)
 
+    def describe_expulsion(self, body: ExpulsionBody) -> ProposalBody:
+        """What this committee would be asked by it."""
+        return make_expulsion_proposal(self._electorate.committee, body)
+
     def check_change(self, change: CommitteeChange) -> None:
         """Raises `InvalidCommittee` for a change that this committee cannot make."""
         compute_next_committee(self._electorate.committee, change)
@@ -289,7 +293,7 @@ class Decisions:
         record = ProposalRecord(
             signed.id,
             signed.vertex.author,
-            make_expulsion_proposal(self._electorate.committee, body),
+            self.describe_expulsion(body),
             commit.index,
             expels=body.member,
             reason_to_expel=body.reason,

@@ -13,6 +13,7 @@ from dag.bodies import (
     DECISION_DECODER,
     BallotBody,
     CommitteeChange,
+    ExpulsionBody,
     ProposalBody,
     StakeChange,
 )
@@ -222,6 +223,8 @@ class DecisionDesk:
             body = DECISION_DECODER.decode(signed.vertex.body)
         except InvalidMessage:
             body = None
+        if isinstance(body, ExpulsionBody):
+            body = self._runtime.decisions.describe_expulsion(body)
         if signed.vertex.kind != Kind.DECISION or not isinstance(body, ProposalBody):
             raise CommandRejected(
                 f"vertex {signed.id.hex()[:8]} is no proposal",

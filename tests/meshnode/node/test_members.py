@@ -67,6 +67,18 @@ async def is_told(node, reason: str) -> bool:
     return any(reason in problem for problem in (await node.status()).problems)
 
 
+async def test_expulsion_is_answered_before_it_is_in_order():
+    async with mesh(2, engine=lambda _: None, suite="ed25519") as nodes:
+        question = await nodes[0].expel(nodes[1].author, reason="floods")
+        await nodes[0].vote(question.id, "yes")
+        await wait_for(lambda: has_ballots(nodes[:1], question.id))
+
+
+async def has_ballots(nodes, decision: str) -> bool:
+    found = [one for node in nodes for one in await node.decisions() if one.id == decision]
+    return bool(found) and all(one.ballots for one in found)
+
+
 async def test_node_that_ends_its_identity_says_nothing_more_and_others_hear_of_it():
     async with mesh(3, engine=lambda _: None, suite="ed25519") as nodes:
         seen: list[MemberOut] = []
