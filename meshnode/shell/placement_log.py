@@ -29,6 +29,8 @@ class PlacementLog:
         self._journal = journal
         self._waiting: list[Placement] = []
         self._writing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        """Held while rows are written: who reads waits for those that have left the list."""
         self.dropped = 0
         """Rows that found no room."""
 
@@ -61,6 +63,7 @@ class PlacementLog:
                 await self._flush()
 
     async def _flush(self) -> None:
-        rows, self._waiting = self._waiting, []
-        if rows:
-            await self._journal.write_with(partial(placement_table.write_placements, rows=rows))
+        async with self._turn:
+            rows, self._waiting = self._waiting, []
+            if rows:
+                await self._journal.write_with(partial(placement_table.write_placements, rows=rows))

@@ -98,3 +98,24 @@ async def test_what_fails_half_way_is_not_written_at_all(journal):
         await journal.write_with(fail)
     assert await PlacementLog(journal).read(limit=1) == []
     await asyncio.sleep(0)
+
+
+async def test_who_reads_waits_for_rows_that_are_being_written(journal, monkeypatch):
+    written, may_write = journal.write_with, asyncio.Event()
+    begun = asyncio.Event()
+
+    async def write_late(work):
+        begun.set()
+        await may_write.wait()
+        return await written(work)
+
+    monkeypatch.setattr(journal, "write_with", write_late)
+    monkeypatch.setattr(placement_log, "GATHER_MS", 1)
+    log = PlacementLog(journal)
+    log.add(make_row(7))
+    await begun.wait()
+    reading = asyncio.create_task(log.read(limit=9))
+    await asyncio.sleep(0)
+    may_write.set()
+    assert await reading == [make_row(7)]
+    await log.close()
