@@ -79,10 +79,8 @@ async def invite(
 
 def describe_ticket(uses: int, expires_h: int, grant_uruv: int) -> list[str]:
     """What a ticket is worth, and to whom."""
-    lines = [
-        f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password. "
-        "On the other machine: meshnode join TICKET"
-    ]
+    worth = f"good for {format_count(uses, 'node')} and {expires_h} h; treat it like a password."
+    lines = [f"{worth} On the other machine: meshnode join TICKET"]
     if grant_uruv:
         lines.append(
             f"each is given {format_ruv(grant_uruv)} ruv of this node's free money once its "

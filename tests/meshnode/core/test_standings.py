@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from dag.bodies import InvitationRevocation, Vouching
 from dag.genesis import NewcomerLimits
@@ -261,3 +262,23 @@ def test_newcomers_of_an_open_network_come_in_turn_and_say_so_much():
     newcomer.publish(b"as a member")
     net.run_until(lambda: all(count_by(host, newcomer) == 22 for host in founders), LONG_MS * 3)
     settle(net, founders)
+
+
+def test_profile_that_cannot_be_read_is_the_business_of_intake():
+    net = make_member_net(1)
+    host = net.hosts[0]
+    standings = host.core._standings
+    own = next(signed.vertex for signed in host.journal.values() if signed.vertex.kind == 0)
+    for body in (b"junk", own.body):
+        vertex = replace(own, author=bytes(32), body=body)
+        assert standings.explain_newcomer(net.now_ms, vertex) == ""
+
+
+def test_newcomers_whose_words_are_counted_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("meshnode.core.standings.SPEAKERS_MAX", 2)
+    net = make_member_net(1, newcomers=NewcomerLimits(0, 1, 24))
+    standings = net.hosts[0].core._standings
+    own = next(s.vertex for s in net.hosts[0].journal.values() if s.vertex.kind == 0)
+    said = [replace(own, author=bytes([number]) * 32) for number in (1, 1, 2, 3, 1)]
+    kept_out = [standings.is_kept_out(net.now_ms, vertex) for vertex in said]
+    assert kept_out == [False, True, False, False, False]
