@@ -51,6 +51,8 @@ FINAL_S = 60.0
 POLL_S = 0.2
 SHOWN_MAX = 5
 SLOPE_MB_PER_MIN = 2.0
+JUDGED_MIN = 8.0
+"""Of shorter runs the second half still belongs to the growth after a start, which ends."""
 
 Tell = Callable[[str], None]
 
@@ -361,7 +363,8 @@ async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
             tell=tell,
         )
         await run.run(arguments.minutes)
-        run.judge_slopes(arguments.slope_limit)
+        if arguments.minutes >= JUDGED_MIN:
+            run.judge_slopes(arguments.slope_limit)
     return run.report
 
 
