@@ -124,7 +124,10 @@ def test_open_network_asks_for_no_invitation_but_checks_one():
     admit(registry, builder.vertices[0])
     number = builder.join(0, profile=False)
     view = DagBuilderView(builder)
-    assert registry.check_profile(profile_vertex(view, number)).invited_by == b""
+    uninvited = profile_vertex(view, number)
+    assert registry.check_profile(uninvited).invited_by == b""
+    admit(registry, builder.last(number))
+    assert registry.get(uninvited.author) is not None
     with pytest.raises(InvalidVertex):
         registry.check_profile(profile_vertex(view, number, invitation=b"\x00"))
 

@@ -73,3 +73,15 @@ def test_profiles_that_would_have_to_wait_take_no_room():
     assert (view.quarantined, view.held) == (0, 0)
     lone.receive(peer, lone.vertices(*builder.vertices[:2], orphan, request=-1))
     assert lone.node.is_stored(orphan.id)
+
+
+def test_profile_of_somebody_else_whose_invitation_is_worth_nothing_is_left_out(monkeypatch):
+    builder = DagBuilder(authors=2).profiles()
+    guest = builder.join(0)
+    lone, peer = at_the_door(builder)
+    monkeypatch.setattr(lone.node._standings, "explain_newcomer", lambda *_: "it is used up")
+    message = lone.vertices(builder.vertices[guest], request=-1)
+    lone.receive(peer, lone.vertices(builder.vertices[0], request=-1))
+    effects = lone.receive(peer, message)
+    assert not any(isinstance(effect, Hangup | Penalise) for effect in effects)
+    assert not lone.node.is_stored(builder.vertices[guest].id)

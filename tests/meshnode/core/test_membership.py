@@ -314,3 +314,12 @@ def test_few_strangers_are_looked_for_and_never_oneself():
     assert len(found) == STRANGERS_MAX
     assert not dials(lone.submit(Found(lone.settings.transport, ("/a",))))
     assert not dials(lone.submit(Found("z0", ())))
+
+
+def test_addresses_of_the_last_run_are_not_taken_up_of_who_is_barred():
+    lone = LoneCore()
+    membership = lone.node._membership
+    membership.bar(bytes(32), "out")
+    stored = msgspec.msgpack.encode({"out": ["/a"], "in": ["/b"]})
+    membership.start(lone.now_ms, stored)
+    assert {dial.peer for dial in dials(lone.tick(30_000))} & {"out", "in"} == {"in"}
