@@ -61,6 +61,8 @@ REVIEWED = {
     "dag.bodies.ProposalBody.question": UNSAID,
     "dag.bodies.ProposalBody.options": UNSAID,
     "dag.bodies.BallotBody.reason": UNSAID,
+    "dag.bodies.ExpulsionBody.reason": UNSAID,
+    "dag.bodies.IdentityRevocation.reason": UNSAID,
     "dag.genesis.Genesis.name": UNSAID,
     "market.commands.Transfer.memo": REFUSED,
     "market.commands.Attest.terms_version": REFUSED,
@@ -113,6 +115,7 @@ LOCAL_MODULES = {
     "consensus.checkpoint": "votes: digests only",
     "consensus.decisions": "state, folded from what was said",
     "consensus.ordering": "state",
+    "consensus.roll": "state",
     "market.stores": "state",
     "meshnode.blobs.records": "own files",
     "meshnode.core.epoch_order": "state",
@@ -126,6 +129,7 @@ SECRET_WORDS = re.compile(r"api|credential|secret|passw|token(?!s)|bearer|author
 PUBLIC = {
     "market.commands.Attest.shares_credentials": "a yes or no, which must be no",
     "dag.bodies.Invitation.bearer_key": "a one-time public key",
+    "dag.bodies.InvitationRevocation.bearer_key": "a one-time public key",
     "dag.bodies.SignedInvitation.bearer_proof": "a signature",
     "dag.bodies.Result.first_token_ms": "a time",
     "dag.bodies.BlobResult.first_token_ms": "a time",
@@ -299,6 +303,7 @@ async def test_running_node_says_no_key(tmp_path):
             node.publish("x", title=key),
             node.propose(key),
             node.propose("Which?", options=("yes", key)),
+            node.expel(node.author, reason=key),
         ):
             with pytest.raises(CommandRejected) as caught:
                 await saying

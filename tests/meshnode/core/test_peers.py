@@ -13,7 +13,7 @@ from meshnode.core.effects import Hangup, Penalise, RunJob, Send
 from meshnode.core.events import OffenceSeen, PeerLost, PeerReady
 from meshnode.core.inputs import Candidate, Connected, Disconnected, Received, Standing, Vertices
 from meshnode.core.messages import Advert, Credentials, Digest, Goodbye, Ping, Pong, Proof
-from meshnode.core.peers import FAREWELL_MS, MEASURE_MS
+from meshnode.core.peers import MEASURE_MS
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_genesis, make_person
 from tests.support.lone_core import LoneCore
@@ -494,14 +494,3 @@ def test_validators_have_room_besides_however_many_they_are():
     assert refused == [[], []]
     lone.node._membership.set_colleagues(lone.now_ms, [])
     assert [effect for effect in lone.connect_raw("p2") if isinstance(effect, Hangup)]
-
-
-def test_refused_peer_that_does_not_hang_up_is_hung_up_a_moment_later():
-    lone = LoneCore()
-    peer = lone.greet()
-    link = lone.node._peers.get_open(peer)
-    lone.node._peers.refuse(lone.now_ms, link, "it is out")
-    assert [goodbye.reason for goodbye in lone.sent(lone.tick(0), Goodbye)] == ["it is out"]
-    assert not any(isinstance(effect, Hangup) for effect in lone.tick(FAREWELL_MS - 1))
-    assert [effect.peer for effect in lone.tick(1) if isinstance(effect, Hangup)] == [peer]
-    assert not lone.tick(FAREWELL_MS)
