@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from meshnode.member_views import InvitationInfo, MemberInfo
     from meshnode.views import VertexInfo
 
-MEMBER_COLUMNS: Final = ("id", "name", "standing", "since", "invited by", "*notes")
+MEMBER_COLUMNS: Final = ("id", "name", "standing", "since commit", "invited by", "*notes")
 INVITATION_COLUMNS: Final = ("key", "role", "used", "expires", "*notes")
 
 MemberArgument = Annotated[str, Parameter(help="A member's name, id, or the beginning of it.")]
