@@ -12,6 +12,7 @@ def test_refused_peer_that_does_not_hang_up_is_hung_up_a_moment_later():
     lone = LoneCore()
     peer = lone.greet()
     link = lone.node._peers.get_open(peer)
+    assert link is not None
     lone.node._peers.refuse(lone.now_ms, link, "it is out")
     assert [goodbye.reason for goodbye in lone.sent(lone.tick(0), Goodbye)] == ["it is out"]
     assert not any(isinstance(effect, Hangup) for effect in lone.tick(FAREWELL_MS - 1))
