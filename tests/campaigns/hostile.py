@@ -32,6 +32,8 @@ from tests.campaigns.world import Member, World, enter
 from tests.support.daemons import open_daemons, percentile, read_rss_kib, wait_equal_heads
 
 WORKERS = 4
+USES = 1_000
+"""Of the ticket: every attacker is a member of its own."""
 BATCH = 200
 COUNT_TIMEOUT_S = 20.0
 RSS_GROWTH_KIB_MAX = 128 * 1024
@@ -68,7 +70,7 @@ async def campaign(frames: int, seed: int, tell: Tell) -> Report:
     async with open_daemons("echo", "none", "none") as (_, nodes):
         target = nodes[0]
         status = await target.remote.status()
-        world = await enter(await target.remote.invite(), status.addresses)
+        world = await enter(await target.remote.invite(uses=USES), status.addresses)
         start_kib = [read_rss_kib(node.spawned.pid)[0] for node in nodes[:2]]
         async with live(nodes) as life:
             tell("roll call: every attack, alone")

@@ -87,7 +87,7 @@ class World:
         return self.genesis.suite
 
     def make_member(self, seed: bytes) -> Member:
-        """One more member; a ticket's holder makes as many identities as it likes."""
+        """One more member; a ticket's holder makes as many identities as it has uses."""
         secrets = derive_secret_keys(seed)
         # Without a key for sealed content, so that its questions in the open are looked at.
         keys = msgspec.structs.replace(derive_public_keys(secrets, self.suite), mlkem768_key=b"")
