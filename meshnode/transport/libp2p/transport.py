@@ -359,7 +359,8 @@ class Libp2pTransport(SessionTransport):
     def _new_connection(
         self, guard: GuardedConnection, *, peer: PeerId, inbound: bool, address: str
     ) -> Libp2pConnection:
-        assert self._guest is not None
+        if self._guest is None:  # closed while the handshake went on
+            raise DialFailed("the transport is closing")
         return Libp2pConnection(
             self._guest,
             guard,

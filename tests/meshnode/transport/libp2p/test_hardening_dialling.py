@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 import trio
+import trio.testing
 
 from meshnode.errors import DialFailed, TransportError
 from meshnode.transport.libp2p.host import Identity, answer
@@ -39,6 +40,34 @@ async def test_d12_closing_leaves_nothing_behind(scene):
         await one.transport.close()
         await other.transport.close()
     assert await scene.guest.run(tasks) == before
+
+
+async def test_handshake_that_ends_while_the_node_closes_ends_only_itself(scene, monkeypatch):
+    one, other = await scene.lab.start("one"), await scene.lab.start("other")
+    secured, closing = asyncio.Event(), trio.Event()
+    secure, end = other.transport._identity.secure, other.transport._end
+
+    async def secure_late(*arguments):
+        found = await secure(*arguments)
+        secured.set()
+        await closing.wait()
+        return found
+
+    async def end_later(reason):
+        await scene.guest.run(release)
+        await end(reason)
+
+    async def release():
+        closing.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+    monkeypatch.setattr(other.transport._identity, "secure", secure_late)
+    monkeypatch.setattr(other.transport, "_end", end_later)
+    dial = asyncio.create_task(one.dial(other))
+    await secured.wait()
+    await other.transport.close()
+    with pytest.raises(TransportError):
+        await dial
 
 
 async def test_d13_a_peer_is_reached_again_at_once_after_failures(scene):
