@@ -282,3 +282,18 @@ def test_newcomers_whose_words_are_counted_are_bounded(monkeypatch: pytest.Monke
     said = [replace(own, author=bytes([number]) * 32) for number in (1, 1, 2, 3, 1)]
     kept_out = [standings.is_kept_out(net.now_ms, vertex) for vertex in said]
     assert kept_out == [False, True, False, False, False]
+
+
+def test_ticket_is_used_up_by_newcomers_that_no_commit_has_put_out_yet(monkeypatch):
+    net = make_member_net(2)
+    guest = bring_in(net)
+    standings = net.hosts[0].core._standings
+    profile = next(
+        signed.vertex
+        for signed in net.hosts[0].journal.values()
+        if signed.vertex.author == guest.person.author and signed.vertex.kind == Kind.PROFILE
+    )
+    monkeypatch.setattr(standings._roll, "find_refusal", lambda *_: "")
+    another = replace(profile, author=bytes(32))
+    assert "its invitation is used up" in standings.explain_newcomer(net.now_ms, another)
+    assert standings.explain_newcomer(net.now_ms, profile) == ""
