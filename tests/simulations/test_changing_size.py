@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from meshnode.core.settings import Limits
 from tests.support.changing_mesh import ChangingMesh
+
+pytestmark = pytest.mark.slow
 
 FULL_MESH_MAX = 6
 LARGEST = 14

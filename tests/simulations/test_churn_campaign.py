@@ -9,6 +9,8 @@ import pytest
 from tests.campaigns.churn import Churn, Report, Sample, show
 from tests.support.deep_size import fit_slope, measure_bytes
 
+pytestmark = pytest.mark.slow
+
 
 def test_members_that_come_and_go_agree_and_hold_little():
     report = Churn(members=8, minutes=7, seed=2).run()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from meshnode.core.settings import Limits
 from tests.support.spread import Spread
+
+pytestmark = pytest.mark.slow
 
 NODES = 40
 

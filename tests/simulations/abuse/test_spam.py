@@ -7,6 +7,8 @@ import pytest
 from simulations.abuse.rows import Row, measure
 from simulations.abuse.spam import ROWS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_defence_keeps_its_bound_and_nothing_else_would(row: Row):
