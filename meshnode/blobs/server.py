@@ -28,6 +28,7 @@ from meshnode.blobs.protocol import (
 from meshnode.core.blob_manifest import encode_bitmap, make_full
 from meshnode.core.blob_rate import ByteBucket
 from meshnode.errors import InvalidMessage, MalformedMessage, StorageError, StreamReset
+from meshnode.shell.joint_tasks import join
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,15 +156,7 @@ class BlobServer:
         reader = asyncio.create_task(_read_asks(stream, asks, file.manifest), name="blob asks")
         giving = self._give_asked(stream, asks, blob_id, file)
         giver = asyncio.create_task(giving, name="blob chunks")
-        try:
-            await asyncio.wait({reader, giver}, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            for task in (reader, giver):
-                task.cancel()
-            await asyncio.wait({reader, giver})
-        for task in (reader, giver):
-            if not task.cancelled():
-                task.result()
+        await join(reader, giver, return_when=asyncio.FIRST_EXCEPTION)
         await _linger(stream)
 
     async def _give_asked(

@@ -21,6 +21,7 @@ from meshnode.blobs.protocol import (
 )
 from meshnode.core.blob_manifest import decode_bitmap, decode_manifest
 from meshnode.errors import InvalidMessage, MalformedMessage, StreamReset, TransportError
+from meshnode.shell.joint_tasks import join
 
 if TYPE_CHECKING:
     from meshnode.blobs.port import BlobPort
@@ -97,15 +98,7 @@ class HolderSession:
     async def _exchange(self, stream: FrameStream) -> None:
         asking = asyncio.create_task(self._send_asks(stream), name="blob asks")
         reading = asyncio.create_task(self._read_chunks(stream), name="blob chunks")
-        try:
-            await asyncio.wait({asking, reading}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (asking, reading):
-                task.cancel()
-            await asyncio.wait({asking, reading})
-        for task in (asking, reading):
-            if not task.cancelled():
-                task.result()
+        await join(asking, reading)
 
     async def _send_asks(self, stream: FrameStream) -> None:
         while (index := await self._asks.get()) is not None:

@@ -38,6 +38,7 @@ from meshnode.serving.protocol import (
     encode_frame,
     split_parts,
 )
+from meshnode.shell.joint_tasks import join
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -192,15 +193,7 @@ class AnswerServer:
         """Answer until done or until the asker cancels, whichever is first."""
         work = asyncio.create_task(_forward(stream, desk, job, delivery), name="answer")
         watch = asyncio.create_task(_watch(stream, delivery), name="watch asker")
-        try:
-            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (work, watch):
-                task.cancel()
-            await asyncio.wait({work, watch})
-        for task in (work, watch):
-            if not task.cancelled():
-                task.result()
+        await join(work, watch)
 
 
 def _make_busy(reason: str) -> EngineError:
