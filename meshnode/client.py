@@ -24,11 +24,12 @@ from meshnode.gateway.port import ASK_TIMEOUT_MS, INVITE_EXPIRES_IN_MS
 from meshnode.gateway.problems import read_problem
 from meshnode.gateway.tls import make_client_context
 from meshnode.home import get_default_home
-from meshnode.openai_client import OPENAI_PATH, make_openai_client
+from meshnode.openai_client import OPENAI_PATH, OpenAIDoor, make_openai_client
 from meshnode.remote_blobs import RemoteBlobs
 from meshnode.remote_decisions import RemoteDecisions
 from meshnode.remote_market import RemoteMarket
 from meshnode.remote_members import RemoteMembers
+from meshnode.remote_waiting import RemoteWaiting
 from meshnode.route_views import PlacementInfo, RouteInfo
 from meshnode.runtime_file import RuntimeRecord, require_runtime
 from meshnode.views import (
@@ -75,7 +76,7 @@ def connect(home: str | Path | None = None) -> RemoteNode:
     return RemoteNode(require_runtime(path / "runtime.json"))
 
 
-class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket):
+class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket, RemoteWaiting):
     """A node in another process. Close it, or use it as an async context manager."""
 
     def __init__(self, record: RuntimeRecord) -> None:
@@ -296,11 +297,12 @@ class RemoteNode(RemoteDecisions, RemoteMembers, RemoteMarket):
 
         Raises `ConfigError` where the package `openai` is not installed.
         """
-        return make_openai_client(
-            self.openai_url,
-            self._record.token,
-            trust=make_client_context(self._record.certificate),
-        )
+        return make_openai_client(self.open_openai_door())
+
+    def open_openai_door(self) -> OpenAIDoor:
+        """Where programs made for OpenAI's interface find the node."""
+        record = self._record
+        return OpenAIDoor(self.openai_url, record.token, make_client_context(record.certificate))
 
     async def publish(
         self,

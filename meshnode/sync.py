@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from meshnode.client import connect as connect_remote
 from meshnode.errors import NodeClosed
 from meshnode.node import open_node
+from meshnode.openai_client import make_blocking_openai_client
 from meshnode.sync_blobs import SyncBlobs
 from meshnode.sync_market import SyncMarket
+from meshnode.sync_members import SyncMembers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from openai import OpenAI
+
     from meshnode.decision_views import DecisionInfo
     from meshnode.event_views import NodeEvent
     from meshnode.market_views import MarketUpdate
+    from meshnode.openai_client import OpenAIDoor
     from meshnode.route_views import PlacementInfo, RouteInfo
     from meshnode.views import (
         Answer,
@@ -49,7 +54,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-class Node(SyncMarket):
+class Node(SyncMembers, SyncMarket):
     """The blocking form of `NodeHandle`: the same methods with the same arguments."""
 
     def __init__(self, *args: Any, _opener: Opener | None = None, **options: Any) -> None:
@@ -80,6 +85,26 @@ class Node(SyncMarket):
     def close(self) -> None:
         """Stop the node, or drop the connection to it. Harmless twice."""
         self._finalizer()
+
+    @property
+    def author(self) -> str:
+        """Who this node is: its author id, in hex."""
+        return self.status().author
+
+    @property
+    def name(self) -> str:
+        """How people call this node."""
+        return self.status().name
+
+    @property
+    def peer_id(self) -> str:
+        """This node's transport id."""
+        return self.status().peer_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where this node can be dialled."""
+        return self.status().addresses
 
     @property
     def blobs(self) -> SyncBlobs:
@@ -168,10 +193,26 @@ class Node(SyncMarket):
         found: DecisionInfo = self._worker.run(self._handle.decision(decision_id, wait_ms=wait_ms))
         return found
 
-    def invite(self, **options: Any) -> str:
-        """A ticket for somebody else."""
-        ticket: str = self._worker.run(self._handle.invite(**options))
-        return ticket
+    def embed(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer the JSON object of `POST /v1/embeddings` with the node's own engine."""
+        answer: dict[str, Any] = self._worker.run(self._handle.embed(request))
+        return answer
+
+    def openai(self) -> OpenAI:
+        """A blocking client of OpenAI's SDK that asks this node; close it like any other.
+
+        Raises `ConfigError` where the package `openai` is not installed.
+        """
+
+        async def open_door() -> OpenAIDoor:
+            door: OpenAIDoor = self._handle.open_openai_door()
+            return door
+
+        return make_blocking_openai_client(self._worker.run(open_door()))
+
+    def wait_for_peers(self, count: int = 1, *, timeout_ms: int) -> None:
+        """Until so many peers are connected and ready. Raises `DeadlineExceeded`."""
+        self._worker.run(self._handle.wait_for_peers(count, timeout_ms=timeout_ms))
 
     def stream(self, prompt: Any, **options: Any) -> Generator[StreamItem, None, None]:
         """Ask the mesh and take the answer as it comes; leaving the loop stops the work."""

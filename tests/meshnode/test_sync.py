@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import signal
 import subprocess
 import sys
@@ -13,17 +14,149 @@ import weakref
 import pytest
 
 from market.commands import Stake
-from meshnode.errors import CommandRejected, ConfigError, MarketRefused, NoDaemon, NodeClosed
+from meshnode import NodeHandle, RemoteNode
+from meshnode.engines.base import EngineError
+from meshnode.errors import (
+    CommandRejected,
+    ConfigError,
+    DeadlineExceeded,
+    MarketRefused,
+    NoDaemon,
+    NodeClosed,
+)
+from meshnode.node.blobs import Blobs
+from meshnode.remote_blobs import RemoteBlobs
 from meshnode.sync import Node
+from meshnode.sync_blobs import SyncBlobs
 from meshnode.transport.memory import MemoryNetwork
 from meshnode.views import Delta, Finished, Started
+from tests.support.fake_node import MEMBER, open_gateway
 from tests.support.serving_net import gated
 
+OWN_ONLY = {
+    *("start_blobs", "start_engine", "start_sealing", "start_trading", "set_discovery"),
+    *("readings", "wait_stopped", "open_openai_door"),
+}
+"""What opens a node, measures it, or waits for its end calls; no application does."""
+REMOTE_ONLY = {
+    *("join", "shutdown", "pid", "api", "openai_url", "since_ms", "startup"),
+    "open_openai_door",
+}
+"""About the process that a node runs in, of which a node of one's own has none."""
+BLOBS_ONLY = {"receive", "read_texts", "find_readers", "store", "keep", "keep_or_refuse"}
+"""What the rest of the node uses."""
+VARIABLE = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 OPTIONS = {"transport": None, "suite": "ed25519", "engine": "echo"}
 
 
 def open_solo(**options) -> Node:
     return Node(**{**OPTIONS, "transport": MemoryNetwork(), **options})
+
+
+def list_public(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def list_parameters(method) -> list[inspect.Parameter]:
+    return [*inspect.signature(method).parameters.values()]
+
+
+@pytest.mark.parametrize(
+    ("asynchronous", "left_out", "blocking", "further"),
+    [
+        (NodeHandle, OWN_ONLY, Node, {"connect"}),
+        (RemoteNode, REMOTE_ONLY, Node, {"connect", "author", "name", "peer_id", "addresses"}),
+        (Blobs, BLOBS_ONLY, SyncBlobs, set()),
+        (RemoteBlobs, {"receive"}, SyncBlobs, set()),
+    ],
+)
+def test_blocking_form_has_every_method_of_the_asynchronous_one(
+    asynchronous, left_out, blocking, further
+):
+    assert left_out <= list_public(asynchronous)
+    assert list_public(asynchronous) - left_out == list_public(blocking) - further
+
+
+@pytest.mark.parametrize(
+    ("asynchronous", "blocking"),
+    [(NodeHandle, Node), (RemoteNode, Node), (Blobs, SyncBlobs), (RemoteBlobs, SyncBlobs)],
+)
+def test_blocking_form_takes_every_argument_of_the_asynchronous_one(asynchronous, blocking):
+    lacking: list[str] = []
+    for name in list_public(asynchronous) & list_public(blocking):
+        if isinstance(getattr(asynchronous, name), property):
+            continue
+        given = list_parameters(getattr(blocking, name))
+        takes_more = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in given)
+        defaults = {each.name: each.default for each in given if each.kind not in VARIABLE}
+        for each in list_parameters(getattr(asynchronous, name)):
+            by_name = each.kind is inspect.Parameter.KEYWORD_ONLY
+            passed_on = takes_more and by_name and each.name not in defaults
+            if not passed_on and defaults.get(each.name, lacking) != each.default:
+                lacking.append(f"{name}({each.name})")
+    assert lacking == []
+
+
+def test_node_says_who_it_is_and_who_is_there():
+    with open_solo(name="solo") as node:
+        status = node.status()
+        assert (node.name, node.author, node.peer_id) == ("solo", status.author, status.peer_id)
+        assert node.addresses == status.addresses
+        node.wait_for_peers(0, timeout_ms=20_000)
+        with pytest.raises(DeadlineExceeded, match="0 of 1 peers"):
+            node.wait_for_peers(timeout_ms=1)
+
+
+def test_node_looks_after_members_and_invitations():
+    with open_solo(name="solo", engine="none") as node:
+        (own,) = node.members(standing="member")
+        assert node.member("solo") == own
+        assert own.author == node.author
+        node.invite(uses=3)
+        (invitation,) = node.invitations()
+        node.revoke_invitation(invitation.key)
+        with pytest.raises(CommandRejected):
+            node.expel("nobody", reason="floods")
+        with pytest.raises(CommandRejected):
+            node.vouch("nobody")
+        with pytest.raises(CommandRejected, match="the only validator"):
+            node.revoke_identity(reason="it leaves")
+
+
+def test_node_has_embeddings_only_of_its_engine():
+    with open_solo() as node, pytest.raises(EngineError, match="makes no embeddings"):
+        node.embed({"model": "auto", "input": "hi"})
+
+
+def test_node_gives_a_blocking_client_of_the_sdk():
+    with open_solo() as node, node.openai() as client:
+        answer = client.chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": "hello"}]
+        )
+        said = answer.choices[0].message.content
+        assert said is not None
+        assert said.endswith("hello")
+
+
+def test_missing_sdk_is_one_clear_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with open_solo() as node, pytest.raises(ConfigError, match="needs the package openai"):
+        node.openai()
+
+
+async def test_connected_node_has_the_same_methods(tmp_path):
+    async with open_gateway(tmp_path):
+        node = await asyncio.to_thread(Node.connect, tmp_path)
+        try:
+            assert await asyncio.to_thread(node.member, "the attic") == MEMBER
+            assert await asyncio.to_thread(getattr, node, "name") == "ada"
+            await asyncio.to_thread(node.wait_for_peers, 0, timeout_ms=20_000)
+            with pytest.raises(DeadlineExceeded, match="0 of 2 peers"):
+                await asyncio.to_thread(node.wait_for_peers, 2, timeout_ms=1)
+            with await asyncio.to_thread(node.openai) as client:
+                assert client.api_key
+        finally:
+            await asyncio.to_thread(node.close)
 
 
 def test_node_asks_publishes_and_lists():
