@@ -7,9 +7,11 @@ time. Half of them run from the beginning to the end; the others get SIGKILL aga
 moments drawn by the seed, one or two at a time, and start again. Of those that stay, memory, open
 files, threads and tasks of the event loop are sampled; a straight line through the second half of
 the samples tells how they grow. In the end all must hold the same and stand at one commit, every
-vertex that anybody acknowledged must be final, commits must have been told by each without a gap and
-by all alike, and no store may be broken. Prints a closing table, or one JSON document; exit code 1
-when anything was not as it must be.
+vertex that anybody acknowledged must be final once, itself or by what its author said in its stead,
+commits must have been told by each without a gap and by all alike, and no store may be broken. Of
+each vertex that is not to be found it says which and whose it is, when it was acknowledged, how soon
+its author was killed after that, and what every node and every journal knows of it. Prints a closing
+table, or one JSON document; exit code 1 when anything was not as it must be.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -33,9 +36,11 @@ from tests.support.committee import Place
 from tests.support.daemons import percentile, verify_store
 from tests.support.guests import Guest, wait_equal
 from tests.support.process_readings import read_process
+from tests.support.promises import Promise, Promises
 from tests.support.scraping import scrape
 from tests.support.trends import Trend, fit_trend
 from tests.support.validators import Validator, ValidatorMesh, open_validators
+from tests.support.whereabouts import ask_about, look_in_journal, read_words
 
 GUESTS = 4
 COMMITS_KEPT = 200
@@ -49,7 +54,6 @@ PAIR_SHARE = 0.3
 EQUAL_S = 180.0
 FINAL_S = 60.0
 POLL_S = 0.2
-SHOWN_MAX = 5
 SLOPE_MB_PER_MIN = 2.0
 JUDGED_MIN = 8.0
 """Of shorter runs the second half still belongs to the growth after a start, which ends."""
@@ -118,6 +122,8 @@ class Report:
     """Publications that nobody promised to keep: the node was full, or being killed."""
     repeated: int = 0
     """Vertices that came too late for the order: their authors said the same again, which is final."""
+    untraced: list[str] = field(default_factory=list)
+    """Acknowledged vertices of which nothing is final, and all that is known of each."""
     commits: int = 0
     equal_s: float = 0.0
     growth: list[Growth] = field(default_factory=list)
@@ -129,15 +135,24 @@ class Campaign:
     """One mesh, those that stay and those that go."""
 
     def __init__(
-        self, mesh: ValidatorMesh, guests: list[Guest], *, seed: int, every_s: float, tell: Tell
+        self,
+        mesh: ValidatorMesh,
+        guests: list[Guest],
+        *,
+        seed: int,
+        every_s: float,
+        keep: Path | None,
+        tell: Tell,
     ) -> None:
+        """`keep`: where the homes of all nodes go if a vertex is not traced."""
         self._mesh = mesh
         self._guests = guests
         self._random = random.Random(seed)
         self._every_s = every_s
+        self._keep = keep
         self._tell = tell
-        self._acknowledged: dict[str, None] = {}
-        """By members that are no validators."""
+        self._began_s = time.monotonic()
+        self._promises = Promises(began_s=self._began_s)
         self._away: dict[str, None] = {}
         self._mortals: list[Validator | Guest] = [*mesh.validators[-1:], *guests[GUESTS // 2 :]]
         self._stayers: list[Stayer] = []
@@ -145,7 +160,7 @@ class Campaign:
 
     async def run(self, minutes: float) -> None:
         """Load, kill, sample; then compare."""
-        began_s = time.monotonic()
+        began_s = self._began_s
         self._stayers = [
             *(
                 Stayer(each.name, each.running.spawned.pid, each.seat.home.path)
@@ -158,10 +173,9 @@ class Campaign:
                 if each not in self._mortals
             ),
         ]
-        self._mesh.publish(every_s=self._every_s)
         tasks = [
             asyncio.create_task(self._sample(began_s)),
-            *(asyncio.create_task(self._publish(guest)) for guest in self._guests),
+            *(asyncio.create_task(self._publish(each)) for each in self._list_members()),
         ]
         try:
             while time.monotonic() - began_s < minutes * 60:
@@ -176,19 +190,27 @@ class Campaign:
             await asyncio.gather(*tasks, return_exceptions=True)
         await self._finish()
 
-    async def _publish(self, guest: Guest) -> None:
+    def _list_members(self) -> list[Validator | Guest]:
+        return [*self._mesh.validators, *self._guests]
+
+    async def _publish(self, member: Validator | Guest) -> None:
         number = 0
         while True:
             await asyncio.sleep(self._every_s)
-            if guest.name in self._away:
+            if member.name in self._away:
                 continue
+            # A number is never used again, also where nobody promised anything: words tell which
+            # vertex says another again.
             number += 1
+            submitted_s = time.monotonic()
             try:
-                info = await guest.remote.publish(f"{guest.name} {number} {'.' * 64}")
+                info = await _get_remote(member).publish(f"{member.name} {number} {'.' * 64}")
             except MeshError:
                 self.report.refused += 1
                 continue
-            self._acknowledged[info.id] = None
+            self._promises.keep(
+                member.name, info, submitted_s=submitted_s, acknowledged_s=time.monotonic()
+            )
 
     async def _sample(self, began_s: float) -> None:
         while True:
@@ -216,6 +238,7 @@ class Campaign:
     async def _kill_and_start(self, victim: Validator | Guest, dead_s: float) -> None:
         self.report.kills += 1
         self._away[victim.name] = None
+        self._promises.note_kill(victim.name, time.monotonic())
         await (victim.kill() if isinstance(victim, Guest) else self._mesh.kill(victim))
         await asyncio.sleep(dead_s)
         began_s = time.monotonic()
@@ -224,25 +247,21 @@ class Campaign:
         else:
             await self._mesh.start(victim)
         self.report.starts_s.append(time.monotonic() - began_s)
+        self._promises.note_start(victim.name, time.monotonic())
         del self._away[victim.name]
 
     # --- the end ------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
         mesh, report = self._mesh, self.report
-        mesh.publish(every_s=0)
-        remotes = [
-            *(each.running.remote for each in mesh.running),
-            *(guest.remote for guest in self._guests),
-        ]
+        remotes = [_get_remote(member) for member in self._list_members()]
         try:
             report.equal_s = await wait_equal(remotes, timeout_s=EQUAL_S)
         except TimeoutError:
             orders = [(await remote.status()).consensus for remote in remotes]
             self._fail(f"not equal {EQUAL_S:.0f} s later: {orders}")
-        promised = [*self._acknowledged, *mesh.acknowledged]
-        report.acknowledged, report.commits = len(promised), mesh.book.height
-        await self._check_final(promised, remotes)
+        report.acknowledged, report.commits = len(self._promises), mesh.book.height
+        untraced = await self._check_promises(remotes)
         for remote in remotes:
             if (await remote.status()).forks:
                 self._fail("somebody saw a fork")
@@ -250,37 +269,46 @@ class Campaign:
             self._fail(problem)
         self._measure()
         await mesh.crew.stop()
-        for home in (
-            *(each.seat.home.path for each in mesh.validators),
-            *(g.home for g in self._guests),
-        ):
+        homes = [_get_home(member) for member in self._list_members()]
+        for promise, text in untraced.items():
+            stored = [f"{home.name} {look_in_journal(home, promise.vertex)}" for home in homes]
+            report.untraced.append(f"{text}; in the journals: {', '.join(stored)}")
+            self._tell(f"UNTRACED {report.untraced[-1]}")
+        if untraced and self._keep is not None:
+            await asyncio.to_thread(shutil.copytree, mesh.crew.folder, self._keep)
+            self._tell(f"the homes of all nodes are kept in {self._keep}")
+        for home in homes:
             if found := await asyncio.to_thread(verify_store, home):
                 self._fail(f"dag verify of {home.name}: {found}")
 
-    async def _check_final(self, promised: list[str], remotes: list[RemoteNode]) -> None:
-        """Everything has its place, itself or what its author said again in its stead."""
-        due_s, finals = time.monotonic() + FINAL_S, self._mesh.book.finals
-        waiting = [vertex for vertex in promised if vertex not in finals]
-        again = {said: vertex for vertex, said in self._mesh.book.said.items() if vertex in finals}
-        late = [vertex for vertex in waiting if self._mesh.book.said.get(vertex) in again]
-        self.report.repeated += len(late)
-        waiting = [vertex for vertex in waiting if vertex not in late]
-        while waiting and time.monotonic() < due_s:
-            waiting = [vertex for vertex in waiting if not await self._is_final(vertex, remotes)]
+    async def _check_promises(self, remotes: list[RemoteNode]) -> dict[Promise, str]:
+        """Everything has its place, itself or what its author said again in its stead, once."""
+        due_s, book = time.monotonic() + FINAL_S, self._mesh.book
+        for index in range(1, book.height + 1):
+            if index not in book.commits:
+                self._fail(f"nobody told commit {index}, so what it holds is not known here")
+        for text in self._promises.ambiguous:
+            self._fail(text)
+        while True:
+            # Readers that were too slow for a node's events have missed some words, so what is
+            # held is asked for.
+            trace = self._promises.trace(book.finals, book.said)
+            if not trace.untraced or time.monotonic() > due_s:
+                break
+            for author in dict.fromkeys(each.author for each in trace.untraced):
+                book.said |= await read_words(author, remotes)
             await asyncio.sleep(POLL_S)
-        if waiting:
-            self._fail(f"{len(waiting)} of {len(promised)} acknowledged vertices are not final")
-        for vertex in waiting[:SHOWN_MAX]:
-            self._tell(f"  {vertex[:16]}: {await _describe(vertex, remotes)}")
-
-    async def _is_final(self, vertex: str, remotes: list[RemoteNode]) -> bool:
-        for remote in remotes:
-            with suppress(MeshError):  # it came too late for this node, which knows nothing of it
-                place = await remote.finality(vertex)
-                self.report.repeated += place.final and place.repeated_by is not None
-                if place.final:
-                    return True
-        return False
+        self.report.repeated = len(trace.repeated)
+        for promise, found in trace.doubled:
+            self._fail(f"final {len(found)} times: {promise.vertex} as {', '.join(found)}")
+        if trace.untraced:
+            total = len(self._promises)
+            self._fail(f"{len(trace.untraced)} of {total} acknowledged vertices are not final")
+        return {
+            promise: f"{self._promises.describe(promise, book.finals)}; "
+            f"asked: {await ask_about(promise.vertex, remotes)}"
+            for promise in trace.untraced
+        }
 
     def _measure(self) -> None:
         for each in self._stayers:
@@ -317,19 +345,12 @@ class Campaign:
         self._tell(f"FAILED {text}")
 
 
-async def _describe(vertex: str, remotes: list[RemoteNode]) -> str:
-    """What each node says of a vertex that is not final."""
-    said = []
-    for remote in remotes:
-        try:
-            held = (await remote.vertex(vertex)).vertex
-            place = await remote.finality(vertex)
-        except MeshError as error:
-            said.append(str(error))
-        else:
-            text = f"held, by {held.author_name} {held.seq} at lamport {held.lamport}"
-            said.append(text + ", older than its history" * place.forgotten)
-    return "; ".join(said)
+def _get_remote(member: Validator | Guest) -> RemoteNode:
+    return member.remote if isinstance(member, Guest) else member.running.remote
+
+
+def _get_home(member: Validator | Guest) -> Path:
+    return member.home if isinstance(member, Guest) else member.seat.home.path
 
 
 @asynccontextmanager
@@ -360,6 +381,7 @@ async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
             guests,
             seed=arguments.seed,
             every_s=(len(mesh.validators) + len(guests)) / arguments.rate,
+            keep=arguments.keep,
             tell=tell,
         )
         await run.run(arguments.minutes)
@@ -377,7 +399,7 @@ def print_report(report: Report, tell: Tell) -> None:
     )
     tell(
         f"{'acknowledged':<14} {report.acknowledged} vertices, all in {report.commits} commits; "
-        f"{report.repeated} said again, {report.refused} refused"
+        f"{report.repeated} said again, {len(report.untraced)} not traced, {report.refused} refused"
     )
     tell(f"{'equal':<14} {report.equal_s:.1f} s after the load")
     for each in report.growth:
@@ -418,6 +440,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
         "--slope-limit", type=float, default=SLOPE_MB_PER_MIN, help="MB per minute and node"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the nodes' homes if a vertex is not traced"
     )
     parser.add_argument("--json", action="store_true", help="one document in the end")
     arguments = parser.parse_args()
