@@ -25,7 +25,7 @@ from tests.support.daemons import open_daemons, percentile
 MESH = ("none", "none", "none")
 JOINS_PER_MESH = 10
 """More members than a full mesh holds would be another measurement."""
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
 
 Tell = Callable[[str], None]
