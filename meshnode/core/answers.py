@@ -81,6 +81,7 @@ class Answers:
                 held.append(ref)
                 self._note_asked(now_ms, peer, ref)
         ids = tuple([ref.id for ref in sorted(held)])
+        self._dissemination.note_served(peer, len(ids))
         pruned_commit = self._history.pruned_commit
         self._outbox.send_stored(
             peer, message.request, ids, tuple(missing), pruned_commit=pruned_commit

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from dag.errors import Offence
 from dag.types import LANE_BLOCKS
 from meshnode.core.messages import IDS_MAX, Graft, IHave, Prune, Push
 from meshnode.core.relays import Relays
@@ -113,10 +114,15 @@ class Dissemination:
 
     def on_branch(self, now_ms: int, peer: str, message: Graft | Prune) -> None:
         """A peer wants more, or less, to be pushed."""
-        if isinstance(message, Graft):
-            self._tree.on_graft(now_ms, peer)
-        else:
+        if isinstance(message, Prune):
             self._tree.on_prune(now_ms, peer)
+        elif not self._tree.on_graft(now_ms, peer):
+            detail = "GRAFT of a link that was pruned, and that it has not pulled over"
+            self._peers.offend(now_ms, peer, Offence.FLOOD, detail)
+
+    def note_served(self, peer: str, count: int) -> None:
+        """A peer was answered with so many vertices that it asked for."""
+        self._tree.note_served(peer, count)
 
     # --- what comes -----------------------------------------------------------------------------
 

@@ -10,6 +10,11 @@ changes once a second at most. While little is said a bare tree is enough and co
 be a leaf, and only a new or a lost neighbour makes it look for a second branch. While much is, no node
 prunes its last three, because the gaps of a tree cost everybody behind them a pull. Two sides that disagree about a link cost copies or pulls, and are corrected by them.
 
+A link that was pruned stays so for a minute. Whoever lacks a branch looks for it elsewhere; only who
+has pulled over that very link since may have it back, and that a few times, and the other side knows
+what it was asked for. Otherwise a peer could make and end a branch as often as it likes, and at each turn cost
+copies, pulls, and the branches of others that are pruned meanwhile. Whoever tries is charged.
+
 Members that pass nothing on look like branches and are none. So where much is said, a node counts
 which branches have brought something lately: it keeps its last two of those, and where others bring
 nothing makes branches of neighbours that announce, one a second, until two bring something again.
@@ -32,7 +37,16 @@ DUPLICATES_MAX: Final = 3
 """In a row, before a branch is pruned."""
 PULLS_MAX: Final = 2
 """From one peer, before it becomes a branch."""
+SERVED_MIN: Final = 1
+"""Of them the other side has seen so many at least: a PRUNE may overtake what was answered before it."""
 CHANGE_MS: Final = 1_000
+BACK_OFF_MS: Final = 60_000
+"""A link that one side has pruned is no branch before, unless it is missed."""
+REPAIRS_MAX: Final = 3
+"""Times each side may have a link back within the back-off, until that has passed once."""
+CROSSING_MS: Final = 5_000
+"""As long GRAFT and PRUNE may be under way: who could not know of a back-off yet, or of its length,
+is refused and not charged."""
 DELAYS: Final = 64
 """Pushes whose lateness decides how long the next ones are waited for."""
 PERCENTILE: Final = 95
@@ -59,6 +73,21 @@ class _Branch:
     brought_ms: int = -ALIVE_MS
     """When it last pushed what others author, new or not."""
     announced_ms: int = -ALIVE_MS
+    pruned_ms: int = -BACK_OFF_MS
+    """When either side last pruned it."""
+    served: int = 0
+    """Vertices that the other side has pulled over it since."""
+    said_repairs: int = 0
+    heard_repairs: int = 0
+
+    def prune(self, now_ms: int) -> None:
+        """One side has: the back-off begins anew."""
+        self.pruned_ms = now_ms
+        self.served = 0
+
+    def is_backed_off(self, now_ms: int) -> bool:
+        """Whether it was pruned so lately that only a repair may make it a branch."""
+        return now_ms - self.pruned_ms < BACK_OFF_MS
 
 
 class Plumtree:
@@ -105,32 +134,56 @@ class Plumtree:
 
     def grow(self, now_ms: int, peer: str) -> None:
         """A neighbour is new: make it a branch if there are few."""
-        if len(self._eager) < self._count_min:
+        is_free = not self._branches[peer].is_backed_off(now_ms)
+        if is_free and len(self._eager) < self._count_min:
             self._graft(now_ms, peer)
 
     def _regrow(self, now_ms: int, count_min: int) -> None:
         """Make any other link a branch where there are too few."""
         if len(self._eager) < count_min:
-            others = [peer for peer in self._branches if peer not in self._eager]
+            others = self._list_free(now_ms)
             for peer in self._entropy.sample(others, 1):
                 self._graft(now_ms, peer)
 
+    def _list_free(self, now_ms: int) -> list[str]:
+        """Links that are no branches, and may be made some without a need that the other side knows of."""
+        return [
+            peer
+            for peer, branch in self._branches.items()
+            if peer not in self._eager and not branch.is_backed_off(now_ms)
+        ]
+
     def _graft(self, now_ms: int, peer: str) -> None:
         branch = self._branches[peer]
-        if now_ms - branch.said_ms >= CHANGE_MS:
-            branch.said_ms = now_ms
-            branch.duplicates = branch.pulls = 0
-            self._eager[peer] = None
-            self._outbox.send((peer,), Graft())
+        branch.said_ms = now_ms
+        branch.duplicates = branch.pulls = 0
+        self._eager[peer] = None
+        self._outbox.send((peer,), Graft())
 
-    def on_graft(self, now_ms: int, peer: str) -> None:
-        """The other side wants a branch."""
+    def on_graft(self, now_ms: int, peer: str) -> bool:
+        """The other side wants a branch; answers whether it may."""
+        if not self._may_graft(now_ms, self._branches[peer]):
+            return now_ms - self._branches[peer].pruned_ms < CROSSING_MS
         if self._hear(now_ms, peer):
             self._eager[peer] = None
+        return True
+
+    def _may_graft(self, now_ms: int, branch: _Branch) -> bool:
+        """Whether the other side lacks a link that was pruned lately, or it was not."""
+        if not branch.is_backed_off(now_ms + CROSSING_MS):
+            branch.heard_repairs = 0
+            return True
+        if branch.served < SERVED_MIN or branch.heard_repairs >= REPAIRS_MAX:
+            return False
+        branch.heard_repairs += 1
+        return True
 
     def on_prune(self, now_ms: int, peer: str) -> None:
         """The other side has no use for a branch."""
-        if self._hear(now_ms, peer) and peer in self._eager:
+        if not self._hear(now_ms, peer):
+            return
+        self._branches[peer].prune(now_ms)
+        if peer in self._eager:
             del self._eager[peer]
             self._regrow(now_ms, 1)
 
@@ -178,8 +231,8 @@ class Plumtree:
             return
         found = [
             peer
-            for peer, branch in self._branches.items()
-            if peer not in self._eager and now_ms - branch.announced_ms < ALIVE_MS
+            for peer in self._list_free(now_ms)
+            if now_ms - self._branches[peer].announced_ms < ALIVE_MS
         ]
         for peer in self._entropy.sample(found, 1):
             self._graft(now_ms, peer)
@@ -207,6 +260,7 @@ class Plumtree:
         ):
             branch.said_ms = self._pruned_ms = now_ms
             branch.duplicates = branch.pulls = 0
+            branch.prune(now_ms)
             self._eager.pop(peer, None)
             self._outbox.send((peer,), Prune())
 
@@ -214,8 +268,22 @@ class Plumtree:
         """A peer has served what no push had brought in time."""
         branch = self._branches[peer]
         branch.pulls += 1
-        if branch.pulls >= PULLS_MAX:
+        if branch.pulls >= PULLS_MAX and self._may_repair(now_ms, branch):
             self._graft(now_ms, peer)
+
+    def _may_repair(self, now_ms: int, branch: _Branch) -> bool:
+        """Whether this side may have a link back that it has pulled over."""
+        if now_ms - branch.said_ms < CHANGE_MS:
+            return False
+        if not branch.is_backed_off(now_ms):
+            branch.said_repairs = 0
+            return True
+        branch.said_repairs += 1
+        return branch.said_repairs <= REPAIRS_MAX
+
+    def note_served(self, peer: str, count: int) -> None:
+        """A peer has pulled vertices from here."""
+        self._branches[peer].served += count
 
     def note_delay(self, delay_ms: int) -> None:
         """A push came so long after the first announcement."""

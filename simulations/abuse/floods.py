@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from meshnode.core import dissemination
-from meshnode.core.messages import Graft, IHave, Items, Prune
+from meshnode.core import dissemination, plumtree
+from meshnode.core.messages import Get, Graft, IHave, Items, Prune
 from meshnode.core.plumtree import Plumtree
 from meshnode.core.settings import Limits
 from simulations.abuse.arena import ENDLESS, make_mesh, tell
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ANNOUNCING_MS: Final = 2_000
 FLIPPING_S: Final = 10
+REPAIRING_S: Final = 60
+FAR: Final = 1 << 40
+"""Numbers of questions that the attacker's own core does not ask."""
 LARGE: Final = Limits(full_mesh_max=4)
 """Above four members a mesh is one of few links."""
 
@@ -46,22 +49,48 @@ def announce_without_end(trial: Trial) -> int:
     return most
 
 
+class _Link:
+    """A link of an attacker and a victim, and how often the victim's end of it has changed."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.world, mesh = make_mesh(trial.seed, 8, limits=LARGE)
+        self.attacker = mesh[0]
+        peers = self.attacker.core.get_ready_peers()
+        self.victim = next(host for host in mesh if host.name in peers)
+        self.changes = 0
+        self._state = self._is_branch()
+
+    def _is_branch(self) -> bool:
+        tree = self.victim.core._tree  # noqa: SLF001 - what the core thinks of a link shows nowhere else
+        return tree.is_branch(self.attacker.name)
+
+    def say(self, *messages: Message, wait_ms: int) -> None:
+        """Say something, and look at the link after a while."""
+        tell(self.attacker, self.victim, *messages)
+        self.world.run_for(wait_ms)
+        if self._is_branch() != self._state:
+            self._state = not self._state
+            self.changes += 1
+
+
 def graft_and_prune(trial: Trial) -> int:
     """GRAFT and PRUNE at random, 100 a second; answers how often a link changes in 10 s."""
-    world, mesh = make_mesh(trial.seed, 8, limits=LARGE)
-    attacker = mesh[0]
-    peers = attacker.core.get_ready_peers()
-    victim = next(host for host in mesh if host.name in peers)
-    tree = victim.core._tree  # noqa: SLF001 - what the core thinks of a link shows nowhere else
-    changes, state = 0, tree.is_branch(attacker.name)
-    stream = world.streams.get("links")
+    link = _Link(trial)
+    stream = link.world.streams.get("links")
     for _ in range(100 * FLIPPING_S):
-        tell(attacker, victim, Prune() if stream.random() < 0.5 else Graft())
-        world.run_for(10)
-        if tree.is_branch(attacker.name) != state:
-            state = not state
-            changes += 1
-    return changes
+        link.say(Prune() if stream.random() < 0.5 else Graft(), wait_ms=10)
+    return link.changes
+
+
+def pull_before_each_graft(trial: Trial) -> int:
+    """PRUNE, two pulls and GRAFT, each second; answers how often a link changes in a minute."""
+    link = _Link(trial)
+    link.victim.mutator = _serve_nothing  # the attacker has no use for the answers
+    ids = tuple(record.profiles[0].id for record in link.victim.view().members[:2])
+    for number in range(REPAIRING_S):
+        link.say(Prune(), wait_ms=500)
+        link.say(Get(FAR + number, ids), Graft(), wait_ms=500)
+    return link.changes
 
 
 ROWS: Final = (
@@ -78,11 +107,24 @@ ROWS: Final = (
     Row(
         name="graft-flood",
         attack="GRAFT and PRUNE at random, 100 a second for 10 s",
-        defence="a peer changes a link twice a second at most",
+        defence="two changes a second, none for 60 s after PRUNE; strikes, then a ban",
+        code="meshnode/core/plumtree.py, dissemination.py",
+        figure="changes of one link",
+        bound=3,
+        mount=graft_and_prune,
+        patches=(
+            (Plumtree, "_hear", answer(True)),
+            (Plumtree, "_may_graft", answer(True)),
+        ),
+    ),
+    Row(
+        name="graft-pulls",
+        attack="PRUNE, two vertices pulled, GRAFT, each second for a minute",
+        defence="who has pulled over a pruned link may have it back three times",
         code="meshnode/core/plumtree.py",
         figure="changes of one link",
-        bound=20,
-        mount=graft_and_prune,
-        patches=((Plumtree, "_hear", answer(True)),),
+        bound=8,
+        mount=pull_before_each_graft,
+        patches=((plumtree, "REPAIRS_MAX", _any_number),),
     ),
 )

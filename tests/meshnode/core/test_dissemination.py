@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dag.authors import Fork
+from dag.errors import Offence
 from dag.types import LANE_BLOCKS, Kind, Ref
 from meshnode.core.dissemination import FRESH_MS, KNOWN_MAX, KNOWN_MS, Dissemination
-from meshnode.core.effects import Send
+from meshnode.core.effects import Penalise, Send
 from meshnode.core.messages import Get, Graft, IHave, Prune, Push
+from meshnode.core.plumtree import CROSSING_MS
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder, make_person
 from tests.support.lone_core import LoneCore
@@ -190,6 +192,20 @@ def test_peers_may_change_links():
     assert list(scene.node._tree.eager) == [first, second]
     scene.receive(first, Prune())
     assert list(scene.node._tree.eager) == [second]
+
+
+def test_graft_of_a_pruned_link_is_charged_unless_it_was_pulled_over():
+    scene = OverlayScene(outbound_min=0, eager_min=1)
+    peer, other = scene.join(0), scene.join(1)
+    said = [scene.say(name) for name in (peer, other)]
+    scene.receive(peer, scene.vertices(*said))
+    scene.receive(peer, Prune())
+    scene.tick(CROSSING_MS)
+    (charge,) = [one for one in scene.receive(peer, Graft()) if isinstance(one, Penalise)]
+    assert (charge.offence, charge.ban_ms) == (Offence.FLOOD, 0)
+    scene.receive(peer, Get(1, tuple(signed.id for signed in said)))
+    assert not [one for one in scene.receive(peer, Graft()) if isinstance(one, Penalise)]
+    assert scene.node._tree.is_branch(peer)
 
 
 def test_vertices_of_authors_that_forked_are_announced_only():

@@ -6,7 +6,7 @@ from meshnode.core.effects import Send
 from meshnode.core.entropy import Entropy
 from meshnode.core.messages import Graft, Prune
 from meshnode.core.outbox import Outbox
-from meshnode.core.plumtree import BUSY, Plumtree
+from meshnode.core.plumtree import BACK_OFF_MS, BUSY, CROSSING_MS, REPAIRS_MAX, Plumtree
 from meshnode.core.settings import Limits, Timing
 
 
@@ -163,12 +163,12 @@ def test_lost_branch_is_replaced_where_few_are_left():
 
 
 def test_prune_by_the_other_side_leaves_at_least_one_branch():
-    scene = Tree("a", "b", eager=2)
+    scene = Tree("a", "b", "c", eager=2)
     scene.tree.on_prune(5_000, "a")
     assert scene.said(Graft) == []
     scene.tree.on_prune(5_000, "b")
-    assert len(scene.said(Graft)) == 1
-    assert len(scene.tree.eager) == 1
+    assert scene.said(Graft) == ["c"]
+    assert scene.tree.eager == ("c",)
 
 
 def test_peer_that_changes_a_link_all_the_time_is_not_listened_to():
@@ -181,6 +181,74 @@ def test_peer_that_changes_a_link_all_the_time_is_not_listened_to():
     assert "a" not in scene.tree.eager[:-1]
     scene.tree.on_prune(6_000, "a")
     assert "a" not in scene.tree.eager[:-1]
+
+
+def test_link_that_was_pruned_is_no_branch_again_for_a_minute_unless_it_is_missed():
+    scene = Tree("a", "b", eager=2)
+    scene.tree.on_prune(5_000, "a")
+    scene.tree.on_prune(5_000, "b")
+    assert scene.said(Graft) == []
+    scene.tree.note_announced(9_500, "a")
+    scene.hear_much(9_000)
+    scene.hear_much(10_000)
+    scene.tree.grow(10_000, "a")
+    assert scene.said(Graft) == []
+    scene.tree.note_pulled(11_000, "b")
+    scene.tree.note_pulled(11_000, "b")
+    assert scene.said(Graft) == ["b"]
+    scene.tree.grow(5_000 + BACK_OFF_MS, "a")
+    assert scene.said(Graft) == ["a"]
+
+
+def test_repairs_of_one_link_end_until_the_back_off_has_passed():
+    scene = Tree("a")
+    now_ms = 0
+    for number in range(REPAIRS_MAX + 2):
+        now_ms += 5_000
+        scene.tree.on_prune(now_ms, "a")
+        for _ in range(3):
+            scene.tree.note_pulled(now_ms + 1_000, "a")
+        assert scene.said(Graft) == (["a"] if number < REPAIRS_MAX else [])
+    for _ in range(2):
+        scene.tree.note_pulled(now_ms + BACK_OFF_MS, "a")
+    assert scene.said(Graft) == ["a"]
+
+
+def test_graft_within_the_back_off_is_a_fault_of_who_has_not_pulled():
+    scene = Tree("a", "b", eager=2)
+    scene.repeat(5_000, "a", 3)
+    assert scene.said(Prune) == ["a"]
+    assert scene.tree.on_graft(5_000 + CROSSING_MS - 1, "a")
+    assert not scene.tree.is_branch("a")
+    assert not scene.tree.on_graft(5_000 + CROSSING_MS, "a")
+    scene.tree.note_served("a", 1)
+    assert scene.tree.on_graft(12_000, "a")
+    assert scene.tree.is_branch("a")
+
+
+def test_graft_after_the_back_off_needs_no_reason():
+    scene = Tree("a", "b", eager=2)
+    scene.tree.on_prune(5_000, "a")
+    assert not scene.tree.on_graft(5_000 + BACK_OFF_MS - CROSSING_MS - 1, "a")
+    assert scene.tree.on_graft(5_000 + BACK_OFF_MS - CROSSING_MS, "a")
+    assert scene.tree.is_branch("a")
+
+
+def test_pulls_excuse_a_few_grafts_only():
+    scene = Tree("a", "b", eager=2)
+    taken = []
+    now_ms = 0
+    for _ in range(REPAIRS_MAX + 1):
+        now_ms += 10_000
+        scene.tree.on_prune(now_ms, "a")
+        scene.tree.note_served("a", 2)
+        taken.append(scene.tree.on_graft(now_ms + CROSSING_MS, "a"))
+    assert taken == [True] * REPAIRS_MAX + [False]
+    scene.tree.note_served("a", 2)
+    assert scene.tree.on_graft(now_ms + BACK_OFF_MS, "a")
+    scene.tree.on_prune(now_ms + BACK_OFF_MS + 1_000, "a")
+    scene.tree.note_served("a", 2)
+    assert scene.tree.on_graft(now_ms + BACK_OFF_MS + 2_000, "a")
 
 
 def test_pushes_are_waited_for_twice_as_long_as_they_usually_take():
