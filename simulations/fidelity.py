@@ -86,13 +86,14 @@ class CachedAdmission(Admission):
         suite: Suite,
         authors: AuthorDirectory,
         is_stored: Callable[[bytes], bool],
+        is_spent: Callable[[str], bool] = bool,
     ) -> None:
-        super().__init__(network, suite, authors, is_stored)
+        super().__init__(network, suite, authors, is_stored, is_spent=is_spent)
         self._own_suite: Suite = suite
 
-    def check(self, frame: bytes) -> Checked:
+    def check(self, frame: bytes, peer: str = "") -> Checked:
         """See `Admission`."""
-        return self.check_message(remember_message(frame))
+        return self.check_message(remember_message(frame), peer)
 
     def check_vertex(self, wire: bytes) -> Candidate:
         """See `Admission`."""
@@ -114,17 +115,18 @@ class ObjectAdmission(CachedAdmission):
         suite: Suite,
         authors: AuthorDirectory,
         is_stored: Callable[[bytes], bool],
+        is_spent: Callable[[str], bool] = bool,
     ) -> None:
-        super().__init__(network, suite, authors, is_stored)
-        self._full = Admission(network, suite, authors, is_stored)
+        super().__init__(network, suite, authors, is_stored, is_spent)
+        self._full = Admission(network, suite, authors, is_stored, is_spent=is_spent)
         self._taken = 0
 
-    def admit(self, message: Message, frame: bytes) -> Checked:
+    def admit(self, message: Message, frame: bytes, peer: str = "") -> Checked:
         """Check a message beside its frame. Raises `InvalidMessage`."""
         self._taken += 1
         if self._taken % FULL_CHECK_EVERY == 0:
-            return self._full.check(frame)
-        return self.check_message(message)
+            return self._full.check(frame, peer)
+        return self.check_message(message, peer)
 
 
 def make_admission(
@@ -133,12 +135,14 @@ def make_admission(
     suite: Suite,
     authors: AuthorDirectory,
     is_stored: Callable[[bytes], bool],
+    *,
+    is_spent: Callable[[str], bool] = bool,
 ) -> Admission:
     """The door of a host."""
     match fidelity:
         case "bytes":
-            return Admission(network, suite, authors, is_stored)
+            return Admission(network, suite, authors, is_stored, is_spent=is_spent)
         case "cached":
-            return CachedAdmission(network, suite, authors, is_stored)
+            return CachedAdmission(network, suite, authors, is_stored, is_spent)
         case "objects":
-            return ObjectAdmission(network, suite, authors, is_stored)
+            return ObjectAdmission(network, suite, authors, is_stored, is_spent)

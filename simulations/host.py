@@ -196,6 +196,7 @@ class Host:
             self.suite,
             node.authors,
             node.is_stored,
+            is_spent=node.is_spent,
         )
         for watch in self.world.observers.on_started:
             watch(self)
@@ -292,8 +293,8 @@ class Host:
         assert admission is not None, "a host that is up has a door"
         try:
             if message is not None and isinstance(admission, ObjectAdmission):
-                return Received(now_ms, peer, admission.admit(message, frame))
-            return Received(now_ms, peer, admission.check(frame))
+                return Received(now_ms, peer, admission.admit(message, frame, peer))
+            return Received(now_ms, peer, admission.check(frame, peer))
         except InvalidMessage as error:
             return Rejected(now_ms, peer, error.offence, error.message)
 

@@ -1,8 +1,8 @@
 """From a frame's bytes to a checked message: the only door by which peers' bytes enter.
 
 Everything a message or a vertex shows by itself is checked here: form, limits, network, shape and
-signatures. It reads two things of the node, whether an id is stored and an author's keys, and
-changes nothing. So frames can be checked in worker threads while the core runs: an answer that is a
+signatures. It reads three things of the node, whether an id is stored, an author's keys, and whether a
+peer's pushes are worth their signatures, and changes nothing. So frames can be checked in worker threads while the core runs: an answer that is a
 moment old only sends a vertex the longer way, by the core's own look-up.
 """
 
@@ -91,6 +91,7 @@ class Admission:
         authors: AuthorDirectory,
         is_stored: Callable[[bytes], bool],
         *,
+        is_spent: Callable[[str], bool] = bool,
         verify: bool = True,
     ) -> None:
         """Take what admission reads.
@@ -100,12 +101,15 @@ class Admission:
             suite: The network's signature suite.
             authors: Keys of known authors.
             is_stored: Whether a vertex is stored, and so was verified before.
+            is_spent: Whether what a peer pushes is passed over for a moment; where frames come
+                without the name of a peer, none is.
             verify: False only in benchmarks that measure everything but signatures.
         """
         self._network = network
         self._suite: Suite = suite
         self._authors = authors
         self._is_stored = is_stored
+        self._is_spent = is_spent
         self._verify = verify
 
     @property
@@ -113,13 +117,15 @@ class Admission:
         """Whether signatures are checked: what makes a thread worth while."""
         return self._verify
 
-    def check(self, frame: bytes) -> Checked:
-        """Read and check one frame. Raises `InvalidMessage`."""
-        return self.check_message(decode_message(frame))
+    def check(self, frame: bytes, peer: str = "") -> Checked:
+        """Read and check one frame of a peer. Raises `InvalidMessage`."""
+        return self.check_message(decode_message(frame), peer)
 
-    def check_message(self, message: Message) -> Checked:
+    def check_message(self, message: Message, peer: str = "") -> Checked:
         """Check a message that was read already. Raises `InvalidMessage`."""
         match message:
+            case Push() if self._is_spent(peer):
+                return Vertices(0, tuple([self._pass_over(wire) for wire in message.vertices]))
             case Push():
                 return Vertices(0, self._check_vertices(message.vertices))
             case Items():
@@ -153,6 +159,10 @@ class Admission:
             return Candidate(signed, Standing.UNKNOWN_AUTHOR)
         self.check_signature(keys, signed)
         return Candidate(signed, Standing.VERIFIED)
+
+    def _pass_over(self, wire: bytes) -> Candidate:
+        """Check the form of a vertex only. Raises `InvalidMessage`."""
+        return Candidate(decode_signed(wire), Standing.UNREAD)
 
     def check_signature(self, keys: PublicKeys, signed: SignedVertex) -> None:
         """Check a vertex's signatures, if this door does. Raises `InvalidSignature`."""

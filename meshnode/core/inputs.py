@@ -44,6 +44,8 @@ class Standing(IntEnum):
     """Form and shape hold; the author's keys are not known, so nothing was verified."""
     DUPLICATE = 2
     """Its id is stored already; nothing was verified."""
+    UNREAD = 3
+    """Its sender has pushed too much that was of no use; nothing was verified."""
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -158,14 +158,9 @@ class Node:
         )
         self._adverts = Adverts(outbox, self._peers)
         self._desk = CredentialsDesk(intake.authors, store, self._peers, self._standings)
+        peers, tree, overlay = self._peers, self._tree, self._overlay
         self._dissemination = Dissemination(
-            outbox,
-            self._peers,
-            self._fetching,
-            self._tree,
-            self._overlay,
-            intake=intake,
-            timing=timing,
+            outbox, peers, self._fetching, tree, overlay, intake=intake, timing=timing
         )
         self._answers = Answers(outbox, intake, self._dissemination, self._history, self.offend)
         self._reconciliation = Reconciliation(
@@ -262,6 +257,10 @@ class Node:
     def is_stored(self, vertex_id: bytes) -> bool:
         """Whether a vertex is stored; safe to call from any thread."""
         return self._store.is_stored(vertex_id)
+
+    def is_spent(self, peer: str) -> bool:
+        """Whether a peer's pushes are passed over for a moment; safe to call from any thread."""
+        return self._reception.budget.is_spent(peer)
 
     def get_ready_peers(self) -> tuple[str, ...]:
         """Transport ids of ready connections."""
@@ -443,6 +442,7 @@ class Node:
         self._wants.drop_peer(link.peer)
         self._reconciliation.drop_peer(link.peer)
         self._dissemination.drop_peer(now_ms, link.peer)
+        self._reception.budget.drop_peer(link.peer)
         self._membership.lost(now_ms)
 
     def on_admitted(self, now_ms: int, signed: VerifiedVertex, *, made_here: bool) -> None:

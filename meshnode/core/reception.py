@@ -28,6 +28,7 @@ from meshnode.core.messages import (
     ShuffleReply,
     Snapshot,
 )
+from meshnode.core.verify_budget import VerifyBudget
 
 if TYPE_CHECKING:
     from dag.authors import AuthorRegistry
@@ -69,6 +70,7 @@ class Reception:
         self._answers = answers
         self._adverts = adverts
         self._transfer = transfer
+        self.budget = VerifyBudget()
 
     def take(self, now_ms: int, link: Link, message: Checked) -> None:
         """Hand a message on."""
@@ -119,6 +121,9 @@ class Reception:
 
     def _take_vertex(self, now_ms: int, link: Link, candidate: Candidate, *, asked: bool) -> None:
         signed, peer = candidate.signed, link.peer
+        if candidate.standing is Standing.UNREAD:
+            self.budget.note_unread(now_ms, peer, link.author)
+            return
         author = signed.vertex.author
         is_direct = author == link.author or (
             signed.vertex.lane == LANE_BLOCKS and self._overlay.is_colleague(author)
@@ -130,15 +135,23 @@ class Reception:
         is_new = self._store.is_needed(signed.id)
         self._dissemination.note_vertex(now_ms, peer, signed.id, way, is_new=is_new)
         if candidate.standing is Standing.VERIFIED:
-            self._reconciliation.note_progress(now_ms, peer)
-            if self._overlay.is_on:
-                is_news = signed.vertex.lamport > self._reconciliation.find_peer_lamport()
-                self._store.offer_paced(now_ms, peer, candidate, is_news=is_news)
-            else:
-                self._store.offer_candidate(now_ms, peer, candidate)
+            waiting = self._store.count_waiting()
+            self._offer(now_ms, peer, candidate)
+            is_more = self._store.is_stored(signed.id) or self._store.count_waiting() > waiting
+            if not (asked or (is_new and is_more)) and link.phase is Phase.READY:
+                self.budget.note_useless(now_ms, peer, link.author)
         elif candidate.standing is Standing.UNKNOWN_AUTHOR:
             keys = self._authors.get_keys(signed.vertex.author)
             if keys is None:
                 self._wants.add(peer, signed)
             else:
                 self._wants.check(peer, signed, keys)
+
+    def _offer(self, now_ms: int, peer: str, candidate: Candidate) -> None:
+        self._reconciliation.note_progress(now_ms, peer)
+        if self._overlay.is_on:
+            lamport = candidate.signed.vertex.lamport
+            is_news = lamport > self._reconciliation.find_peer_lamport()
+            self._store.offer_paced(now_ms, peer, candidate, is_news=is_news)
+        else:
+            self._store.offer_candidate(now_ms, peer, candidate)

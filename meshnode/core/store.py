@@ -69,6 +69,10 @@ class Store:
         waits = vertex_id in self._intake.quarantine or vertex_id in self._pace
         return not waits and vertex_id not in index
 
+    def count_waiting(self) -> int:
+        """How many vertices wait for what is missing, for their time or for their author's turn."""
+        return len(self._intake.quarantine) + self._intake.held_count + len(self._pace)
+
     def is_ripe(self, now_ms: int, signed: SignedVertex) -> bool:
         """Whether a vertex can be decided on at once: it neither waits nor is held."""
         return self._intake.is_ripe(now_ms, signed.vertex)

@@ -105,7 +105,7 @@ class Gate:
                 while checks and not self._pool.is_idle:
                     await self._put(peer, connection, await checks[0])
                     checks.popleft()
-                checks.append(self._pool.check(self._admission, hop))
+                checks.append(self._pool.check(self._admission, hop, peer))
             for check in checks:
                 await self._put(peer, connection, await check)
         finally:

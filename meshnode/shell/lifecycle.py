@@ -139,6 +139,7 @@ def _make_admission(options: RuntimeOptions, node: Node) -> Admission:
         options.genesis.suite,
         node.authors,
         node.is_stored,
+        is_spent=node.is_spent,
         verify=not options._trust_unverified,  # noqa: SLF001  # private to this module
     )
 

@@ -72,13 +72,13 @@ class VerifyPool:
         return JOBS_PER_HOP[self._suite]
 
     def check(
-        self, admission: Admission, frames: Sequence[bytes]
+        self, admission: Admission, frames: Sequence[bytes], peer: str = ""
     ) -> asyncio.Future[list[Checked | Refusal]]:
-        """Begin to check frames that arrived together, in order."""
+        """Begin to check frames that arrived together from a peer, in order."""
         if admission.verifies and sum(map(len, frames)) > _INLINE_BYTES_MAX:
-            return self._start(lambda: _check_all(admission, frames))
+            return self._start(lambda: _check_all(admission, frames, peer))
         done: asyncio.Future[list[Checked | Refusal]] = asyncio.get_running_loop().create_future()
-        done.set_result(_check_all(admission, frames))
+        done.set_result(_check_all(admission, frames, peer))
         return done
 
     async def run(self, jobs: Sequence[tuple[int, CryptoWork]]) -> list[tuple[int, Outcome]]:
@@ -131,12 +131,12 @@ def split_frames(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         yield frames[start:]
 
 
-def _check_all(admission: Admission, frames: Sequence[bytes]) -> list[Checked | Refusal]:
-    return [_check(admission, frame) for frame in frames]
+def _check_all(admission: Admission, frames: Sequence[bytes], peer: str) -> list[Checked | Refusal]:
+    return [_check(admission, frame, peer) for frame in frames]
 
 
-def _check(admission: Admission, frame: bytes) -> Checked | Refusal:
+def _check(admission: Admission, frame: bytes, peer: str) -> Checked | Refusal:
     try:
-        return admission.check(frame)
+        return admission.check(frame, peer)
     except InvalidMessage as error:
         return Refusal(error.offence, str(error))

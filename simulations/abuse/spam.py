@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dag.types import Ref
 from meshnode.core import author_pace
-from meshnode.core.messages import Push
+from meshnode.core.inputs import Received, Standing, Vertices
+from meshnode.core.messages import Items, Push
 from meshnode.core.settings import Limits
+from meshnode.core.verify_budget import VerifyBudget
 from simulations.abuse.arena import ENDLESS, Forger, Holdings, find_own_profile, make_mesh, tell
 from simulations.abuse.rows import Row, Trial
+from simulations.fuzzing.mutants.patches import answer
+from simulations.identities import START_MS
 from simulations.network import NetworkSettings
+from simulations.observers import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dag.vertex import SignedVertex
+    from meshnode.core.inputs import Input
+    from meshnode.core.messages import Message
     from simulations.host import Host
     from simulations.mesh import Mesh
     from simulations.world import World
@@ -26,6 +34,7 @@ TICK_MS: Final = 100
 LARGE: Final = Limits(full_mesh_max=6)
 UPLINK_BPS: Final = 4_000_000
 BODY_BYTES: Final = 2_000
+USELESS: Final = 300
 
 
 def _spam(world: World, mesh: Mesh, body_bytes: int = 64) -> list[SignedVertex]:
@@ -89,6 +98,47 @@ def _any_number(_right: Any) -> int:
     return ENDLESS
 
 
+class _Checked(Observer):
+    """Counts the vertices whose signatures a host has checked for a peer."""
+
+    def __init__(self, host: Host, peer: str) -> None:
+        self.count = 0
+        self._host = host
+        self._peer = peer
+        host.world.add_observer(self)
+
+    def on_input(self, host: Host, entry: Input) -> None:
+        """See `Observer`."""
+        if host is not self._host or not isinstance(entry, Received) or entry.peer != self._peer:
+            return
+        if isinstance(entry.message, Vertices):
+            standings = [one.standing for one in entry.message.candidates]
+            self.count += standings.count(Standing.VERIFIED)
+
+
+def have_signatures_checked(trial: Trial) -> int:
+    """300 valid vertices that must wait, pushed again and again; answers how many are checked."""
+    world, (victim, attacker, *_) = make_mesh(trial.seed, 4)
+    attacker.mutator = _serve_nothing
+    forger = Forger(attacker.identity, attacker.settings.genesis)
+    stream = world.streams.get("useless")
+    wires = [
+        forger.make((Ref(1, stream.randbytes(32)),), seq=seq, time_ms=START_MS).wire
+        for seq in range(1, USELESS + 1)
+    ]
+    checked = _Checked(victim, attacker.name)
+    for number in range(SPAMMING_S * 1_000 // TICK_MS):
+        part = [wires[(number * PER_TICK * 5 + each) % USELESS] for each in range(PER_TICK * 5)]
+        world.at(world.now_ms + TICK_MS * number, tell, attacker, victim, Push(tuple(part)))
+    world.run_for(1_000 * SPAMMING_S)
+    assert victim.name in attacker.core.get_ready_peers(), "nobody is banned for it"
+    return checked.count
+
+
+def _serve_nothing(_host: Host, _peer: str, message: Message) -> Sequence[Message]:
+    return () if isinstance(message, Items) else (message,)
+
+
 _UNPACED: Final = ((author_pace, "NEWS_BURST", _any_number),)
 
 ROWS: Final = (
@@ -101,6 +151,16 @@ ROWS: Final = (
         bound=700,
         mount=fill_every_store,
         patches=_UNPACED,
+    ),
+    Row(
+        name="spam-checked",
+        attack="300 valid vertices that must wait, pushed 1,000 a second for 10 s",
+        defence="200 in vain for one peer, then 50 a second; else it is not read",
+        code="meshnode/core/verify_budget.py, reception.py",
+        figure="vertices checked",
+        bound=1_100,
+        mount=have_signatures_checked,
+        patches=((VerifyBudget, "is_spent", answer(False)),),
     ),
     Row(
         name="spam-delays",

@@ -64,10 +64,15 @@ def builder():
     return DagBuilder(authors=2).profiles().layer()
 
 
-def make_admission(builder, *, stored=(), verify=True, genesis=None):
+def make_admission(builder, *, stored=(), verify=True, genesis=None, spent=None):
     intake = Intake(genesis or builder.genesis)
     return Admission(
-        builder.network, builder.suite, intake.authors, lambda i: i in stored, verify=verify
+        builder.network,
+        builder.suite,
+        intake.authors,
+        lambda i: i in stored,
+        is_spent=lambda peer: peer == spent,
+        verify=verify,
     )
 
 
@@ -229,6 +234,22 @@ def test_push_of_known_authors_is_verified(builder):
     assert message.request == 0
     assert [c.standing for c in message.candidates] == [Standing.VERIFIED] * 4
     assert [c.signed.id for c in message.candidates] == [s.id for s in builder.vertices]
+
+
+def test_pushes_of_a_peer_without_budget_are_not_verified_answers_are(builder):
+    wires = tuple(signed.wire for signed in builder.vertices)
+    admission = make_admission(builder, spent="spent")
+
+    def check(message: Push | Items, peer: str) -> list[Standing]:
+        checked = admission.check(encode_message(message), peer)
+        assert isinstance(checked, Vertices)
+        return [candidate.standing for candidate in checked.candidates]
+
+    assert check(Push(wires), "spent") == [Standing.UNREAD] * 4
+    assert check(Push(wires), "other") == [Standing.VERIFIED] * 4
+    assert check(Items(1, wires, (), 0, True), "spent") == [Standing.VERIFIED] * 4
+    with pytest.raises(MalformedMessage):
+        check(Push((b"no vertex",)), "spent")
 
 
 def test_items_and_credentials_keep_what_they_answer(builder):

@@ -174,6 +174,7 @@ def test_prune_by_the_other_side_leaves_at_least_one_branch():
 def test_peer_that_changes_a_link_all_the_time_is_not_listened_to():
     scene = Tree("a", "b")
     scene.tree.on_graft(5_000, "a")
+    scene.tree.on_graft(5_200, "a")
     scene.tree.on_prune(5_400, "a")
     assert scene.tree.eager == ("a",)
     scene.tree.on_prune(5_500, "a")

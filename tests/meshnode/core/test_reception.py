@@ -6,7 +6,9 @@ import pytest
 
 from dag.errors import Offence
 from meshnode.core.effects import SendStored
+from meshnode.core.inputs import Standing
 from meshnode.core.messages import Advert, Get, GetLast, GetProfiles, IHave
+from meshnode.core.verify_budget import BURST, GAP_MS
 from tests.support.dag_builder import DagBuilder
 from tests.support.lone_core import LoneCore
 
@@ -71,3 +73,39 @@ def test_answers_that_nobody_asked_for_are_an_offence():
     lone.receive(peer, lone.vertices(profile, request=77))
     assert not lone.node.is_stored(profile.id)
     assert lone.node.view().offences == {Offence.UNASKED.value: 1}
+
+
+def test_peer_that_pushes_what_is_of_no_use_is_not_read_for_a_moment():
+    lone = LoneCore()
+    peer = lone.greet()
+    builder = DagBuilder(2).profiles([1])
+    missing = builder.vertex(1)
+    orphan = builder.vertex(1)
+    lone.receive(peer, lone.vertices(builder.vertices[1], orphan))
+    for _ in range(BURST):
+        assert not lone.node.is_spent(peer)
+        lone.receive(peer, lone.vertices(orphan))
+    assert lone.node.is_spent(peer)
+    lone.receive(peer, lone.vertices(missing, standing=Standing.UNREAD))
+    assert lone.node.is_spent(peer)
+    assert not lone.node.is_stored(missing.id)
+    lone.now_ms += GAP_MS
+    lone.receive(peer, lone.vertices(missing, standing=Standing.UNREAD))
+    assert not lone.node.is_spent(peer)
+
+
+def test_what_is_of_use_and_what_was_asked_for_costs_a_peer_nothing():
+    lone = LoneCore()
+    peer = lone.greet()
+    builder = DagBuilder(2).profiles([1])
+    notes = [builder.vertex(1) for _ in range(BURST + 1)]
+    lone.receive(peer, lone.vertices(*builder.vertices))
+    assert lone.node.is_stored(notes[-1].id)
+    lone.receive(peer, IHave((bytes(32),)))
+    (question,) = lone.sent(lone.tick(400), Get)
+    lone.receive(peer, lone.vertices(*notes, request=question.request, last=False))
+    assert not lone.node.is_spent(peer)
+    lone.receive(peer, lone.vertices(*notes))
+    assert lone.node.is_spent(peer)
+    lone.disconnect(peer)
+    assert not lone.node.is_spent(peer)

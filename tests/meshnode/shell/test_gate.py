@@ -47,7 +47,7 @@ class SlowPool(VerifyPool):
     def is_idle(self):
         return sum(not hop.done() for hop in self.hops.values()) < 2
 
-    def check(self, admission, frames):
+    def check(self, admission, frames, peer=""):
         (frame,) = frames
         self.hops[frame[0]] = asyncio.get_running_loop().create_future()
         return self.hops[frame[0]]
