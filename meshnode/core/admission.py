@@ -354,6 +354,8 @@ def _check_hello(hello: Hello) -> None:
         raise MalformedMessage(f"network and author have {ID_BYTES} bytes each")
     if len(hello.nonce) != NONCE_BYTES:
         raise MalformedMessage(f"a nonce has {NONCE_BYTES} bytes")
+    if len(hello.expects) not in {0, ID_BYTES}:
+        raise MalformedMessage(f"an author that is expected has {ID_BYTES} bytes")
     _check_count("addresses", len(hello.addresses), ADDRESSES_MAX)
     _check_texts(hello.agent, *hello.addresses)
 

@@ -42,8 +42,6 @@ class Link:
     proof_received: bool = False
     verified: bool = False
     """Their PROOF holds."""
-    acquainted: bool = False
-    """Their side takes part: the own PROOF holds there."""
     early: list[Checked] = field(default_factory=list)
     """Came between their PROOF and its verdict: they were ready a moment before."""
     name: str = ""

@@ -94,6 +94,7 @@ class Membership:
         self._outbox = outbox
         self._peers = peers
         self._bans = bans
+        peers.set_directory(self.get_author)
         self._contacts: dict[str, _Contact] = {}
         self._order: list[str] = []
         """Transport ids of the contacts, as they came."""

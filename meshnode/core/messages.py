@@ -53,12 +53,15 @@ class Hello(_Wire, frozen=True, tag=1):
     agent: str
     addresses: tuple[str, ...]
     """Where this peer can be dialled."""
+    expects: bytes = b""
+    """Author that the sender takes the receiver for, and whose profile it holds; empty for none.
+    That author shows no CREDENTIALS."""
 
 
 class Credentials(_Wire, frozen=True, tag=2):
     """Signed profile vertices from a founder's guest down to the sender, before its PROOF.
 
-    Founders send none: their keys stand in the genesis. The receiver admits them like any vertex,
+    Sent to who has not said in its HELLO that it holds the last of them. Founders send none: their keys stand in the genesis. The receiver admits them like any vertex,
     but for those of authors it knows. Several messages where one frame does not hold them.
     """
 

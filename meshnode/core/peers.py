@@ -3,7 +3,8 @@
     HELLO ->            <- HELLO
     CREDENTIALS, PROOF ->   <- CREDENTIALS, PROOF
 
-Both sides speak first. A connection is ready on a side when that side has sent its PROOF and
+Both sides speak first, and say whose profile they hold: that author shows no CREDENTIALS, which are
+several times as long as everything else. A connection is ready on a side when that side has sent its PROOF and
 verified the other's; before that, no other message is listened to.
 """
 
@@ -13,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dag.errors import InvalidMessage, InvalidVertex, Offence
-from meshnode.core.acquaintances import Acquaintances
 from meshnode.core.admission import CREDENTIALS_REQUEST
 from meshnode.core.bans import Bans, name_author
 from meshnode.core.effects import Hangup, Penalise, SignProof, Verify, VerifyItem
@@ -104,7 +104,7 @@ class Peers:
         self._links: dict[str, Link] = {}
         self._offences: dict[Offence, int] = {}
         self._ready: dict[str, Link] = {}
-        self._acquaintances = Acquaintances(settings.limits.members_max)
+        self._find_author: Callable[[str], bytes] = lambda _: b""
         self._reserved = 0
         self._due_ms: int | None = None
         self._is_due_known = True
@@ -141,6 +141,10 @@ class Peers:
     def reserve(self, count: int) -> None:
         """Have room for so many besides: validators are connected to each other, however many."""
         self._reserved = count
+
+    def set_directory(self, find_author: Callable[[str], bytes]) -> None:
+        """Name who knows which author is most likely behind a transport id; empty for nobody."""
+        self._find_author = find_author
 
     def set_credentials(self, credentials: tuple[bytes, ...]) -> None:
         """The own profiles can be shown from now on; waiting handshakes go on."""
@@ -186,6 +190,8 @@ class Peers:
 
     def _make_hello(self, link: Link) -> Hello:
         settings = self._settings
+        expected = self._find_author(link.peer)
+        is_held = self._authors.get_keys(expected) is not None
         return Hello(
             PROTOCOL_VERSION,
             self._network,
@@ -193,6 +199,7 @@ class Peers:
             link.nonce,
             settings.agent[:TEXT_MAX],
             settings.addresses[:ADDRESSES_MAX],
+            expected if is_held else b"",
         )
 
     def disconnected(self, now_ms: int, peer: str, reason: str) -> Link | None:
@@ -214,8 +221,6 @@ class Peers:
         self._outbox.add(Hangup(link.peer, reason))
 
     def _end(self, link: Link) -> None:
-        if link.phase is Phase.HANDSHAKE:
-            self._acquaintances.discard(link.author)
         link.phase = Phase.CLOSED
         self._is_due_known = False
 
@@ -309,12 +314,8 @@ class Peers:
         return False
 
     def _receive_ready(self, now_ms: int, link: Link, message: Checked) -> bool:
-        if not link.acquainted:
-            link.acquainted = True
-            self._acquaintances.add(link.author)
         match message:
             case Goodbye():
-                self._acquaintances.discard(link.author)  # it may have taken no credentials
                 self.close(now_ms, link, f"goodbye: {message.reason}")
             case Ping():
                 pong = Pong(message.nonce, self._host.compute_digest(), now_ms)
@@ -361,7 +362,8 @@ class Peers:
         assert isinstance(outcome, Signed)
         if link.phase is not Phase.HANDSHAKE:
             return
-        is_known = link.author in self._acquaintances
+        assert link.hello is not None, "a PROOF covers the nonce of a HELLO"
+        is_known = link.hello.expects == self._settings.author
         for part in () if is_known else split_credentials(self._credentials or ()):
             self._outbox.send((link.peer,), Credentials(part))
         self._outbox.send((link.peer,), Proof(outcome.signature))

@@ -29,6 +29,8 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     """What it serves, as far as it said."""
     advert_ms: int = 0
     """When it last said so."""
+    heard_ms: int = 0
+    """When anything was last heard of it. What it serves is what it last said until then."""
     session: bytes = b""
     """Names this connection at both ends, and no other: the nonces of both HELLOs, ascending."""
 
@@ -139,5 +141,6 @@ def show_peer(link: Link) -> PeerView:
         strikes=link.strikes,
         advert=link.advert,
         advert_ms=link.advert_ms,
+        heard_ms=link.heard_ms,
         session=b"".join(sorted((link.nonce, link.hello.nonce))),
     )

@@ -220,5 +220,6 @@ def _make_serving_peer(peer: PeerView, name: str) -> ServingPeer:
         kv_usage_bp=advert.kv_usage_bp,
         shareable=advert.shareable,
         reported_ms=peer.advert_ms,
+        heard_ms=peer.heard_ms,
         rtt_ms=peer.rtt_ms,
     )

@@ -53,6 +53,7 @@ class Heartbeats:
         """It was heard, or reached by another peer."""
         if self._heard_ms is not None:
             self._add(max(INTERVAL_MS, now_ms - self._heard_ms))
+            now_ms = max(now_ms, self._heard_ms)  # what is told late of is no step back
         self._heard_ms = now_ms
         self._missed = 0
 

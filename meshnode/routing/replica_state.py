@@ -110,6 +110,13 @@ class ReplicaState:
         self._compare_with_sent(now_ms - self.rtt_us // 1_000)
         return True
 
+    def confirm(self, *, now_ms: int) -> bool:
+        """Nothing else was said up to a moment: the report is as good as one of then."""
+        if self.report is None or now_ms - self.received_ms < self._settings.confirm_ms:
+            return False
+        self.received_ms = now_ms
+        return True
+
     def take_rtt(self, rtt_us: int, *, now_ms: int) -> None:
         """Learn from a measured round trip: a mean over the last half minute."""
         rtt_us = max(0, rtt_us)

@@ -111,6 +111,12 @@ class Router:
         if peer in self._states:
             self._states[peer].heartbeats.hear(now_ms)
 
+    def on_heard(self, peer: str, *, now_ms: int) -> None:
+        """The connection that brings a peer's reports, in order, was heard: the newest one holds."""
+        state = self._states.get(peer)
+        if state is not None and state.confirm(now_ms=now_ms):
+            state.heartbeats.hear(now_ms)
+
     def on_probe(self, peer: str, *, reached: bool, now_ms: int) -> None:
         """Another peer tried to reach a silent one for this node, and says whether it did."""
         if peer not in self._states:

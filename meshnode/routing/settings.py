@@ -23,6 +23,8 @@ class Settings:
     """Length of an answer before a tenant had one from a model."""
     failure_ms: int = 5_000
     """How long after a failure or an overload a replica costs at least as much as this."""
+    confirm_ms: int = 2_000
+    """A report that still holds is confirmed at most this often."""
     aged_ms: int = 3_000
     """From this age on a report no longer shows that a replica is idle."""
     suspect_ms: int = 10_000

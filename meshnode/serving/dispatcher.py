@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 OPENING_MAX: Final = 16
 """Streams to one peer that are being opened at once."""
 PROBE_AFTER_MS: Final = 3_000
-"""Adverts come every two seconds: who has missed one is asked."""
+"""Who has neither reported nor been heard for so long is asked while questions are."""
 _TROUBLES: Final = frozenset({Obstacle.BREAKER, Obstacle.DEAD, Obstacle.DRAINING})
 """What speaks against a peer whatever is asked."""
 _UNCERTAIN: Final = frozenset({Obstacle.CONTEXT, Obstacle.TOOLS, Obstacle.THINKING})
@@ -99,9 +99,11 @@ class Dispatcher:
         self.router.on_peer(Peer(id=peer.peer, name=name, author=peer.author))
         if peer.rtt_ms is not None and (before is None or before.rtt_ms != peer.rtt_ms):
             self.router.on_rtt(peer.peer, peer.rtt_ms * 1_000, now_ms=now_ms)
-        if peer.reported_ms is None or (before is not None and _is_same_report(before, peer)):
+        if peer.reported_ms is None:
             return
-        self._take_report(peer.peer, make_report(peer), now_ms=peer.reported_ms)
+        if before is None or not _is_same_report(before, peer):
+            self._take_report(peer.peer, make_report(peer), now_ms=peer.reported_ms)
+        self.router.on_heard(peer.peer, now_ms=peer.heard_ms)
 
     def _take_report(self, peer: str, report: Report, *, now_ms: int) -> None:
         before = self._reports.get(peer)

@@ -41,6 +41,9 @@ class ServingPeer:
     shareable: bool = True
     reported_ms: int | None = None
     """When that advert came, on the clock of the port; None where none did."""
+    heard_ms: int = 0
+    """When its connection was last heard. Whatever changes is said at once, and in order: what comes
+    behind an advert says that it still holds."""
     rtt_ms: int | None = None
     """The newest measured round trip."""
 

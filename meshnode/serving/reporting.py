@@ -24,9 +24,9 @@ ADVERT_PERIOD_MS: Final = 200
 """Load changes with each question; peers hear of it at most this often."""
 REFRESH_PERIOD_MS: Final = 2_000
 """Where anything is served, the load is looked at at least this often."""
-REPEAT_PERIOD_MS: Final = 8_000
-"""A load that stays is said again this often: routers doubt whoever is silent for longer than 10 s.
-Before they ask anybody whose word is old, they ask for a new one."""
+REPEAT_PERIOD_MS: Final = 60_000
+"""A load that stays is said again this often. Any sign of life between confirms it: what changes is
+said at once, on a channel that keeps its order."""
 ENGINE_LOAD_MS: Final = 1_000
 """An engine that tells its own load does so within this."""
 ENGINE_LOAD_EVERY_MS: Final = 1_000

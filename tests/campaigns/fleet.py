@@ -4,13 +4,15 @@
 
 Every node is a process on a host of its own (a network namespace), so that the kernel counts each
 one's bytes. They join one after another through a single ticket; beyond 16 members the full mesh
-becomes an overlay. First nobody says anything, for some minutes in which neighbours are exchanged and
-meet for the first time, then for those in which idle traffic is measured. Then several authors
-publish. The mesh must be in one piece whenever it is looked at, all stores must be equal
+becomes an overlay. First nobody says anything: for some minutes in which neighbours are exchanged and
+meet for the first time, each measured by itself, then for the time in which idle traffic is measured.
+Then several authors publish. The mesh must be in one piece whenever it is looked at, all stores must be equal
 afterwards, and every vertex that was acknowledged must be in all of them. Bytes are counted twice:
 by the nodes, which count what they write to sockets, and by the kernel at each host's interface,
 headers and acknowledgements included. Traffic of a node is what it sends and what it receives, in
-equal parts; the limits hold for either direction. Prints a closing table, or one JSON document; exit
+equal parts; the limits hold for either direction, that of idle traffic from the second minute on. What
+the nodes wrote is told by kind of message, and what came on top of it: encryption and frames, the
+handshakes of connections, and headers of packets. Prints a closing table, or one JSON document; exit
 code 1 when anything was not as it must be, 77 where this machine lets nobody have namespaces.
 """
 
@@ -33,9 +35,8 @@ from tests.support.process_readings import ProcessReading
 MODULE = "tests.campaigns.fleet"
 JOIN_S = 300.0
 EQUAL_S = 120.0
-SETTLE_S = 240.0
-"""After joining neighbours are exchanged once a minute, and whoever meets another for the first time
-shows where it comes from: that is the price of the first minutes, not of rest."""
+SETTLE_S = 180.0
+MINUTE_S = 60.0
 LOOK_EVERY_S = 10.0
 IDLE_BYTES_PER_S = 1_000
 LOAD_BYTES_PER_S = 1_000_000
@@ -58,6 +59,7 @@ class Phase:
     kernel_sent_most: float
     kernel_received: float
     kernel_received_most: float
+    packets_sent: float
     cpu_percent: float
     cpu_percent_most: float
     rss_mb: float
@@ -77,7 +79,7 @@ class Report:
     nodes: int
     joined_s: float = 0.0
     degrees: tuple[int, ...] = ()
-    first: Phase | None = None
+    first: list[Phase] = field(default_factory=list)
     """The first minutes after joining: nobody says anything, many meet for the first time."""
     idle: Phase | None = None
     loaded: Phase | None = None
@@ -115,8 +117,9 @@ class Campaign:
         report, fleet = self.report, self._fleet
         report.joined_s = await fleet.wait_joined(timeout_s=JOIN_S)
         self._tell(f"everybody knows everybody {report.joined_s:.1f} s after the last start")
-        report.first = await self._measure(settle, looks=True)
-        self._tell(_describe("first", report.first))
+        for number in range(1, 1 + max(1, round(settle / MINUTE_S))):
+            report.first.append(await self._measure(min(settle, MINUTE_S), looks=True))
+            self._tell(_describe(f"minute {number}", report.first[-1]))
         await fleet.wait_equal(timeout_s=EQUAL_S)
         report.idle = await self._measure(seconds)
         await self._look()
@@ -180,7 +183,9 @@ class Campaign:
         idle, loaded = self.report.idle, self.report.loaded
         assert idle is not None
         assert loaded is not None
+        first = enumerate(self.report.first[1:], start=2)
         for name, phase, limit in (
+            *((f"minute {number}", phase, idle_limit) for number, phase in first),
             ("idle", idle, idle_limit),
             ("under load", loaded, LOAD_BYTES_PER_S),
         ):
@@ -222,6 +227,7 @@ def _compare(
         kernel_sent_most=max(sent),
         kernel_received=mean(received),
         kernel_received_most=max(received),
+        packets_sent=mean(per_s("sent_packets")),
         cpu_percent=100 * mean(cpu),
         cpu_percent_most=100 * max(cpu),
         rss_mb=mean(rss),
@@ -244,7 +250,13 @@ def _describe(name: str, phase: Phase) -> str:
 
 def _describe_kinds(phase: Phase) -> str:
     kinds = sorted(phase.by_kind.items(), key=lambda item: -item[1])
-    return ", ".join(f"{kind} {rate:,.1f}" for kind, rate in kinds if rate >= 0.05)
+    said = ", ".join(f"{kind} {rate:,.1f}" for kind, rate in kinds if rate >= 0.05)
+    framed = phase.counted_sent - sum(phase.by_kind.values())
+    headers = phase.kernel_sent - phase.counted_sent
+    return (
+        f"{said}; encryption, frames and handshakes of connections {framed:,.1f}; "
+        f"headers of {phase.packets_sent:,.2f} packets/s {headers:,.1f}"
+    )
 
 
 async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
@@ -265,7 +277,6 @@ async def campaign(arguments: argparse.Namespace, tell: Tell) -> Report:
 
 def print_report(report: Report, tell: Tell) -> None:
     """The closing table."""
-    assert report.first is not None
     assert report.idle is not None
     assert report.loaded is not None
     degrees = sorted(report.degrees)
@@ -281,11 +292,18 @@ def print_report(report: Report, tell: Tell) -> None:
         f"{report.vertices} vertices, {report.blocks} of them blocks, equal {report.equal_s:.1f} s after the load; "
         f"{report.refused} publications refused"
     )
+    minutes = [
+        row
+        for number, phase in enumerate(report.first, start=1)
+        for row in (
+            (f"minute {number}", _describe("", phase)[2:]),
+            ("  by kind", _describe_kinds(phase)),
+        )
+    ]
     rows = (
         ("nodes", f"{report.nodes}, joined {report.joined_s:.1f} s after the last start"),
         ("connections", connections),
-        ("after joining", _describe("", report.first)[2:]),
-        ("  by kind", _describe_kinds(report.first)),
+        *minutes,
         ("idle", _describe("", report.idle)[2:]),
         ("  by kind", _describe_kinds(report.idle)),
         ("load", load),
@@ -308,7 +326,10 @@ def main() -> int:
     parser.add_argument("--authors", type=int, default=8, help="who publish them")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each phase")
     parser.add_argument(
-        "--settle", type=float, default=SETTLE_S, help="seconds between joining and rest"
+        "--settle",
+        type=float,
+        default=SETTLE_S,
+        help="seconds between joining and rest, measured minute by minute",
     )
     parser.add_argument("--engine", default="none", help="of every node: none, or echo to serve")
     parser.add_argument(

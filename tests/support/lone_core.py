@@ -229,6 +229,7 @@ class LoneCore:
             "nonce": NONCE,
             "agent": "test",
             "addresses": ("/sim/1",),
+            "expects": b"",
         }
         return Hello(**{**fields, **changes})
 

@@ -32,6 +32,7 @@ class ProcessReading:
     sent_bytes: int
     """Of its host's interface; 0 for a process that shares the machine's network."""
     received_bytes: int
+    sent_packets: int
     resent: int
     """TCP segments sent again, by all of its host."""
 
@@ -39,7 +40,7 @@ class ProcessReading:
 def read_process(pid: int) -> ProcessReading:
     """Read a process of this user. Raises `OSError` when it is gone."""
     folder = Path(f"/proc/{pid}")
-    received_bytes, sent_bytes = _read_interface(folder / "net/dev")
+    received_bytes, sent_bytes, sent_packets = _read_interface(folder / "net/dev")
     return ProcessReading(
         at_s=time.monotonic(),
         cpu_s=read_cpu_s(pid),
@@ -48,17 +49,18 @@ def read_process(pid: int) -> ProcessReading:
         threads=sum(1 for _ in (folder / "task").iterdir()),
         sent_bytes=sent_bytes,
         received_bytes=received_bytes,
+        sent_packets=sent_packets,
         resent=_read_resent(folder / "net/snmp"),
     )
 
 
-def _read_interface(path: Path) -> tuple[int, int]:
+def _read_interface(path: Path) -> tuple[int, int, int]:
     for line in path.read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         if name.strip() == INTERFACE:
             fields = rest.split()
-            return int(fields[0]), int(fields[8])
-    return 0, 0
+            return int(fields[0]), int(fields[8]), int(fields[9])
+    return 0, 0, 0
 
 
 def _read_resent(path: Path) -> int:

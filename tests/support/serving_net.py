@@ -131,6 +131,8 @@ class FakeNode:
     clock_offset_ms: int = 0
     desk: Any = None
     advertised_ms: int = 0
+    heard_ms: int = 0
+    """When its connections were last heard, as everybody sees it."""
 
     def __post_init__(self) -> None:
         self.author = hashlib.sha256(self.name.encode()).digest()
@@ -179,6 +181,7 @@ class FakeNode:
             kv_usage_bp=advert.kv_usage_bp,
             shareable=advert.shareable,
             reported_ms=other.advertised_ms,
+            heard_ms=max(other.advertised_ms, other.heard_ms),
             rtt_ms=1,
         )
 

@@ -78,6 +78,7 @@ def make_admission(builder, *, stored=(), verify=True, genesis=None, spent=None)
 
 GOOD = [
     Hello(1, ID, ID, ID, "agent", ("/a",)),
+    Hello(1, ID, ID, ID, "agent", ("/a",), ID),
     Proof(bytes(64)),
     Goodbye("bye"),
     DIGEST,
@@ -114,6 +115,7 @@ BAD = {
     "hello-author": (Hello(1, ID, b"x", ID, "a", ()), MalformedMessage),
     "hello-nonce": (Hello(1, ID, ID, b"x", "a", ()), MalformedMessage),
     "hello-version": (Hello(-1, ID, ID, ID, "a", ()), MalformedMessage),
+    "hello-expects": (Hello(1, ID, ID, ID, "a", (), b"x"), MalformedMessage),
     "hello-agent": (Hello(1, ID, ID, ID, "a" * 257, ()), MessageTooLarge),
     "hello-address": (Hello(1, ID, ID, ID, "a", ("a" * 257,)), MessageTooLarge),
     "hello-addresses": (Hello(1, ID, ID, ID, "a", ("a",) * 9), MessageTooLarge),

@@ -7,15 +7,21 @@ from itertools import pairwise
 import pytest
 
 from dag.errors import Offence
-from dag.genesis import Parameters
 from meshnode.core.commands import Connect, Leave
 from meshnode.core.effects import Hangup, Penalise, RunJob, Send
 from meshnode.core.events import OffenceSeen, PeerLost, PeerReady
 from meshnode.core.inputs import Candidate, Connected, Disconnected, Received, Standing, Vertices
-from meshnode.core.messages import Advert, Credentials, Digest, Goodbye, Ping, Pong, Proof
+from meshnode.core.messages import (
+    Advert,
+    Digest,
+    Goodbye,
+    Ping,
+    Pong,
+    Proof,
+)
 from meshnode.core.peers import MEASURE_MS
 from tests.support.core_net import CoreNet
-from tests.support.dag_builder import DagBuilder, make_genesis, make_person
+from tests.support.dag_builder import DagBuilder, make_person
 from tests.support.lone_core import LoneCore
 
 EMPTY = Digest(bytes(32), 0, 0)
@@ -251,48 +257,6 @@ def test_one_side_of_a_silent_connection_asks_for_signs_of_life():
     net.run(25_000)
     assert 4 <= len(pings) <= 6
     assert set(pings) == {min(host.name for host in net.hosts)}
-
-
-def make_newcomer():
-    """A core that must show its profile, ready with a founder."""
-    founder = make_person(5)
-    lone = LoneCore(genesis=make_genesis([founder], parameters=Parameters(open=True)))
-    lone.tick(15_000)
-    peer = lone.greet(founder)
-    assert len(lone.sent(lone.effects, Credentials)) == 1
-    lone.effects.clear()
-    return lone, founder, peer
-
-
-def test_credentials_are_shown_once_to_whoever_takes_part_then():
-    lone, founder, peer = make_newcomer()
-    lone.receive(peer, Ping(1))
-    lone.disconnect(peer)
-    peer = lone.greet(founder)
-    assert lone.sent(lone.effects, Proof)
-    assert not lone.sent(lone.effects, Credentials)
-    lone.receive(peer, Ping(1))
-
-
-def test_credentials_are_shown_again_to_whoever_said_nothing_after_them():
-    lone, founder, peer = make_newcomer()
-    lone.disconnect(peer)
-    lone.greet(founder)
-    assert lone.sent(lone.effects, Credentials)
-
-
-@pytest.mark.parametrize("hangs_up", [True, False])
-def test_credentials_are_shown_again_after_a_handshake_that_came_to_nothing(hangs_up):
-    lone, founder, peer = make_newcomer()
-    lone.receive(peer, Ping(1))
-    lone.disconnect(peer)
-    lone.greet(founder, ready=False, answer=False)
-    if not hangs_up:
-        lone.tick(3_000)
-    lone.disconnect(peer)
-    lone.effects.clear()
-    lone.greet(founder)
-    assert lone.sent(lone.effects, Credentials)
 
 
 def test_pong_without_ping_is_unasked():

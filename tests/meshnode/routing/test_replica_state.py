@@ -77,6 +77,22 @@ def test_state_keeps_the_newest_report_only():
     assert (state.requests, state.age_ms(25)) == (1, 15)
 
 
+def test_state_that_still_holds_is_young_again():
+    state = make_state(running=3)
+    assert not state.confirm(now_ms=1_999)
+    assert (state.requests, state.age_ms(1_999)) == (3, 1_999)
+    assert state.confirm(now_ms=2_000)
+    assert (state.requests, state.age_ms(2_500)) == (3, 500)
+    assert not state.confirm(now_ms=1_000)
+    assert state.age_ms(2_500) == 500
+
+
+def test_state_without_a_report_has_nothing_to_confirm():
+    state = ReplicaState(Peer(id="a"), Settings())
+    assert not state.confirm(now_ms=5_000)
+    assert state.age_ms(5_000) == -1
+
+
 def test_state_clips_claims():
     state = make_state(
         slots=10**9, running=10**9, queued=-5, queued_prefill_tokens=10**12, draining=True

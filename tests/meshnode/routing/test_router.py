@@ -42,6 +42,7 @@ def test_router_does_nothing_for_strangers():
     router = Router()
     router.on_rtt("a", 1, now_ms=0)
     router.on_heartbeat("a", now_ms=0)
+    router.on_heard("a", now_ms=0)
     router.on_probe("a", reached=True, now_ms=0)
     router.on_prefixes("a", (1,), now_ms=0)
     router.forget("a")
@@ -86,6 +87,28 @@ def test_router_names_who_is_due_for_a_probe():
     router.on_peer(Peer(id="own", local=True))
     assert router.list_due_probes(now_ms=999) == ("c",)
     assert router.list_due_probes(now_ms=1_000) == ("a", "b", "c")
+
+
+def test_router_keeps_a_report_while_the_connection_that_brought_it_is_heard():
+    router = make_router("a", "b")
+    for now_ms in range(5_000, 60_000, 5_000):
+        router.on_heard("a", now_ms=now_ms)
+    judged = {each.peer: each for each in router.choose(QUERY, now_ms=60_000, draw=0).candidates}
+    assert judged["b"].obstacle is Obstacle.EXPIRED
+    assert judged["a"].obstacle is None
+    assert not judged["a"].is_suspect
+
+
+def test_router_sees_a_change_at_once_however_often_the_last_report_was_confirmed():
+    router = make_router("a", "b")
+    for now_ms in range(2_000, 20_000, 2_000):
+        for peer in "ab":
+            router.on_heard(peer, now_ms=now_ms)
+    router.on_report("a", make_report(2, running=8, queued=9), now_ms=18_001)
+    assert get_chosen(router.choose(QUERY, now_ms=18_001, draw=0)).peer == "b"
+    router.on_report("a", make_report(3, running=8, queued=9, draining=True), now_ms=18_002)
+    found = router.choose(QUERY, now_ms=18_002, draw=0).candidates
+    assert {each.peer: each.obstacle for each in found}["a"] is Obstacle.DRAINING
 
 
 def test_router_asks_others_before_it_buries_a_silent_peer():

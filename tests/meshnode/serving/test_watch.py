@@ -88,6 +88,19 @@ async def test_who_is_silent_is_probed_while_questions_are_asked(monkeypatch):
         assert found.chosen.peer == host.peer
 
 
+async def test_who_is_heard_needs_not_repeat_its_report():
+    async with serving_net() as net:
+        host, client = await net.add("host", ScriptedEngine()), await net.add("client")
+        await answer(client)
+        dispatcher = client.asker.dispatcher
+        client.clock_offset_ms += 31_000
+        host.heard_ms = client.read_clock_ms()
+        dispatcher.refresh()
+        now_ms = client.read_clock_ms()
+        assert dispatcher.router.choose(Query(), now_ms=now_ms, draw=0).chosen is not None
+        assert host.peer not in dispatcher.router.list_due_probes(now_ms=now_ms)
+
+
 async def test_probe_that_fails_is_no_harm_and_one_that_lies_is_an_offence():
     async with serving_net() as net:
         host, client = await net.add("host", ScriptedEngine()), await net.add("client")

@@ -17,7 +17,9 @@ from meshnode.errors import DialFailed, TransportError
 from meshnode.transport.libp2p import hardening
 from meshnode.transport.libp2p.guest import TrioGuest
 from meshnode.transport.libp2p.hardening import set_socket_options
+from meshnode.transport.libp2p.muxer import GuardedConnection, new_muxer
 from meshnode.transport.libp2p.tcp import TcpConnection
+from meshnode.transport.limits import TransportLimits
 
 
 async def test_d9_the_kernel_watches_for_dead_peers():
@@ -45,6 +47,38 @@ async def test_d9_options_of_another_system_are_left_out(scene):
     with mock.patch.object(socket, "TCP_USER_TIMEOUT", new=None):
         await scene.open()
     await scene.check_honest()
+
+
+class SilentPeer:
+    """A secured connection on which nothing is heard."""
+
+    is_initiator = True
+
+    def __init__(self):
+        self.written = []
+
+    async def read(self, _n):
+        await trio.sleep_forever()
+
+    async def write(self, data):
+        self.written.append(data)
+
+    async def close(self):
+        pass
+
+
+@pytest.mark.parametrize(("make", "pings"), [(Yamux, True), (new_muxer, False)])
+def test_d9_a_quiet_connection_carries_no_pings_of_the_muxer(make, pings):
+    async def listen():
+        peer: Any = SilentPeer()
+        guard = GuardedConnection(peer, peer, TransportLimits())
+        muxer = make(guard, "peer")
+        with trio.move_on_after(120):
+            await muxer.start()
+        return peer.written
+
+    written = trio.run(listen, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert bool(written) is pings
 
 
 async def test_d16_reads_do_not_count_segments():
