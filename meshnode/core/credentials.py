@@ -71,10 +71,18 @@ class CredentialsDesk:
     def _admit(self, now_ms: int, link: Link, candidate: Candidate) -> None:
         """Let a newcomer in, unless its invitation is worth nothing: then nothing of it is kept."""
         reason = self._standings.explain_newcomer(now_ms, candidate.signed.vertex)
+        reason = reason or self._standings.explain_block(now_ms, link.address)
         if reason and candidate.signed.vertex.author == link.author:
             self._peers.refuse(now_ms, link, reason)
         elif not reason:
             self._store.offer_candidate(now_ms, link.peer, candidate)
+
+    def turns_away(self, now_ms: int, link: Link, candidate: Candidate) -> bool:
+        """Whether what a ready peer brings is one newcomer too many that nobody heard here needs."""
+        is_newcomer = is_first_profile(candidate.signed.vertex) and self._is_news(candidate)
+        if not is_newcomer or self._store.is_awaited(candidate.signed.id):
+            return False
+        return bool(self._standings.explain_block(now_ms, link.address, link.author))
 
     def _is_news(self, candidate: Candidate) -> bool:
         record = self._authors.get(candidate.signed.vertex.author)

@@ -148,14 +148,12 @@ class Node:
     def _build_exchange(self) -> None:
         outbox, intake, store = self._outbox, self._intake, self._store
         timing, limits = self._settings.timing, self._settings.limits
-        offend, get_keys = self.offend, intake.authors.get_keys
+        offend, offer, keys = self.offend, store.offer, intake.authors.get_keys
         self._requests = requests = Requests(outbox, timing.get_ms, offend)
         self._fetching = Fetching(
             outbox, requests, limits, store.is_needed, offend=offend, on_unserved=self._on_unserved
         )
-        self._wants = Wants(
-            outbox, requests, limits, get_keys=get_keys, offer=store.offer, offend=offend
-        )
+        self._wants = Wants(outbox, requests, limits, get_keys=keys, offer=offer, offend=offend)
         self._adverts = Adverts(outbox, self._peers)
         self._desk = CredentialsDesk(intake.authors, store, self._peers, self._standings)
         peers, tree, overlay = self._peers, self._tree, self._overlay
@@ -210,6 +208,7 @@ class Node:
             answers=self._answers,
             adverts=self._adverts,
             transfer=self._transfer,
+            desk=self._desk,
         )
         self._forks = Forks(settings.author, intake, entropy, outbox, self._publishing)
         self._showing = Showing(

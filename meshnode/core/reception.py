@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dag.authors import AuthorRegistry
     from meshnode.core.adverts import Adverts
     from meshnode.core.answers import Answers
+    from meshnode.core.credentials import CredentialsDesk
     from meshnode.core.dissemination import Dissemination
     from meshnode.core.overlay import Overlay
     from meshnode.core.reconciliation import Reconciliation
@@ -59,6 +60,7 @@ class Reception:
         answers: Answers,
         adverts: Adverts,
         transfer: StateTransfer,
+        desk: CredentialsDesk,
     ) -> None:
         self._store = store
         self._authors = authors
@@ -70,6 +72,7 @@ class Reception:
         self._answers = answers
         self._adverts = adverts
         self._transfer = transfer
+        self._desk = desk
         self.budget = VerifyBudget()
 
     def take(self, now_ms: int, link: Link, message: Checked) -> None:
@@ -123,6 +126,8 @@ class Reception:
         signed, peer = candidate.signed, link.peer
         if candidate.standing is Standing.UNREAD:
             self.budget.note_unread(now_ms, peer, link.author)
+            return
+        if self._desk.turns_away(now_ms, link, candidate):
             return
         author = signed.vertex.author
         is_direct = author == link.author or (

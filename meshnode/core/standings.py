@@ -19,6 +19,7 @@ from consensus.roll import HOUR_MS
 from dag.bodies import INVITATION_DECODER, PROFILE_DECODER, SIGNED_INVITATION_DECODER
 from dag.errors import InvalidMessage
 from meshnode.core.events import MembershipEnded
+from meshnode.core.newcomer_blocks import NewcomerBlocks
 from meshnode.core.token_bucket import TokenBucket
 from meshnode.core.transport_id import compute_transport_id
 from meshnode.errors import CommandRejected
@@ -54,6 +55,8 @@ class Standings:
         self._reconciliation: Reconciliation | None = None
         limits = settings.genesis.newcomers
         self._said_max = 0 if limits is None else limits.vertices_per_hour
+        self._is_open = settings.genesis.parameters.open
+        self._blocks = NewcomerBlocks(0 if limits is None else limits.joins_per_hour)
         self._said: dict[bytes, TokenBucket] = {}
         """What newcomers may still say; who spoke last comes last."""
         self._mark = (-1, -1)
@@ -117,6 +120,17 @@ class Standings:
     def _explain(self, invitation: Invitation, author: bytes, now_ms: int) -> str:
         refusal = self._roll.find_refusal(invitation, now_ms)
         return f"author {author.hex()[:8]} is refused: {refusal}" if refusal else ""
+
+    def explain_block(self, now_ms: int, address: str, sponsor: bytes = b"") -> str:
+        """Why a newcomer to an open network is not let in from an address; else empty, and it counts.
+
+        What a member brings along came in elsewhere. A sponsor has proved who it is.
+        """
+        if not self._is_open or sponsor in self._roll.members:
+            return ""
+        if self._blocks.let_in(now_ms, address):
+            return ""
+        return "too many newcomers came this way within the hour; come by another member, or later"
 
     def check_speech(self) -> None:
         """Raises `CommandRejected` where nobody takes what this node says."""

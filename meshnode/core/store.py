@@ -69,6 +69,10 @@ class Store:
         waits = vertex_id in self._intake.quarantine or vertex_id in self._pace
         return not waits and vertex_id not in index
 
+    def is_awaited(self, vertex_id: bytes) -> bool:
+        """Whether a vertex that is heard waits for this one."""
+        return self._intake.quarantine.is_awaited(vertex_id)
+
     def count_waiting(self) -> int:
         """How many vertices wait for what is missing, for their time or for their author's turn."""
         return len(self._intake.quarantine) + self._intake.held_count + len(self._pace)

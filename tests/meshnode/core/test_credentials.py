@@ -6,8 +6,12 @@ from msgspec.structs import replace
 
 from dag.canonical import encode
 from dag.errors import Offence
+from dag.genesis import Parameters
 from meshnode.core.effects import Hangup, Penalise
-from tests.support.dag_builder import START_MS, DagBuilder
+from meshnode.core.inputs import Connected
+from meshnode.core.messages import Goodbye
+from meshnode.core.newcomer_blocks import BLOCK_MAX
+from tests.support.dag_builder import START_MS, DagBuilder, make_genesis, make_person
 from tests.support.lone_core import LoneCore
 
 
@@ -85,3 +89,61 @@ def test_profile_of_somebody_else_whose_invitation_is_worth_nothing_is_left_out(
     effects = lone.receive(peer, message)
     assert not any(isinstance(effect, Hangup | Penalise) for effect in effects)
     assert not lone.node.is_stored(builder.vertices[guest].id)
+
+
+ADDRESS = "/ip4/66.66.1.1/tcp/4001"
+
+
+def in_an_open_network():
+    """A core of an open network, and profiles of many who are not in it."""
+    founders = make_genesis([make_person(0), make_person(1)])
+    genesis = replace(founders, parameters=Parameters(open=True))
+    lone = LoneCore(genesis=genesis)
+    builder = DagBuilder(authors=BLOCK_MAX + 6)
+    builder.network = lone.network
+    return lone, builder.profiles()
+
+
+def knock(lone, builder, number):
+    """Somebody comes from one block of addresses, up to its credentials."""
+    person = builder.people[number]
+    peer = f"stranger-{number}"
+    lone.persons[peer] = person
+    lone.handle(Connected(lone.now_ms, peer, True, ADDRESS))
+    lone.receive(peer, lone.hello(peer))
+    return peer, lone.receive(peer, lone.vertices(builder.vertices[number], request=-1))
+
+
+def test_newcomers_of_one_block_are_turned_away_when_there_are_many():
+    lone, builder = in_an_open_network()
+    for number in range(2, 2 + BLOCK_MAX):
+        knock(lone, builder, number)
+        assert lone.node.is_stored(builder.vertices[number].id)
+    _, effects = knock(lone, builder, 2 + BLOCK_MAX)
+    assert not lone.node.is_stored(builder.vertices[2 + BLOCK_MAX].id)
+    (goodbye,) = lone.sent(effects, Goodbye)
+    assert goodbye.reason.startswith("too many newcomers")
+
+
+def test_newcomer_that_got_in_brings_no_more_than_its_block_may():
+    lone, builder = in_an_open_network()
+    peer, _ = knock(lone, builder, 2)
+    lone.prove(peer)
+    lone.receive(peer, lone.vertices(*builder.vertices[3 : BLOCK_MAX + 5]))
+    stored = [lone.node.is_stored(signed.id) for signed in builder.vertices[2 : BLOCK_MAX + 5]]
+    assert stored == [True] * BLOCK_MAX + [False] * 3
+
+
+def test_what_a_member_brings_and_what_is_needed_comes_in_whatever_its_number():
+    lone, builder = in_an_open_network()
+    last = builder.vertices[BLOCK_MAX + 5]
+    for number in range(2, 2 + BLOCK_MAX):
+        knock(lone, builder, number)
+    peer = lone.greet()
+    lone.receive(peer, lone.vertices(builder.vertices[BLOCK_MAX + 4]))
+    assert lone.node.is_stored(builder.vertices[BLOCK_MAX + 4].id)
+    needing = builder.vertex(1, parents=(builder.vertices[1].ref, last.ref))
+    lone.receive(peer, lone.vertices(builder.vertices[1], needing))
+    lone.prove("stranger-2")
+    lone.receive("stranger-2", lone.vertices(last))
+    assert lone.node.is_stored(needing.id)
