@@ -7,7 +7,8 @@ are chains, and is not a block parent.
 
 Each author has one implicit block in round 0, its genesis block. It is fixed by the committee and
 the commit its epoch starts from, so it is never sent, named or output; a block of round 1 stands on
-all of them.
+all of them. In a later epoch it may name the leader of that commit instead: nothing else lifts the
+lamport of somebody's first block above those of the blocks that were put away before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from consensus.errors import InvalidBlock
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import InvalidMessage
 from dag.types import BODY_BYTES_MAX, Ref
-from dag.vertex import SignedVertex
+from dag.vertex import SignedVertex, Vertex
 
 GENESIS_ROUND: Final = 0
 PAYLOAD_PARENTS_MAX: Final = 64
@@ -63,6 +64,8 @@ class Block(msgspec.Struct, frozen=True):
     time_ms: int = 0
     votes: tuple[CommitVote, ...] = ()
     previous_round: int = GENESIS_ROUND
+    genesis: tuple[Ref, ...] = ()
+    """What a block of round 1 names for genesis: the last leader before the epoch, or nothing."""
     predecessor: Ref | None = None
     """The author's last lane-1 vertex before this epoch, where this is its first block in it."""
 
@@ -73,6 +76,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 _decoder: Final = CanonicalDecoder(BlockBody, what="block", bytes_max=BODY_BYTES_MAX)
+_layout_decoder: Final = msgspec.msgpack.Decoder(BlockBody)
 
 
 def encode_body(body: BlockBody) -> bytes:
@@ -97,6 +101,19 @@ def read_position(data: bytes) -> tuple[int, int] | None:
     return body.epoch, body.round
 
 
+def count_block_parents(vertex: Vertex) -> int:
+    """How many of its first parents a lane-1 vertex names as blocks: see `dag.index`.
+
+    What is no block names its predecessor so, and nothing else. Never raises.
+    """
+    try:
+        body = _layout_decoder.decode(vertex.body)
+    except (msgspec.DecodeError, ValueError):
+        return min(vertex.seq, 1)
+    has_predecessor = vertex.seq > 0 and body.previous_round == GENESIS_ROUND
+    return min(max(body.parent_count, 0) + has_predecessor, len(vertex.parents))
+
+
 def read_block(signed: SignedVertex, body: BlockBody, author: int) -> Block:
     """Split the parents of a block vertex. Raises `InvalidBlock` where they are too few."""
     refs = signed.vertex.parents
@@ -105,11 +122,14 @@ def read_block(signed: SignedVertex, body: BlockBody, author: int) -> Block:
         predecessor, refs = refs[0], refs[1:]
     if not 0 <= body.parent_count <= len(refs):
         raise InvalidBlock("layout", f"{body.parent_count} of {len(refs)} parents cannot be blocks")
+    is_first = body.round == GENESIS_ROUND + 1
+    blocks = refs[: body.parent_count]
     return Block(
         ref=signed.ref,
         author=author,
         round=body.round,
-        parents=refs[: body.parent_count],
+        parents=() if is_first else blocks,
+        genesis=blocks if is_first else (),
         payload=refs[body.parent_count :],
         time_ms=signed.vertex.time_ms,
         votes=body.votes,

@@ -67,6 +67,7 @@ class BlockStore:
         *,
         floor: int = GENESIS_ROUND,
         floor_lamport: int = 0,
+        speech_lamport: int = 0,
         epoch_lamport: int = 0,
     ) -> None:
         """`epoch_lamport` is that of the floor when the epoch began."""
@@ -81,6 +82,7 @@ class BlockStore:
         """The same as a heap: there may be many, and each commit lets only a few go."""
         self._floor = floor
         self._floor_lamport = floor_lamport
+        self._speech_lamport = speech_lamport
         self._epoch_lamport = epoch_lamport
         self._highest_round = floor
 
@@ -99,8 +101,13 @@ class BlockStore:
 
     @property
     def floor_lamport(self) -> int:
-        """References of this lamport and below count as present: see `consensus.floor`."""
+        """Blocks of this lamport and below count as present: see `consensus.floor`."""
         return self._floor_lamport
+
+    @property
+    def speech_lamport(self) -> int:
+        """Lane-0 vertices of this lamport and below do: nothing puts them out any more."""
+        return self._speech_lamport
 
     @property
     def epoch_lamport(self) -> int:
@@ -148,7 +155,7 @@ class BlockStore:
         return vertex_id in self._inert
 
     def is_below_floor(self, ref: Ref) -> bool:
-        """Whether a vertex that is not held counts as present."""
+        """Whether a block that is not held counts as present."""
         return ref.lamport <= self._floor_lamport or self._gone.get(ref.id) == ref.lamport
 
     def mark_inert(self, ref: Ref, round_: int = COUNTER_MAX) -> None:
@@ -270,11 +277,13 @@ class BlockStore:
                     stack.append(node)
         return found
 
-    def prune(self, round_: int, lamport: int = 0) -> None:
+    def prune(self, round_: int, lamport: int = 0, speech_lamport: int = 0) -> None:
         """Raise the floor: blocks of this round and below are forgotten, and count as present.
 
-        References of this lamport and below count as present from now on, whatever they name.
+        From now on what is named as a block of this lamport or below counts as present, whatever it
+        is, and so does what is named as speech of that other lamport or below.
         """
+        self._speech_lamport = max(self._speech_lamport, speech_lamport)
         self._floor = max(self._floor, round_)
         self._floor_lamport = max(self._floor_lamport, lamport)
         for gone in [gone for gone in self._rounds if gone <= self._floor]:

@@ -22,10 +22,10 @@ from consensus.validity import judge_bytes
 from dag.canonical import CanonicalDecoder, compute_digest, encode
 from dag.errors import InvalidMessage
 from dag.genesis import Validator
-from dag.types import COUNTER_MAX, ID_BYTES
+from dag.types import COUNTER_MAX, ID_BYTES, Horizon
 from dag.vertex import SignedVertex
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 ROOT_DOMAIN: Final = b"meshnode/state-root/1"
 PART_DOMAIN: Final = b"meshnode/snapshot-part/1"
 HEADER_BYTES_MAX: Final = 65_536
@@ -64,8 +64,8 @@ class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     """Of this epoch."""
     next_committee: Members | None
     """Of the next epoch, once a change of the committee has passed."""
-    floor_lamport: int
-    """Vertices of this lamport and below belong to the state; those above are fetched."""
+    floor: Horizon
+    """Vertices of these lamports and below belong to the state; those above are fetched."""
     parts: tuple[Part, ...]
     """Names ascending."""
 
@@ -99,7 +99,7 @@ def decode_header(data: bytes) -> SnapshotHeader:
             raise InvalidCheckpoint(f"network and digests of a snapshot have {ID_BYTES} bytes")
     if not 1 <= header.index <= COUNTER_MAX:
         raise InvalidCheckpoint(f"a snapshot follows a commit, not commit {header.index}")
-    for count in (header.time_ms, header.floor_lamport):
+    for count in (header.time_ms, header.floor.speech, header.floor.blocks):
         if not 0 <= count <= COUNTER_MAX:
             raise InvalidCheckpoint(f"{count} is out of range")
     make_committee(header.epoch, header.committee)

@@ -16,6 +16,7 @@ from dag.canonical import compute_digest, encode
 from dag.genesis import FOUNDERS_MAX, Genesis, Validator
 from dag.types import COUNTER_MAX, ID_BYTES
 
+FIRST_EPOCH: Final = 0
 EPOCH_DOMAIN: Final = b"meshnode/epoch/1"
 MEMBERS_MAX: Final = FOUNDERS_MAX
 GENESIS_EPOCH: Final = 0

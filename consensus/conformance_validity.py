@@ -33,7 +33,7 @@ from consensus.notation import (
     sign,
 )
 from consensus.ordering import Accepted, Dropped, Later, Ordering, OrderingState
-from consensus.validity import judge_bytes
+from consensus.validity import check_last_leader, judge_bytes
 from dag.errors import InvalidSignature
 from dag.identity import VerifiedVertex, verify_vertex
 from dag.index import Index
@@ -84,10 +84,11 @@ class World:
 
     def offer(self, signed: SignedVertex) -> str:
         """What becomes of a vertex: 'accept', 'reject', 'drop' or 'hold'."""
-        missing = self.index.find_missing(signed.vertex.parents)
+        missing = self.index.find_missing(signed.vertex)
         missing = tuple(ref for ref in missing if not self.ordering.store.is_below_floor(ref))
         try:
-            judge_bytes(signed, NETWORK, self.committee)
+            # Nothing came before this epoch, so nothing may be named for genesis either.
+            check_last_leader(judge_bytes(signed, NETWORK, self.committee), ())
         except InvalidBlock:
             pass
         else:
@@ -96,7 +97,7 @@ class World:
         verdict = self.ordering.add(signed)
         if isinstance(verdict, Later):
             return "hold"
-        if signed.id not in self.index and not self.index.find_missing(signed.vertex.parents):
+        if signed.id not in self.index and not self.index.find_missing(signed.vertex):
             self.index.add(signed)
         if isinstance(verdict, Accepted):
             return "accept"

@@ -69,7 +69,9 @@ class Release(NamedTuple):
     round: int = COUNTER_MAX
     """The floor has reached this round."""
     lamport: int = COUNTER_MAX
-    """The floor has reached this lamport."""
+    """The floor of blocks has reached this lamport."""
+    speech_lamport: int = COUNTER_MAX
+    """That of speech has."""
     vertex_id: bytes = b""
     """This vertex counts as a valid block, or as present."""
 

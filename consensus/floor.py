@@ -1,16 +1,19 @@
-"""The floor: what lies at or below it is never needed again, by anybody.
+"""The floor of blocks: what lies at or below it is never needed again, by anybody.
 
 Blocks are kept for some rounds below the horizon, so that a late block is still judged by what it
-stands on. The floor is the round where that ends. Vertices of both lanes are put away by lamport,
-so the floor has a lamport as well: the highest at or below which nothing is needed.
+stands on. The floor is the round where that ends. Vertices are put away by lamport, so the floor
+has a lamport as well: the highest at or below which no block is needed. Lane 0 has a floor of its
+own, the payload's horizon: lamports of blocks grow faster than those of what blocks put in order,
+so one lamport for both would keep blocks for ever longer.
 
 Why the lamport is right. Let L be the lowest lamport among the blocks of round floor + 1 that
 commits put out. The first committed leader of a round above put out all of that round in its
 history, a quorum. Any valid block above has a quorum of that round in its history too. Two quorums
 share an honest author, whose one block of that round lies below both: so every block above round
-floor + 1 has a lamport above L, and every vertex that one of them newly orders has a lamport above
-the payload's horizon. While the floor is genesis, blocks of round 1 may still come; a rule of
-blocks holds those above the lamport that their epoch started with, and the floor stays there.
+floor + 1 has a lamport above L. While the floor is genesis, blocks of round 1 may still come; a rule
+of blocks holds those above the lamport that their epoch started with, and the floor stays there.
+
+No rule of a block that can still be put out looks further down: see `consensus.coverage`.
 """
 
 from __future__ import annotations
@@ -50,11 +53,11 @@ class Floor:
 
     @property
     def lamport(self) -> int:
-        """The same for all vertices, by lamport."""
+        """The same by lamport."""
         return self._lamport
 
-    def advance(self, blocks: Iterable[Block], *, horizon: int, payload_horizon: int) -> bool:
-        """Follow a commit, by the blocks it put out and the horizons behind it.
+    def advance(self, blocks: Iterable[Block], *, horizon: int) -> bool:
+        """Follow a commit, by the blocks it put out and the horizon behind it.
 
         Answers whether the floor rose.
         """
@@ -68,8 +71,7 @@ class Floor:
             for round_ in [round_ for round_ in lowest if round_ <= self._round]:
                 del lowest[round_]
         if self._round > GENESIS_ROUND and self._round + 1 in lowest:
-            needed = min(payload_horizon, lowest[self._round + 1] - 1)
-            self._lamport = max(self._lamport, needed)
+            self._lamport = max(self._lamport, lowest[self._round + 1] - 1)
         return (self._round, self._lamport) != before
 
     def freeze(self) -> FloorState:

@@ -8,7 +8,7 @@ whatever the order they came in and however often `advance` was called between.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from consensus.block_store import BlockStore
 from consensus.commits import CommitHead, append_commit, compute_median_ms, get_head
 from consensus.committee import Committee
 from consensus.committer import FIRST_SLOT, Committer
+from consensus.coverage import PayloadIndex, collect_covered
 from consensus.decision import Decision, Slot
 from consensus.errors import InvalidBlock
 from consensus.floor import Floor, FloorState
@@ -28,13 +29,13 @@ from consensus.suspended import Suspended
 from consensus.validity import (
     FOREIGN_RULES,
     FutureEpoch,
-    PayloadIndex,
     judge_ancestors,
     judge_bytes,
 )
 from dag.canonical import CanonicalDecoder, encode
 from dag.index import Index
 from dag.order import Commit
+from dag.types import Horizon, Ref
 from dag.vertex import SignedVertex
 
 GC_DEPTH_ROUNDS: Final = 60
@@ -149,6 +150,7 @@ class Ordering:
             committee,
             floor=start.floor.round,
             floor_lamport=start.floor.lamport,
+            speech_lamport=self._payload.horizon,
             epoch_lamport=start.epoch_lamport,
         )
         self._schedule = schedule
@@ -190,8 +192,18 @@ class Ordering:
 
     @property
     def floor(self) -> Floor:
-        """What is needed no more; read-only for all but this class."""
+        """Which blocks are needed no more; read-only for all but this class."""
         return self._floor
+
+    @property
+    def last_leader(self) -> bytes | None:
+        """The leader of the commit that the epoch starts from; None in a network's first."""
+        return self._ordered[-1] if self._ordered else None
+
+    @property
+    def prunable(self) -> Horizon:
+        """What nobody needs any more, by lamport: blocks below their floor, and settled payload."""
+        return Horizon(self._payload.horizon, self._floor.lamport)
 
     def freeze(self) -> OrderingState:
         """The state after the last commit, also between two commits of one `advance`."""
@@ -247,7 +259,8 @@ class Ordering:
     def _release(self) -> None:
         """Judge again what has waited for the floor to be where it is."""
         store, suspended = self._store, self._suspended
-        due = [(block.ref, block) for block in suspended.take_due(store.floor, store.floor_lamport)]
+        reached = store.floor, store.floor_lamport, store.speech_lamport
+        due = [(block.ref, block) for block in suspended.take_due(*reached)]
         heapq.heapify(due)
         while due:
             _, block = heapq.heappop(due)
@@ -259,6 +272,14 @@ class Ordering:
                     self._on_released(block)
             for child in suspended.take_waiting_for(block.id):
                 heapq.heappush(due, (child.ref, child))
+
+    def collect_covered(
+        self, payload: Iterable[Ref], round_: int, parents: Iterable[Ref]
+    ) -> tuple[Ref, ...]:
+        """What a block of a round on these block parents would newly cover, ascending."""
+        return collect_covered(
+            payload, round_, parents, self._store, self._index, ordered=self._ordered
+        )
 
     def advance(self) -> Iterator[tuple[Decision, Commit | None]]:
         """Every slot decided since, in order, with its commit where it is not skipped.
@@ -280,12 +301,9 @@ class Ordering:
         self._committed_cursor = self._committer.cursor
         if self._schedule.observe(leader, sub_dag.blocks, commit.digest):
             self._committer.forget_decisions()
-        floor = self._floor
-        if floor.advance(
-            sub_dag.blocks,
-            horizon=self._linearizer.horizon,
-            payload_horizon=self._payload.horizon,
-        ):
-            self._store.prune(floor.round, floor.lamport)
+        floor, store, settled = self._floor, self._store, self._payload.horizon
+        has_risen = floor.advance(sub_dag.blocks, horizon=self._linearizer.horizon)
+        if has_risen or settled > store.speech_lamport:
+            store.prune(floor.round, floor.lamport, settled)
             self._release()
         return commit

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
+from consensus.coverage import PayloadIndex
 from consensus.packing import pack_ids, unpack_ids
-from consensus.validity import PayloadIndex
 from dag.canonical import compute_digest
 from dag.types import Ref
 

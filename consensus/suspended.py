@@ -22,6 +22,7 @@ class Suspended:
         """By id, with the vertex that each waits for."""
         self._by_round: list[tuple[int, bytes]] = []
         self._by_lamport: list[tuple[int, bytes]] = []
+        self._by_speech: list[tuple[int, bytes]] = []
         self._by_vertex: dict[bytes, dict[bytes, None]] = {}
 
     def __len__(self) -> int:
@@ -34,13 +35,19 @@ class Suspended:
         heapq.heappush(self._by_round, (min(release.round, block.round), block.id))
         if release.lamport < COUNTER_MAX:
             heapq.heappush(self._by_lamport, (release.lamport, block.id))
+        if release.speech_lamport < COUNTER_MAX:
+            heapq.heappush(self._by_speech, (release.speech_lamport, block.id))
         if release.vertex_id:
             self._by_vertex.setdefault(release.vertex_id, {})[block.id] = None
 
-    def take_due(self, round_: int, lamport: int) -> list[Block]:
-        """Take out what waits for a floor of this round or of this lamport."""
+    def take_due(self, round_: int, lamport: int, speech_lamport: int) -> list[Block]:
+        """Take out what waits for a floor of this round, or of one of these lamports."""
         due: list[Block] = []
-        for heap, reached in ((self._by_round, round_), (self._by_lamport, lamport)):
+        for heap, reached in (
+            (self._by_round, round_),
+            (self._by_lamport, lamport),
+            (self._by_speech, speech_lamport),
+        ):
             while heap and heap[0][0] <= reached:
                 self._take(heapq.heappop(heap)[1], due)
         return due

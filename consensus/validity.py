@@ -8,7 +8,7 @@ counts as one among a median, and so does one stamped far ahead.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from consensus.block import (
     COMMIT_VOTES_MAX,
@@ -21,31 +21,20 @@ from consensus.block import (
     read_position,
 )
 from consensus.block_store import BlockStore
-from consensus.committee import Committee
+from consensus.committee import FIRST_EPOCH, Committee
+from consensus.coverage import (
+    COVERED_BYTES_MAX,
+    COVERED_COUNT_MAX,
+    PayloadIndex,
+    collect_covered,
+    get_last_round,
+)
 from consensus.errors import InvalidBlock, Release
-from dag.index import Entry
 from dag.types import COUNTER_MAX, ID_BYTES, LANE_BLOCKS, LANE_SPEECH, Kind, Ref
 from dag.vertex import SignedVertex, Vertex
 
-COVERED_COUNT_MAX: Final = 1_000
-"""Lane-0 vertices that one block may order beyond those its parents order."""
-COVERED_BYTES_MAX: Final = 1_048_576
 FOREIGN_RULES: Final = ("network", "author", "epoch")
 """Rules whose breach shows a vertex to be none of this epoch's committee's blocks."""
-
-
-class PayloadIndex(Protocol):
-    """The lane-0 vertices held; `dag.index.Index` is one."""
-
-    def get(self, vertex_id: bytes) -> Entry | None:
-        """The entry of an id."""
-        ...
-
-    def collect_ancestors(
-        self, ids: Iterable[bytes], *, exclude: Iterable[bytes] = (), above: int = 0
-    ) -> tuple[Ref, ...]:
-        """The vertices `ids` and their ancestors above a lamport, without `exclude` and theirs."""
-        ...
 
 
 class FutureEpoch(InvalidBlock):
@@ -115,10 +104,16 @@ def check_size(block: Block, committee: Committee) -> None:
         raise InvalidBlock("size", f"{len(block.payload)} > {PAYLOAD_PARENTS_MAX} lane-0 parents")
 
 
-def check_genesis(block: Block) -> None:
-    """A block of round 1 stands on genesis, which is derived: it names no block."""
-    if block.round == GENESIS_ROUND + 1 and block.parents:
+def check_genesis(block: Block, committee: Committee) -> None:
+    """A block of round 1 stands on genesis, which is derived: it names no block of its epoch."""
+    if len(block.genesis) > (committee.epoch > FIRST_EPOCH):
         raise InvalidBlock("genesis", "genesis blocks are derived, never named")
+
+
+def check_last_leader(block: Block, ordered: Sequence[bytes]) -> None:
+    """What it names for genesis is the leader of the commit that its epoch starts from."""
+    if block.genesis and [ref.id for ref in block.genesis] != list(ordered[-1:]):
+        raise InvalidBlock("genesis", "it names another block than the last leader before")
 
 
 def check_parents(block: Block, store: BlockStore) -> None:
@@ -136,7 +131,7 @@ def check_parents(block: Block, store: BlockStore) -> None:
 def check_age(block: Block, store: BlockStore) -> None:
     """A block stands above all that was put away before its epoch, or peers would pass it over.
 
-    Blocks of round 1 meet this by their author's last block or by a lane-0 head; the others follow.
+    Blocks of round 1 meet this by their author's last block or the last leader; the others follow.
     """
     if block.ref.lamport <= store.epoch_lamport:
         raise InvalidBlock("age", f"lamport {block.ref.lamport} is not above {store.epoch_lamport}")
@@ -214,23 +209,19 @@ def check_payload(
 ) -> None:
     """Lane-0 parents are lane-0 vertices, and what they newly cover is bounded.
 
-    `ordered` names the leaders whose histories earlier epochs put out: genesis covers those. What
-    lies below the floor is not counted: it may be forgotten here and held there.
+    `ordered` names the leaders whose histories earlier epochs put out: genesis covers those.
     """
     if not block.payload:
         return
     for ref in block.payload:
         entry = index.get(ref.id)
-        if entry is not None and entry.lane != LANE_SPEECH and ref.lamport > store.floor_lamport:
-            release = Release(lamport=ref.lamport)
+        if entry is not None and entry.lane != LANE_SPEECH and ref.lamport > store.speech_lamport:
+            release = Release(speech_lamport=ref.lamport)
             raise InvalidBlock(
                 "payload", "only lane-0 vertices follow the block parents", release=release
             )
-    covered = index.collect_ancestors(
-        (ref.id for ref in block.payload),
-        exclude=(*(ref.id for ref in block.parents), *ordered),
-        above=store.floor_lamport,
-    )
+    round_ = block.round
+    covered = collect_covered(block.payload, round_, block.parents, store, index, ordered=ordered)
     count = size_bytes = 0
     for ref in reversed(covered):
         entry = index.get(ref.id)
@@ -239,7 +230,7 @@ def check_payload(
             raise InvalidBlock(
                 "coverage",
                 f"more than {COVERED_COUNT_MAX} new vertices or {COVERED_BYTES_MAX} new bytes",
-                release=Release(lamport=ref.lamport),
+                release=Release(round=get_last_round(round_), speech_lamport=ref.lamport),
             )
 
 
@@ -252,18 +243,19 @@ def judge_bytes(signed: SignedVertex, network: bytes, committee: Committee) -> B
     check_votes(body)
     block = read_block(signed, body, author)
     check_size(block, committee)
-    check_genesis(block)
+    check_genesis(block, committee)
     return block
 
 
 def judge_ancestors(
-    block: Block, store: BlockStore, index: PayloadIndex, ordered: Iterable[bytes] = ()
+    block: Block, store: BlockStore, index: PayloadIndex, ordered: Sequence[bytes] = ()
 ) -> None:
     """Check a block against what it stands on. Raises `InvalidBlock` naming the rule.
 
     Each rule only ever falls away as the floor rises, so every node comes to the same answer, some
     sooner: the error says when to ask again.
     """
+    check_last_leader(block, ordered)
     check_age(block, store)
     check_parents(block, store)
     check_rounds(block, store)

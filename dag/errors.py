@@ -100,11 +100,12 @@ class InvalidVertex(InvalidMessage):
     code = "invalid_vertex"
     offence = Offence.BAD_VERTEX
 
-    def __init__(self, rule: str, message: str, parent_lamport: int | None = None) -> None:
+    def __init__(self, rule: str, message: str, parent: tuple[int, int] | None = None) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
-        self.parent_lamport = parent_lamport
-        """Whose horizon is here or above does not look at what is wrong; None where all do."""
+        self.parent = parent
+        """Lamport and lane of what is wrong: whose horizon of this lane is here or above does not look
+        at it. None where all do."""
 
 
 class UnusableKey(MeshError):

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from dag.canonical import compute_digest
 from dag.index import Entry, Index
-from dag.types import LANE_SPEECH, SPEECH_PARENTS_MAX, Ref
+from dag.types import LANE_BLOCKS, LANE_SPEECH, SPEECH_PARENTS_MAX, Ref
 
 HEADS_DOMAIN: Final = b"meshnode/heads/1"
 
@@ -39,8 +39,9 @@ class _Ends:
             if self._by_id.get(parent.id) == parent:
                 del self._by_id[parent.id]
                 del self.order[bisect_left(self.order, parent)]
-        self._by_id[ref.id] = ref
-        insort(self.order, ref)
+        if ref.id not in self._by_id:
+            self._by_id[ref.id] = ref
+            insort(self.order, ref)
 
 
 class Heads:
@@ -65,9 +66,21 @@ class Heads:
 
     def add(self, entry: Entry) -> None:
         """Follow an admission; children come after their parents."""
-        self._all.replace(entry.parents, entry.ref)
         if entry.lane == LANE_SPEECH:
             self._speech.replace(entry.parents, entry.ref)
+        elif not entry.counts:
+            return
+        self._all.replace(entry.parents, entry.ref)
+
+    def restore(self, index: Index, passed: Iterable[Entry]) -> None:
+        """Blocks have passed the horizon: what they alone stood on has no child that counts."""
+        for entry in passed:
+            for ref in entry.parents if entry.lane == LANE_BLOCKS else ():
+                parent = index.get(ref.id)
+                if parent is None or parent.ref != ref or not parent.counts:
+                    continue
+                if not parent.children:
+                    self._all.replace((), ref)
 
     def select_parents(
         self,
@@ -105,25 +118,25 @@ class Heads:
         A forked author can hand every peer different vertices; what those who are no members any
         more say, and newcomers, is not taken everywhere. So their vertices on which nobody else
         built are left out, and what they alone referenced counts as a head again. Heads at or
-        below the horizon are left out: whoever lacks them will never get them.
+        below the horizon of their lane are left out: whoever lacks them will never get them.
         """
         if not authors.has_uncounted:
-            heads = self._all.order
-            return tuple(heads[bisect_right(heads, index.horizon, key=_get_lamport) :])
+            held = (index.get(ref.id) for ref in self._all.order)
+            return tuple([entry.ref for entry in held if entry is not None and entry.counts])
         refs: list[Ref] = []
         uncovered: dict[bytes, int] = {}
         queue = list(self._all.order)
         while queue:
             ref = queue.pop()
             entry = index.get(ref.id)
-            if entry is None or ref.lamport <= index.horizon:
+            if entry is None or not entry.counts:
                 continue
             if not authors.is_uncounted(entry.author):
                 refs.append(entry.ref)
                 continue
             for parent_ref in entry.parents:
                 parent = index.get(parent_ref.id)
-                if parent is None or parent.ref != parent_ref:
+                if parent is None or parent.ref != parent_ref or not parent.counts:
                     continue
                 count = uncovered.get(parent_ref.id, 0) + 1
                 uncovered[parent_ref.id] = count

@@ -16,76 +16,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from dag.authors import AuthorRegistry, CheckedProfile, Fork, is_first_profile
 from dag.errors import InvalidVertex, WrongNetwork
 from dag.genesis import Genesis
 from dag.heads import Heads
 from dag.hold import AHEAD_MAX_MS, HeldVertex, Hold
 from dag.identity import VerifiedVertex
-from dag.index import Index
+from dag.index import CountBlocks, Index, count_previous
+from dag.outcomes import (
+    Admitted,
+    BelowHorizon,
+    Duplicate,
+    Held,
+    Outcome,
+    Quarantined,
+    Refused,
+    Rejected,
+    UnknownAuthor,
+)
 from dag.parent_rules import check_parents
 from dag.quarantine import Quarantine, QuarantineLimits, Waiting
-from dag.types import LANE_BLOCKS, LANE_SPEECH, Kind, Ref
+from dag.types import LANE_BLOCKS, LANE_SPEECH, Horizon, Kind, Ref
 from dag.vertex import Vertex
-
-
-class Admitted(msgspec.Struct, frozen=True):
-    """Vertices that entered, parents before children: what was offered and what waited for it."""
-
-    vertices: tuple[VerifiedVertex, ...]
-    forks: tuple[Fork, ...] = ()
-    """Authors found out by these vertices; the evidence is the caller's to publish."""
-
-
-class Quarantined(msgspec.Struct, frozen=True):
-    """Parents are missing; `missing` lists those that nothing here holds, to be asked for."""
-
-    missing: tuple[Ref, ...]
-    member: bytes | None = None
-    """The committee member whose block needs it: then it must be fetched."""
-
-
-class Held(msgspec.Struct, frozen=True):
-    """Stamped ahead of the local clock; offered again by `expire` when its time has come."""
-
-    until_ms: int
-
-
-class Duplicate(msgspec.Struct, frozen=True):
-    """Stored already."""
-
-
-class BelowHorizon(msgspec.Struct, frozen=True):
-    """Too old to be ordered any more; its author publishes again."""
-
-
-class UnknownAuthor(msgspec.Struct, frozen=True):
-    """A first profile has not been admitted that this needs; offer it again afterwards."""
-
-    author: bytes
-    """Whose: the vertex's own author, or who invited it."""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """Not taken, and nobody's offence; `reason` names the bound that was met."""
-
-    reason: str
-    """'far-future', 'hold-full', 'kept-out', 'quarantine-full' or 'surplus-fork'."""
-
-
-Outcome = Admitted | Quarantined | Held | Duplicate | BelowHorizon | UnknownAuthor | Refused
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """A vertex that had waited and turned out invalid, or waited for one that did."""
-
-    id: bytes
-    sources: tuple[str, ...]
-    """The peers that sent it: each is charged, for a correct peer forwards what it admitted."""
-    error: InvalidVertex
-
 
 Policy = Callable[[int, Vertex], bool]
 """Whether a vertex is kept out at a time of the local clock, unless something needs it."""
@@ -107,11 +59,18 @@ class _Batch:
 class Intake:
     """The store's door, with the store's index, heads and authors behind it."""
 
-    def __init__(self, genesis: Genesis, limits: QuarantineLimits | None = None) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        limits: QuarantineLimits | None = None,
+        *,
+        count_blocks: CountBlocks = count_previous,
+    ) -> None:
+        """`count_blocks` reads how many parents a lane-1 vertex names as blocks."""
         limits = limits or QuarantineLimits()
         self._ttl_ms = limits.ttl_ms
         self._future_hold_ms = genesis.parameters.future_hold_ms
-        self._index = Index()
+        self._index = Index(count_blocks)
         self._heads = Heads()
         self._authors = AuthorRegistry(genesis)
         self._network: bytes = self._authors.network
@@ -180,7 +139,7 @@ class Intake:
 
     def is_ripe(self, now_ms: int, vertex: Vertex) -> bool:
         """Whether a vertex would be decided on at once: parents are present, its time has come."""
-        return not self._is_early(now_ms, vertex) and not self._index.find_missing(vertex.parents)
+        return not self._is_early(now_ms, vertex) and not self._index.find_missing(vertex)
 
     def offer(self, now_ms: int, source: str, signed: VerifiedVertex) -> Outcome:
         """Offer a vertex that came from `source`.
@@ -192,7 +151,7 @@ class Intake:
             return Duplicate()
         vertex = signed.vertex
         self._check_alone(vertex)
-        if vertex.lamport <= self._index.horizon and not self._introduces(vertex):
+        if self._is_too_old(vertex) and not self._is_needed(signed.id):
             return BelowHorizon()
         unknown = self._find_unknown(vertex)
         if unknown is not None:
@@ -211,11 +170,13 @@ class Intake:
     def restore(self, signed: VerifiedVertex) -> None:
         """Take back a vertex from the own store, in the order of admission.
 
-        Raises `InvalidVertex` or `WrongNetwork` for what cannot have been admitted.
+        What lies below the horizon may have come by name, without its parents. Raises
+        `InvalidVertex` or `WrongNetwork` for what cannot have been admitted.
         """
-        vertex = signed.vertex
+        vertex, index = signed.vertex, self._index
         self._check_alone(vertex)
-        if signed.id in self._index or self._index.find_missing(vertex.parents):
+        is_open = not index.is_below(vertex) and bool(index.find_missing(vertex))
+        if signed.id in index or is_open:
             raise InvalidVertex("order", "a stored vertex comes once, after its parents")
         if self._authors.get(vertex.author) is None and not is_first_profile(vertex):
             raise InvalidVertex("first-profile", "an author's first vertex is its profile")
@@ -227,7 +188,7 @@ class Intake:
         Raises `InvalidVertex` or `WrongNetwork`.
         """
         vertex = signed.vertex
-        assert vertex.lamport <= self._index.horizon, "what is above it is offered"
+        assert self._index.is_below(vertex), "what is above it is offered"
         self._check_alone(vertex)
         if signed.id in self._index:
             return Admitted(())
@@ -237,36 +198,42 @@ class Intake:
         self._store(signed, self._check(vertex), batch)
         return batch.close()
 
-    def advance_horizon(self, lamport: int) -> Admitted:
-        """Let references at or below `lamport` count as present; answers what this let in."""
-        self._index.advance_horizon(lamport)
-        freed: dict[bytes, None] = {}
-        for waiting in self._quarantine.collect():
-            if waiting.signed.vertex.lamport <= lamport:
-                self._quarantine.remove(waiting.id)
-                continue
-            for ref in waiting.missing.values():
-                if ref.lamport <= lamport:
-                    freed[ref.id] = None
+    def advance_horizon(self, horizon: Horizon) -> Admitted:
+        """Let references at or below `horizon` count as present; answers what this let in."""
+        index, quarantine = self._index, self._quarantine
+        self._heads.restore(index, index.advance_horizon(horizon))
+        freed: list[Waiting] = []
+        for waiting in quarantine.collect():
+            missing = dict.fromkeys([ref.id for ref in index.find_missing(waiting.signed.vertex)])
+            old = [each for each in waiting.missing if each not in missing]
+            quarantine.excuse(waiting, old)
+            freed += [waiting] if old else []
+        for waiting in quarantine.collect():
+            if index.is_below(waiting.signed.vertex) and not self._is_needed(waiting.id):
+                quarantine.remove(waiting.id)
         batch = _Batch()
-        for vertex_id in freed:
-            self._settle(self._quarantine.resolve(vertex_id), batch)
+        self._settle(freed, batch)
         return batch.close()
 
-    def prune(self, lamport: int) -> tuple[bytes, ...]:
-        """Forget history at or below `lamport` and the horizon; answers the ids forgotten.
+    def _is_needed(self, vertex_id: bytes) -> bool:
+        """Whether what counts waits for a vertex, however old that is."""
+        waiters = self._quarantine.get_waiters(vertex_id)
+        return any(not self._index.is_below(waiting.signed.vertex) for waiting in waiters)
+
+    def prune(self, horizon: Horizon) -> tuple[bytes, ...]:
+        """Forget history at or below `horizon` and the own; answers the ids forgotten.
 
         First and newest profiles stay, and what was pinned: they tell who may speak, and where.
         """
-        return self._index.prune(lamport, self._authors.list_current())
+        return self._index.prune(horizon, self._authors.list_current())
 
-    def close(self, lamport: int) -> tuple[bytes, ...]:
+    def close(self, horizon: Horizon) -> tuple[bytes, ...]:
         """Raise the horizon, let nothing in by that, and forget what lies below: it is the end.
 
         What waits comes again, to whoever goes on from what is left.
         """
-        self._index.advance_horizon(lamport)
-        return self._index.prune(lamport, self._authors.list_current())
+        self._index.advance_horizon(horizon)
+        return self._index.prune(horizon, self._authors.list_current())
 
     def pin(self, vertex_id: bytes) -> None:
         """Keep a stored vertex for good, as evidence that proves something."""
@@ -278,7 +245,7 @@ class Intake:
         outcomes: list[Outcome] = []
         while (held := self._hold.take_due(now_ms)) is not None:
             vertex = held.signed.vertex
-            if vertex.lamport <= self._index.horizon and not self._introduces(vertex):
+            if self._is_too_old(vertex):
                 outcomes.append(BelowHorizon())
                 continue
             unknown = self._find_unknown(vertex)
@@ -297,6 +264,9 @@ class Intake:
         if vertex.lane == LANE_SPEECH and vertex.seq == 0 and vertex.kind != Kind.PROFILE:
             raise InvalidVertex("first-profile", "an author's first vertex is its profile")
 
+    def _is_too_old(self, vertex: Vertex) -> bool:
+        return self._index.is_below(vertex) and not self._introduces(vertex)
+
     def _introduces(self, vertex: Vertex) -> bool:
         """Whether this is the first that is heard of an author.
 
@@ -313,7 +283,7 @@ class Intake:
         if not is_first_profile(vertex):
             return None if self._authors.get(vertex.author) is not None else vertex.author
         index = self._index
-        if index.find_missing(vertex.parents) or all(ref.id in index for ref in vertex.parents):
+        if index.find_missing(vertex) or all(ref.id in index for ref in vertex.parents):
             return None  # the inviter's profile is among what is missing, or here if anywhere
         return self._authors.find_unknown_inviter(vertex)
 
@@ -342,7 +312,7 @@ class Intake:
     def _enter(self, now_ms: int, source: str, signed: VerifiedVertex) -> Outcome:
         """Admit a vertex whose parents are present; let any other wait."""
         vertex = signed.vertex
-        missing = self._index.find_missing(vertex.parents)
+        missing = self._index.find_missing(vertex)
         kept_out = False
         if self._index.is_slot_full(vertex.author, vertex.lane, vertex.seq):
             if not self._quarantine.is_awaited(signed.id):
@@ -479,7 +449,7 @@ class Intake:
 
     def _reject_descendants(self, vertex_id: bytes, cause: InvalidVertex) -> None:
         message = f"it stands on {vertex_id.hex()[:16]}"
-        error = InvalidVertex("invalid-ancestor", message, cause.parent_lamport)
+        error = InvalidVertex("invalid-ancestor", message, cause.parent)
         for waiting in self._quarantine.collect_descendants(vertex_id):
             self._quarantine.remove(waiting.id)
             self._rejected.append(Rejected(waiting.id, waiting.sources, error))

@@ -6,7 +6,7 @@ from typing import Final
 
 from dag.errors import InvalidVertex
 from dag.index import Entry, Index
-from dag.types import LANE_SPEECH
+from dag.types import LANE_BLOCKS, LANE_SPEECH
 from dag.vertex import Vertex
 
 _MESSAGES: Final = {
@@ -22,11 +22,12 @@ def check_parents(index: Index, vertex: Vertex) -> None:
     Those at or below the horizon count as present, and others may not hold them any more, so
     nothing is asked of them.
     """
-    broken = ""
-    highest = 0
+    broken, highest, lane = "", 0, LANE_SPEECH
+    block_count = index.count_block_parents(vertex)
     for place, ref in enumerate(vertex.parents):
         parent = index.get(ref.id)
-        if parent is None or ref.lamport <= index.horizon:
+        is_block = place < block_count
+        if parent is None or index.is_old(ref, is_block):
             continue
         if parent.ref.lamport != ref.lamport:
             rule = "parent-lamport"
@@ -37,9 +38,9 @@ def check_parents(index: Index, vertex: Vertex) -> None:
         else:
             continue
         if ref.lamport > highest:  # what most of those who pass it on have looked at
-            broken, highest = rule, ref.lamport
+            broken, highest, lane = rule, ref.lamport, LANE_BLOCKS if is_block else LANE_SPEECH
     if broken:
-        raise InvalidVertex(broken, _MESSAGES[broken], highest)
+        raise InvalidVertex(broken, _MESSAGES[broken], (highest, lane))
 
 
 def _precedes(entry: Entry, vertex: Vertex) -> bool:

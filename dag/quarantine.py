@@ -260,6 +260,12 @@ class Quarantine:
         if not waiters:
             del self._waiters[missing]
 
+    def excuse(self, waiting: Waiting, ids: Iterable[bytes]) -> None:
+        """Let one vertex wait for these ids no more."""
+        for vertex_id in ids:
+            del waiting.missing[vertex_id]
+            self._drop_waiter(vertex_id, waiting.id)
+
     def resolve(self, vertex_id: bytes) -> tuple[Waiting, ...]:
         """An id is present now; answers whoever waited for it, all of which still wait here."""
         waiters = self._waiters.pop(vertex_id, None)

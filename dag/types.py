@@ -53,6 +53,31 @@ class Ref(
     id: bytes
 
 
+class Horizon(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Lamports, by lane, at or below which references count as present and history may go."""
+
+    speech: int = 0
+    blocks: int = 0
+
+    @property
+    def lowest(self) -> int:
+        """What lies at or below it lies below the horizon in either lane."""
+        return min(self.speech, self.blocks)
+
+    @property
+    def highest(self) -> int:
+        """What lies above it lies above the horizon in either lane."""
+        return max(self.speech, self.blocks)
+
+    def get(self, lane: int) -> int:
+        """The lamport of a lane."""
+        return self.speech if lane == LANE_SPEECH else self.blocks
+
+    def join(self, other: Horizon) -> Horizon:
+        """The higher of both, lane by lane."""
+        return Horizon(max(self.speech, other.speech), max(self.blocks, other.blocks))
+
+
 class Kind:
     """Codes of what a body holds. Unknown codes are carried and ordered as opaque."""
 

@@ -115,7 +115,7 @@ class ConsensusInfo(View):
     certified_commit: int = 0
     """The newest commit for whose state a quorum stands; 0 before the first."""
     pruned_lamport: int = 0
-    """History up to here is not held by this node; 0 where all of it is."""
+    """What was said up to here is not held by this node; 0 where all of it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

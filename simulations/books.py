@@ -1,8 +1,8 @@
 """Every host's store as its effects describe it: what all other checkers look things up in.
 
 The books are kept apart from the cores, so that a core whose own books are wrong is found out. Where
-a host has a certified snapshot, what lies at or below its floor counts as present there, and may be
-forgotten.
+a host has a certified snapshot, what lies at or below its floor counts as present there, lane by
+lane, and may be forgotten.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from consensus.block import count_block_parents
 from dag.authors import is_first_profile
+from dag.types import LANE_BLOCKS, LANE_SPEECH
 from meshnode.core.effects import ForgetVertices, Persist, StoreSnapshot, StoreVertex
 from meshnode.core.recovered import read_header
 from simulations.errors import CheckFailed
@@ -18,7 +20,7 @@ from simulations.fidelity import remember_vertex
 from simulations.observers import Observer
 
 if TYPE_CHECKING:
-    from dag.types import Ref
+    from dag.types import Horizon, Ref
     from dag.vertex import SignedVertex
     from meshnode.core.effects import Effect
     from simulations.host import Host
@@ -33,8 +35,8 @@ class Books(Observer):
     def __init__(self, honest: Iterable[Host]) -> None:
         self.stores: dict[int, dict[bytes, None]] = {}
         """By host, ids in the order stored."""
-        self.horizons: dict[int, int] = {}
-        """By host, the lamport at or below which references count as present."""
+        self.horizons: dict[int, Horizon] = {}
+        """By host, the lamports at or below which references count as present."""
         self.vertices: dict[bytes, SignedVertex] = {}
         """All that any host has ever stored."""
         self._repeats: dict[bytes, bytes] = {}
@@ -61,9 +63,9 @@ class Books(Observer):
         for vertex_id in host.disk.stored_ids():
             wire = host.disk.read(vertex_id)
             assert wire is not None, "the disk knows what it has listed"
-            ref = remember_vertex(wire).ref
-            if ref.lamport <= horizon:
-                old.append((ref, (vertex_id, wire)))
+            signed = remember_vertex(wire)
+            if signed.vertex.lane == LANE_SPEECH and signed.vertex.lamport <= horizon.speech:
+                old.append((signed.ref, (vertex_id, wire)))
             else:
                 new.append((vertex_id, wire))
         return [entry for _, entry in sorted(old)] + new
@@ -74,8 +76,8 @@ class Books(Observer):
         records = [effect.record for effect in effects if isinstance(effect, Persist)]
         for record in records:  # first: one transaction holds a snapshot and what it allows
             if isinstance(record, StoreSnapshot):
-                floor = read_header(record.snapshot).floor_lamport
-                self.horizons[host.index] = max(floor, self.horizons[host.index])
+                floor = read_header(record.snapshot).floor
+                self.horizons[host.index] = self.horizons[host.index].join(floor)
         grown = False
         for record in records:
             if isinstance(record, StoreVertex):
@@ -94,7 +96,23 @@ class Books(Observer):
     def is_below(self, host: Host, vertex_id: bytes) -> bool:
         """Whether a vertex is too old to be owed by a host."""
         signed = self.vertices.get(vertex_id)
-        return signed is not None and signed.vertex.lamport <= self.horizons[host.index]
+        return signed is not None and self._is_old(host, signed)
+
+    def _is_old(self, host: Host, signed: SignedVertex) -> bool:
+        vertex = signed.vertex
+        return vertex.lamport <= self.horizons[host.index].get(vertex.lane)
+
+    def _list_needed(self, host: Host, signed: SignedVertex) -> list[Ref]:
+        """The parents that must be held; none of a vertex that is old itself and came by name."""
+        if self._is_old(host, signed):
+            return []
+        vertex, horizon = signed.vertex, self.horizons[host.index]
+        count = count_block_parents(vertex) if vertex.lane == LANE_BLOCKS else 0
+        return [
+            ref
+            for place, ref in enumerate(vertex.parents)
+            if ref.lamport > (horizon.blocks if place < count else horizon.speech)
+        ]
 
     def _count(self, host: Host, store: dict[bytes, None]) -> None:
         if host.core.is_over:
@@ -115,7 +133,7 @@ class Books(Observer):
         first = self.vertices.setdefault(vertex_id, signed)
         if first.wire != wire and signed.vertex.author in self._authors:
             raise CheckFailed("one-form", f"{name} has other bytes elsewhere")
-        above = [ref for ref in signed.vertex.parents if ref.lamport > self.horizons[host.index]]
+        above = self._list_needed(host, signed)
         for ref in above:
             if ref.id not in store:
                 raise CheckFailed("ancestor-closed", f"{name} lacks parent {ref.id.hex()[:12]}")
@@ -157,8 +175,9 @@ class Books(Observer):
         name = f"{host.identity.name} forgets {vertex_id.hex()[:12]}"
         if vertex_id not in store:
             raise CheckFailed("forgotten-once", name)
-        vertex = self.vertices[vertex_id].vertex
-        if vertex.lamport > self.horizons[host.index]:
+        signed = self.vertices[vertex_id]
+        vertex = signed.vertex
+        if not self._is_old(host, signed):
             raise CheckFailed("kept-above-horizon", f"{name}, which others may still need")
         if is_first_profile(vertex):
             raise CheckFailed("kept-profiles", f"{name}, by which an author is known")

@@ -14,8 +14,9 @@ import msgspec
 from dag.bodies import EVIDENCE_DECODER
 from dag.errors import InvalidMessage, Offence
 from dag.hold import HELD_MAX
+from dag.index import NOWHERE
 from dag.quarantine import QuarantineLimits
-from dag.types import Kind
+from dag.types import Horizon, Kind
 from dag.vertex import Header, compute_header_id
 from meshnode.core.bans import BANS_KEY
 from meshnode.core.effects import ForgetVertices, Penalise, Persist, StoreVertex
@@ -131,7 +132,8 @@ class Durability(Observer):
         """A host is back: everything it has acknowledged is there."""
         if host.index in self._excused:
             return
-        horizon = host.disk.horizon if host.index in self._restored else 0
+        # What is acknowledged is speech.
+        horizon = host.disk.horizon.speech if host.index in self._restored else 0
         for vertex_id, lamport in self.acknowledged.get(host.index, {}).items():
             if lamport > horizon and not host.disk.has_forgotten(vertex_id):
                 self._require(host, vertex_id, "acknowledged")
@@ -326,17 +328,21 @@ class Agreement(Observer):
                 groups.setdefault(host.summarise().heads_digest, []).append(host)
         for hosts in groups.values():
             forked = {fork.author for host in hosts for fork in host.summarise().forks}
-            above = max(self._books.horizons[host.index] for host in hosts)
+            above = NOWHERE
+            for host in hosts:
+                above = above.join(self._books.horizons[host.index])
             first, *others = (self._find(host, forked, above) for host in hosts)
             for host, ids in zip(hosts[1:], others, strict=True):
                 if ids != first:
                     names = f"{hosts[0].identity.name} and {host.identity.name}"
                     raise CheckFailed("heads-determine-stores", f"{names} differ under equal heads")
 
-    def _find(self, host: Host, forked: set[bytes], above: int) -> set[bytes]:
+    def _find(self, host: Host, forked: set[bytes], above: Horizon) -> set[bytes]:
         held = (
             (item, self._books.vertices[item].vertex) for item in self._books.stores[host.index]
         )
         return {
-            item for item, vertex in held if vertex.lamport > above and vertex.author not in forked
+            item
+            for item, vertex in held
+            if vertex.lamport > above.get(vertex.lane) and vertex.author not in forked
         }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
 
+from dag.index import NOWHERE
 from dag.vertex import decode_signed
 from meshnode.core.effects import (
     ForgetVertices,
@@ -29,6 +30,7 @@ from meshnode.core.recovered import Recovered, read_header
 if TYPE_CHECKING:
     import random
 
+    from dag.types import Horizon
     from dag.vertex import SignedVertex
     from meshnode.core.recovered import StoredSnapshot
 
@@ -85,10 +87,10 @@ class Disk:
         return len(self._log) - self._synced_bytes
 
     @property
-    def horizon(self) -> int:
+    def horizon(self) -> Horizon:
         """The floor of the newest snapshot, by lamport; 0 without one."""
         newest = self._snapshots.get(max(self._snapshots, default=0))
-        return 0 if newest is None else read_header(newest).floor_lamport
+        return NOWHERE if newest is None else read_header(newest).floor
 
     def has_forgotten(self, vertex_id: bytes) -> bool:
         """Whether a vertex was deleted on purpose."""

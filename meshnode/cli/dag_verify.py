@@ -88,13 +88,14 @@ def _describe_certified(certified: Certified) -> list[str]:
     share = f"stake {certified.stake} of {certified.total}"
     believed = (
         f"commit {certified.commit} is certified by {share}: the state behind it, and the history "
-        f"up to lamport {certified.floor_lamport}, are believed and not re-derived"
+        f"up to lamport {certified.floor.speech} (blocks {certified.floor.blocks}), are believed and not re-derived"
     )
     lines = [believed]
-    if certified.pruned_lamport:
+    pruned = certified.pruned
+    if pruned.highest:
         lines.append(
-            f"history up to lamport {certified.pruned_lamport} is not held here, but for what is "
-            "needed by name"
+            f"history up to lamport {pruned.speech} (blocks {pruned.blocks}) is not held here, but "
+            "for what is needed by name"
         )
     return lines
 
@@ -112,8 +113,10 @@ def make_document(store: StoreLocation, report: CheckReport) -> dict[str, Any]:
             "commit": report.certified.commit,
             "stake": report.certified.stake,
             "total": report.certified.total,
-            "floor_lamport": report.certified.floor_lamport,
-            "pruned_lamport": report.certified.pruned_lamport,
+            "floor_lamport": report.certified.floor.speech,
+            "floor_block_lamport": report.certified.floor.blocks,
+            "pruned_lamport": report.certified.pruned.speech,
+            "pruned_block_lamport": report.certified.pruned.blocks,
         }
         if report.certified.commit
         else None,

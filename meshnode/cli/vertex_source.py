@@ -114,7 +114,7 @@ class StoreSource:
         wire = self._store.read([found])[found]
         commit = self._store.find_commits([found]).get(found)
         signed = decode_signed(wire)
-        forgotten = signed.vertex.lamport <= self._store.read_pruned_lamport()
+        forgotten = signed.vertex.lamport <= self._store.read_pruned().get(signed.vertex.lane)
         finality = show_finality(found, commit, forgotten=forgotten)
         return replace(show_detail(signed, self._get_names()), finality=finality)
 
@@ -154,7 +154,7 @@ class StoreSource:
             )
         raise CommandRejected(
             f"no stored vertex begins with '{prefix}'",
-            hint=hint_at_stored(self._store.read_pruned_lamport()),
+            hint=hint_at_stored(self._store.read_pruned().speech),
         )
 
     def _get_names(self) -> dict[bytes, str]:

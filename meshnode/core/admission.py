@@ -338,7 +338,7 @@ def _check_cut_refs(lower: bytes, data: bytes, upper: bytes) -> None:
 def _check_snapshots(message: Checkpoint | GetSnapshot | Snapshot) -> None:
     match message:
         case Checkpoint():
-            _check_counters(message.index, message.floor_lamport)
+            _check_counters(message.index, message.floor.speech, message.floor.blocks)
             _check_ids("roots", (message.root,), 1)
         case GetSnapshot():
             _check_counters(message.request, message.index, message.section, message.offset)

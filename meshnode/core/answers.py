@@ -94,7 +94,7 @@ class Answers:
 
     def _find(self, name: bytes) -> Ref | None:
         if len(name) == CUT_REF_BYTES:
-            return self._index.ranges.find(name)
+            return self._index.find(name)
         entry = self._index.get(name)
         return None if entry is None else entry.ref
 

@@ -98,7 +98,7 @@ class Chain:
 
     def is_late(self, lamport: int) -> bool:
         """Whether what lies at a lamport gets no place in the order any more."""
-        return lamport <= max(self._get_horizon(), self._intake.index.horizon)
+        return lamport <= max(self._get_horizon(), self._intake.index.horizon.speech)
 
     def _draft(
         self, now_ms: int, publication: Publication, parents: tuple[Ref, ...], seq: int
@@ -142,7 +142,7 @@ class Chain:
                 if entry is not None and authors.is_avoided(entry.author):
                     exclude[ref.id] = None
         # A head at the horizon is worth nothing but its lamport, and that lifts what stands on it.
-        above = max(0, index.horizon - 1)
+        above = max(0, index.horizon.speech - 1)
         return heads.select_parents(
             previous, knowledge=publication.knowledge, exclude=exclude, above=above
         )

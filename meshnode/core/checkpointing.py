@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from consensus.committee import Committee
     from dag.order import Commit
+    from dag.types import Horizon
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ def make_checkpoint(
     committee: Committee,
     successor: Committee | None,
     *,
-    floor_lamport: int,
+    floor: Horizon,
     pieces: Mapping[str, bytes],
 ) -> Checkpoint:
     """Put the state after `commit` together. Every node makes the same bytes of it."""
@@ -54,7 +55,7 @@ def make_checkpoint(
         epoch=committee.epoch,
         committee=describe_committee(committee),
         next_committee=None if successor is None else describe_committee(successor),
-        floor_lamport=floor_lamport,
+        floor=floor,
         parts=tuple(part for part, _ in cut),
     )
     vote = CommitVote(commit.index, commit.digest, compute_root(header))

@@ -19,7 +19,7 @@ from meshnode.core.messages import GET_IDS_MAX, Get
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dag.intake import Quarantined
+    from dag.outcomes import Quarantined
     from dag.types import Ref
     from meshnode.core.inputs import Vertices
     from meshnode.core.outbox import Outbox

@@ -1,9 +1,9 @@
 """What a certified checkpoint changes: a snapshot is kept, the horizon rises, history may go.
 
 A checkpoint that a quorum has voted for is stored with the blocks that say so, and every peer is
-told of it. From then on references at or below its floor count as present here. Where this node
-prunes, it deletes what lies at or below the floor of the checkpoint before, so that peers a little
-behind are still served.
+told of it. From then on references at or below its floor, lane by lane, count as present here. Where
+this node prunes, it deletes what lies at or below the floor of the checkpoint before, so that peers
+a little behind are still served.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from consensus.checkpoint import compute_root, decode_header, encode_header
+from dag.canonical import encode
+from dag.index import NOWHERE
 from meshnode.core.checkpointing import join_piece
 from meshnode.core.effects import (
     LoadStored,
@@ -27,12 +29,14 @@ from meshnode.core.recovered import (
     Certified,
     StoredSnapshot,
     decode_chain,
+    decode_pruned,
     encode_chain,
     read_header,
 )
 
 if TYPE_CHECKING:
     from consensus.checkpoint import SnapshotHeader
+    from dag.types import Horizon
     from meshnode.core.outbox import Outbox
     from meshnode.core.peers import Peers
     from meshnode.core.recovered import Recovered
@@ -51,7 +55,7 @@ class History:
         self._peers = peers
         self._replica = replica
         self._prunes = False
-        self._pruned_lamport = 0
+        self._pruned = NOWHERE
         self._chain: tuple[Certified, ...] = ()
         self._newest: Checkpoint | None = None
         self._seen = 0
@@ -62,14 +66,14 @@ class History:
     def restore(self, recovered: Recovered, *, prunes: bool) -> None:
         """Take up what the journal holds."""
         self._prunes = prunes
-        self._pruned_lamport = int.from_bytes(recovered.values.get(PRUNED_KEY, b""), "big")
+        self._pruned = decode_pruned(recovered.values.get(PRUNED_KEY, b""))
         snapshots = recovered.snapshots
         if snapshots:
             self._note(snapshots[-1], read_header(snapshots[-1]))
 
     def _note(self, snapshot: StoredSnapshot, header: SnapshotHeader) -> None:
         self._chain = decode_chain(snapshot.chain)
-        self._newest = Checkpoint(header.index, compute_root(header), header.floor_lamport)
+        self._newest = Checkpoint(header.index, compute_root(header), header.floor)
         self._seen = max(self._seen, header.index)
 
     @property
@@ -78,9 +82,9 @@ class History:
         return 0 if self._newest is None else self._newest.index
 
     @property
-    def pruned_lamport(self) -> int:
+    def pruned(self) -> Horizon:
         """History up to here is not held, but for what is needed by name; 0 where all of it is."""
-        return self._pruned_lamport
+        return self._pruned
 
     @property
     def newest(self) -> Checkpoint | None:
@@ -113,7 +117,7 @@ class History:
 
     def _keep(self, now_ms: int, certified: CertifiedCheckpoint, blocks: tuple[bytes, ...]) -> None:
         header = certified.checkpoint.header
-        floor_before = 0 if self._newest is None else self._newest.floor_lamport
+        floor_before = NOWHERE if self._newest is None else self._newest.floor
         chain = (*self._keep_ends(header.epoch), Certified(encode_header(header), blocks))
         snapshot = StoredSnapshot(header.index, encode_chain(chain), certified.checkpoint.parts)
         self._outbox.persist(StoreSnapshot(snapshot, SNAPSHOTS_KEPT))
@@ -121,7 +125,7 @@ class History:
         assert self._newest is not None
         self._outbox.send(self._peers.ready_names, self._newest)
         self._pin(join_piece(certified.checkpoint, PINNED_PIECE))
-        self._store.advance_horizon(now_ms, header.floor_lamport)
+        self._store.advance_horizon(now_ms, header.floor)
         if self._prunes:
             self._prune(floor_before)
 
@@ -139,10 +143,10 @@ class History:
         for ref in (*state.profiles, *(proof.ref for proof in state.evidence)):
             self._store.pin(ref.id)
 
-    def _prune(self, lamport: int) -> None:
-        if self._store.prune(lamport):
-            self._pruned_lamport = lamport
-            self._outbox.persist(StoreValue(PRUNED_KEY, lamport.to_bytes(8, "big")))
+    def _prune(self, horizon: Horizon) -> None:
+        if self._store.prune(horizon):
+            self._pruned = horizon
+            self._outbox.persist(StoreValue(PRUNED_KEY, encode(horizon)))
 
     # --- peers ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from dag.types import Ref
+from dag.types import Horizon, Ref
 
 PROTOCOL_VERSION: Final = 1
 IDS_MAX: Final = 512
@@ -268,13 +268,13 @@ class Ranges(_Wire, frozen=True, tag=23):
 class Checkpoint(_Wire, frozen=True, tag=24):
     """The newest checkpoint the sender knows to be certified; sent when it changes, and first of all.
 
-    The sender holds nothing at or below the floor to be compared, and needs nothing of it. Who lags
+    The sender holds nothing at or below the floor of its lane to be compared, and needs nothing of it. Who lags
     far behind asks for the snapshot.
     """
 
     index: int
     root: bytes
-    floor_lamport: int
+    floor: Horizon
 
 
 class GetSnapshot(_Wire, frozen=True, tag=25):

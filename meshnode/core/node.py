@@ -14,7 +14,6 @@ from dag.bodies import PROFILE_DECODER
 from dag.errors import Offence
 from dag.genesis import compute_network_id
 from dag.identity import VerifiedVertex, get_profile_keys, trust_stored
-from dag.intake import Intake
 from dag.types import Kind
 from meshnode.core.admission import Admission
 from meshnode.core.adverts import Adverts
@@ -60,7 +59,7 @@ from meshnode.core.requests import Requests
 from meshnode.core.showing import Showing
 from meshnode.core.standings import Standings
 from meshnode.core.state_transfer import StateTransfer
-from meshnode.core.store import Store
+from meshnode.core.store import Store, make_intake
 from meshnode.core.views import NodeSummary, NodeView
 from meshnode.core.wants import Wants
 
@@ -69,7 +68,7 @@ if TYPE_CHECKING:
 
     from dag.authors import AuthorDirectory
     from dag.errors import InvalidMessage
-    from dag.intake import Quarantined
+    from dag.outcomes import Quarantined
     from meshnode.core.machines import Machines, StateMachine
     from meshnode.core.recovered import Recovered
     from meshnode.core.settings import Settings
@@ -93,7 +92,7 @@ class Node:
         self._settings = settings
         self._network = compute_network_id(settings.genesis)
         self._values, self._now_ms = dict(recovered.values), 0
-        self._intake = Intake(settings.genesis)
+        self._intake = make_intake(settings.genesis)
         own_keys = get_profile_keys(PROFILE_DECODER.decode(settings.profile))
         self._directory = Directory(self._intake.authors, settings.author, own_keys)
         self._outbox = Outbox()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consensus.block import PAYLOAD_PARENTS_MAX
-from consensus.validity import COVERED_BYTES_MAX, COVERED_COUNT_MAX
+from consensus.coverage import COVERED_BYTES_MAX, COVERED_COUNT_MAX
 from dag.types import LANE_SPEECH
 
 if TYPE_CHECKING:
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from dag.types import Ref
 
 
-def choose_payload(index: Index, waiting: Sequence[Ref], parents: Iterable[Ref]) -> tuple[Ref, ...]:
-    """Heads over `waiting` for a block on these block parents, within every bound of a block.
+def choose_payload(
+    index: Index, waiting: Sequence[Ref], newly_covered: Iterable[Ref]
+) -> tuple[Ref, ...]:
+    """Heads over `waiting` for a block that would newly cover so much, within every bound of a block.
 
     What does not fit stays for the next block. Everything from the oldest on is taken, so what is
     named covers nothing that was left out. What waits although it is under the parents was named by
     blocks that are too old to be put out: it is named again, and covers nothing new.
     """
-    covered = dict.fromkeys(
-        index.collect_ancestors((ref.id for ref in waiting), exclude=(ref.id for ref in parents))
-    )
+    covered = dict.fromkeys(newly_covered)
     heads: dict[bytes, Ref] = {}
     count = size_bytes = 0
     for ref in sorted({**covered, **dict.fromkeys(waiting)}):

@@ -276,7 +276,7 @@ class Peers:
     def charge(self, now_ms: int, peer: str, error: InvalidMessage) -> None:
         """A peer sent what turned out to break a rule: its offence, if it could have known."""
         link = self.get_open(peer)
-        if link is None or not isinstance(error, InvalidVertex) or error.parent_lamport is None:
+        if link is None or not isinstance(error, InvalidVertex) or error.parent is None:
             self.offend(now_ms, peer, error.offence, error.message)
             return
         link.suspicion.add(now_ms, error)

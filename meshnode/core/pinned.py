@@ -55,8 +55,8 @@ def decode_pinned(data: bytes) -> PinnedState:
     return _decoder.decode(data)
 
 
-def list_pinned(state: PinnedState, floor_lamport: int) -> tuple[Ref, ...]:
-    """What a newcomer has to fetch by name: everything pinned at or below the floor, ascending."""
+def list_pinned(state: PinnedState, speech_lamport: int) -> tuple[Ref, ...]:
+    """What a newcomer has to fetch by name: all that is pinned up to a lamport, ascending."""
     named = dict.fromkeys(
         (
             *state.profiles,
@@ -64,7 +64,7 @@ def list_pinned(state: PinnedState, floor_lamport: int) -> tuple[Ref, ...]:
             *(word.ref for word in state.last),
         )
     )
-    return tuple(sorted(ref for ref in named if ref.lamport <= floor_lamport))
+    return tuple(sorted(ref for ref in named if ref.lamport <= speech_lamport))
 
 
 class PinnedVertices:

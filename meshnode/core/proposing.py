@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from consensus.block import BlockBody, CommitVote, encode_body
+from consensus.coverage import COVERED_COUNT_MAX
 from consensus.pacemaker import Pacemaker
-from consensus.validity import COVERED_COUNT_MAX
 from dag.canonical import encode
 from dag.heads import compute_lamport
 from dag.identity import VerifiedVertex
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from consensus.proposal import Proposal
+    from dag.index import Entry
     from dag.intake import Intake
     from dag.types import Ref
     from meshnode.core.link import Link
@@ -244,13 +245,13 @@ class Proposing:
         return self._pacemaker.next_deadline(self._now_ms)
 
     def _draft(self, now_ms: int, pacemaker: Pacemaker, proposal: Proposal) -> None:
-        blocks = tuple(block.ref for block in proposal.parents)
         last = self._intake.index.get_last(self._author, LANE_BLOCKS)
+        blocks = tuple(block.ref for block in proposal.parents) or self._find_genesis(last)
         before = self._find_before(proposal, blocks, None if last is None else last.ref)
         if before is None:
             self._is_cut_off = True
             return
-        parents = (*before, *blocks, *self._choose_payload(proposal, (*before, *blocks), blocks))
+        parents = (*before, *blocks, *self._choose_payload(proposal))
         vertex = Vertex(
             version=WIRE_VERSION,
             network=self._network,
@@ -287,19 +288,20 @@ class Proposing:
         is_of_this_epoch = store.get(last.id) is not None or store.is_inert(last.id)
         return None if is_of_this_epoch else (last,)
 
-    def _choose_payload(
-        self, proposal: Proposal, parents: tuple[Ref, ...], blocks: tuple[Ref, ...]
-    ) -> tuple[Ref, ...]:
+    def _find_genesis(self, last: Entry | None) -> tuple[Ref, ...]:
+        """What a block of round 1 names for genesis, unless it is the own last block."""
+        leader = self._replica.ordering.last_leader
+        entry = None if leader is None else self._intake.index.get(leader)
+        return () if entry is None or entry is last else (entry.ref,)
+
+    def _choose_payload(self, proposal: Proposal) -> tuple[Ref, ...]:
         waiting: Sequence[Ref] = ()
         if proposal.references_payload:
             backlog = self._replica.backlog
             waiting = backlog.list_left(proposal.seen, count_max=COVERED_COUNT_MAX)
-        payload = choose_payload(self._intake.index, waiting, blocks)
-        floor = self._replica.ordering.store.epoch_lamport
-        if compute_lamport((*parents, *payload)) > floor:
-            return payload
-        # The first blocks of an epoch stand above all that was put away before it.
-        return self._intake.heads.speech_refs[-1:]
+        blocks = [block.ref for block in proposal.parents]
+        covered = self._replica.ordering.collect_covered(waiting, proposal.round, blocks)
+        return choose_payload(self._intake.index, waiting, covered)
 
     def _vote(self) -> tuple[CommitVote, ...]:
         replica, votes = self._replica, []
@@ -326,7 +328,7 @@ class Proposing:
         assert isinstance(outcome, Signed)
         if pacemaker is not self._pacemaker:
             return  # Its epoch has ended meanwhile, and nothing of it has left this node.
-        is_late = vertex.lamport <= self._intake.index.horizon
+        is_late = self._intake.index.is_below(vertex)
         if is_late or self._is_barred() or pacemaker.is_stopped:
             pacemaker.on_abandoned()
             return

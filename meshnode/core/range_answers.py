@@ -144,7 +144,8 @@ class RangeAnswers:
     def _compare(self, lower: bytes, item: Range, budget: int) -> list[Range] | None:
         """What there is to say of a range, or None where the answer has no room for it."""
         # What was pruned cannot be compared: it counts as equal.
-        floor = make_lamport_bound(self._index.horizon + 1) if self._index.horizon else b""
+        lowest = self._index.horizon.lowest
+        floor = make_lamport_bound(lowest + 1) if lowest else b""
         ranges = self._index.ranges
         same = item.data is None or item.upper <= floor
         if lower >= floor and not same:

@@ -93,7 +93,7 @@ class RangeSync:
         if self._session is not None or now_ms < partner.next_ms:
             return False
         lowest = min([partner.cut, *[ref.lamport for ref in heads]]) - OVERLAP_LAMPORTS
-        horizon = self._index.horizon
+        horizon = self._index.horizon.lowest
         lower = make_lamport_bound(lowest if lowest > horizon else horizon and horizon + 1)
         if is_full_range(self._index.ranges, lower, END):
             if now_ms < partner.next_full_ms:

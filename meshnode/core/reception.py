@@ -97,9 +97,8 @@ class Reception:
             case Get() | GetProfiles() | GetLast() | GetSnapshot():
                 self._answers.on_question(now_ms, link.peer, message)
             case Checkpoint():
-                floor_lamport = message.floor_lamport
-                link.suspicion.floor_lamport = max(link.suspicion.floor_lamport, floor_lamport)
-                self._reconciliation.note_floor(link.peer, floor_lamport)
+                link.suspicion.floor = link.suspicion.floor.join(message.floor)
+                self._reconciliation.note_floor(link.peer, message.floor)
                 self._transfer.on_checkpoint(now_ms, link.peer, message)
             case Snapshot():
                 self._transfer.on_piece(now_ms, link.peer, message)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dag.heads import compute_heads_digest
+from dag.index import NOWHERE
+from dag.types import Horizon
 from meshnode.core.fetching import SESSION_DEPTH_MAX
 from meshnode.core.messages import HEADS_MAX, Digest, Heads, Ranges
 from meshnode.core.range_answers import RangeAnswers
@@ -71,7 +73,7 @@ class _Side:
     """Exchanges since the last vertex came or digests were equal."""
     sent_ms: int = -1
     """When vertices were last sent for HEADS."""
-    floor_lamport: int = 0
+    floor: Horizon = NOWHERE
     """It needs nothing at or below."""
     arrived: int = 0
     """How many vertices it held when it was last sent some for HEADS."""
@@ -130,7 +132,7 @@ class Reconciliation:
         self._refs: tuple[Ref, ...] = ()
         self._digest = Digest(compute_heads_digest(()), 0, 0)
         self._stale = True
-        self._horizon = 0
+        self._horizon = NOWHERE
         """Where it stood when the digest was made."""
         self._arrived_ms = -1
         """When the last new vertex came from a peer."""
@@ -185,9 +187,9 @@ class Reconciliation:
         if len(self._sides) == 1:
             self._sent_ms = now_ms
 
-    def note_floor(self, peer: str, lamport: int) -> None:
-        """A peer needs nothing at or below a lamport."""
-        self._sides[peer].floor_lamport = lamport
+    def note_floor(self, peer: str, floor: Horizon) -> None:
+        """A peer needs nothing at or below its floor."""
+        self._sides[peer].floor = floor
 
     def drop_peer(self, peer: str) -> None:
         """A connection has ended."""
@@ -229,7 +231,7 @@ class Reconciliation:
         side.is_new, side.fresh = side.fresh, False
         side.awaited = False
         self._is_due_known = False
-        unknown = self._index.find_missing(message.heads)
+        unknown = self._index.find_unknown(message.heads)
         known = [ref.id for ref in message.heads if ref.id in self._index]
         if message.reply and self._budget.may_answer(now_ms, peer):
             self._outbox.send((peer,), self._make_heads(reply=False, lacks=bool(unknown)))
@@ -291,7 +293,7 @@ class Reconciliation:
             side.sent, side.arriving = {}, theirs
         side.arrived = theirs
         lacking = self._index.collect_ancestors(
-            [ref.id for ref in self.heads], exclude=known, above=side.floor_lamport
+            [ref.id for ref in self.heads], exclude=known, above=side.floor
         )
         fresh = [ref for ref in lacking if ref.id not in side.sent][:TRANSFER_IDS_MAX]
         sent = self._send_settled(now_ms, peer, fresh, theirs)
@@ -303,8 +305,12 @@ class Reconciliation:
         side = self._sides[peer]
         assert side.digest is not None, "it came with the HEADS"
         side.sent_ms = now_ms
-        held = sorted([ref for ref in lacked if ref.id in self._index])
+        held = sorted([ref for ref in lacked if self._is_lacked(side, ref)])
         self._send_settled(now_ms, peer, held, side.digest.count)
+
+    def _is_lacked(self, side: _Side, ref: Ref) -> bool:
+        entry = self._index.get(ref.id)
+        return entry is not None and ref.lamport > side.floor.get(entry.lane)
 
     def _send_settled(
         self, now_ms: int, peer: str, refs: Iterable[Ref], theirs: int
@@ -348,7 +354,7 @@ class Reconciliation:
         refs = {ref.id: ref for ref in self.heads[-HEADS_MAX // 2 :]}
         distance = 1
         lamport = self._index.lamport_max - distance
-        while lamport > self._index.horizon and len(refs) < HEADS_MAX:
+        while lamport > self._index.horizon.highest and len(refs) < HEADS_MAX:
             ref = next(self._index.iterate(lamport)).ref
             refs[ref.id] = ref
             distance *= 2

@@ -13,6 +13,8 @@ from consensus.checkpoint import SnapshotHeader, compute_root, decode_header
 from consensus.commits import CommitHead
 from dag.canonical import CanonicalDecoder, encode
 from dag.errors import MalformedMessage
+from dag.index import NOWHERE
+from dag.types import LANE_SPEECH, Horizon
 from dag.vertex import SignedVertex
 from meshnode.core.checkpointing import Checkpoint
 
@@ -20,8 +22,9 @@ HEAD_KEY: Final = "commit-head"
 HEAD_BYTES_MAX: Final = 256
 HEAD_DECODER: Final = CanonicalDecoder(CommitHead, what="commit head", bytes_max=HEAD_BYTES_MAX)
 CHAIN_BYTES_MAX: Final = 16_777_216
-PRUNED_KEY: Final = "pruned-lamport"
-"""The value that tells up to which lamport history was deleted, in eight bytes."""
+PRUNED_KEY: Final = "pruned"
+"""The value that tells up to where history was deleted: an encoded `Horizon`."""
+PRUNED_BYTES_MAX: Final = 64
 
 
 class Certified(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -46,6 +49,11 @@ _chain_decoder: Final = CanonicalDecoder(
 )
 
 
+_pruned_decoder: Final = CanonicalDecoder(
+    Horizon, what="record of what was deleted", bytes_max=PRUNED_BYTES_MAX
+)
+
+
 def encode_chain(chain: Sequence[Certified]) -> bytes:
     """The canonical bytes of certified headers, the oldest first."""
     return encode(tuple(chain))
@@ -57,6 +65,11 @@ def decode_chain(data: bytes) -> tuple[Certified, ...]:
     if not chain:
         raise MalformedMessage("a chain of snapshot headers has at least one")
     return chain
+
+
+def decode_pruned(record: bytes) -> Horizon:
+    """Read the value of `PRUNED_KEY`; nothing for none. Raises `InvalidMessage` if damaged."""
+    return _pruned_decoder.decode(record) if record else NOWHERE
 
 
 def read_header(snapshot: StoredSnapshot) -> SnapshotHeader:
@@ -101,17 +114,22 @@ class Recovered:
         record = self.values.get(HEAD_KEY, b"")
         return HEAD_DECODER.decode(record).index if record else 0
 
-    def find_horizon(self) -> int:
-        """The lamport at or below which references count as present."""
-        return read_header(self.snapshots[-1]).floor_lamport if self.snapshots else 0
+    def find_horizon(self) -> Horizon:
+        """The lamports at or below which references count as present."""
+        return read_header(self.snapshots[-1]).floor if self.snapshots else NOWHERE
 
     def arrange(self) -> tuple[SignedVertex, ...]:
         """The vertices in an order in which they can be taken back.
 
-        What lies at or below the horizon goes first, by reference: it may have come late, by name.
+        What lies at or below the horizon of lane 0 goes first, by reference: it may have come late,
+        by name, and tells who may speak.
         """
         horizon = self.find_horizon()
-        old = [signed for signed in self.vertices if signed.vertex.lamport <= horizon]
+        old: list[SignedVertex] = []
+        new: list[SignedVertex] = []
+        for signed in self.vertices:
+            vertex = signed.vertex
+            is_old = vertex.lane == LANE_SPEECH and vertex.lamport <= horizon.speech
+            (old if is_old else new).append(signed)
         old.sort(key=lambda signed: signed.ref)
-        new = [signed for signed in self.vertices if signed.vertex.lamport > horizon]
         return (*old, *new)

@@ -357,7 +357,7 @@ class Replica:
             commit,
             epoch.committee,
             epoch.successor,
-            floor_lamport=epoch.ordering.floor.lamport,
+            floor=epoch.ordering.prunable,
             pieces={**epoch.freeze(), **self._machines.freeze()},
         )
         epoch.begin_checkpoint(checkpoint.vote)

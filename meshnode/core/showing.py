@@ -125,7 +125,7 @@ class Showing:
             standing=self._proposing.standing,
             own_round=self._proposing.own_round,
             certified_commit=self._history.pruned_commit,
-            pruned_lamport=self._history.pruned_lamport,
+            pruned=self._history.pruned,
             validators=self._show_validators(),
         )
 

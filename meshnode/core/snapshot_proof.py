@@ -54,8 +54,8 @@ def read_proof(genesis: Genesis, network: bytes, told: Checkpoint, data: bytes) 
     ]
     verify_chain(network, make_first_committee(genesis), chain)
     header = chain[-1][0]
-    found = (header.index, compute_root(header), header.floor_lamport)
-    if found != (told.index, told.root, told.floor_lamport):
+    found = (header.index, compute_root(header), header.floor)
+    if found != (told.index, told.root, told.floor):
         raise InvalidCheckpoint("the chain leads to another checkpoint than the one it was told")
     if sum(part.size_bytes for part in header.parts) > STATE_BYTES_MAX:
         raise InvalidCheckpoint(f"the state is larger than {STATE_BYTES_MAX} bytes")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from consensus.checkpoint import check_part
 from dag.authors import is_first_profile, read_profile
+from dag.canonical import encode
 from dag.errors import InvalidMessage, Offence
 from dag.keys import PublicKeys
 from dag.types import LANE_SPEECH
@@ -349,7 +350,7 @@ class StateTransfer:
             self._give_up(now_ms)  # another version of this program made it
             return
         needed = {ref.id for ref in (*state.profiles, *(proof.ref for proof in state.evidence))}
-        run.pinned = tuple(ref.id for ref in list_pinned(state, header.floor_lamport))
+        run.pinned = tuple(ref.id for ref in list_pinned(state, header.floor.speech))
         run.last = next((word for word in state.last if word.author == self._author), None)
         wanted = [each for each in run.pinned if not self._store.is_stored(each)]
         wanted.sort(key=lambda each: each not in needed)
@@ -452,16 +453,16 @@ class StateTransfer:
     def _install(self, run: _Run) -> None:
         """Put all of it into the journal at once; this core takes no more input."""
         assert run.proof is not None
-        floor_lamport = run.proof.header.floor_lamport
+        floor = run.proof.header.floor
         for each in (*run.pinned, *self._list_unordered(run.last)):
             self._store.pin(each)
-        self._store.close(floor_lamport)
+        self._store.close(floor)
         pins = [candidate.signed for _, candidate in run.pins.values()]
         for signed in sorted(pins, key=lambda signed: signed.ref):
             if not self._store.is_stored(signed.id):
                 self._outbox.persist(StoreVertex(signed.id, signed.wire))
         self._outbox.persist(StoreSnapshot(self._make_snapshot(run), 1))
-        self._outbox.persist(StoreValue(PRUNED_KEY, floor_lamport.to_bytes(8, "big")))
+        self._outbox.persist(StoreValue(PRUNED_KEY, encode(floor)))
         self._peers.hang_up_all("it joins from a snapshot")
         self._outbox.add(Restart(RESTART_REASON))
         self._run = None

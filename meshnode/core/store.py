@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from consensus.block import count_block_parents
 from dag.authors import Fork
 from dag.errors import InvalidMessage
 from dag.identity import VerifiedVertex, trust_stored
-from dag.intake import Admitted, Quarantined, UnknownAuthor
+from dag.intake import Intake
+from dag.outcomes import Admitted, Quarantined, UnknownAuthor
 from dag.ranges import CUT_REF_BYTES
 from meshnode.core.author_pace import AuthorPace
 from meshnode.core.effects import ForgetVertices, StoreVertex
@@ -18,7 +20,9 @@ from meshnode.core.inputs import Candidate, Standing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dag.intake import Intake, Outcome
+    from dag.genesis import Genesis
+    from dag.outcomes import Outcome
+    from dag.types import Horizon
     from dag.vertex import SignedVertex
     from meshnode.core.author_pace import Waiting
     from meshnode.core.outbox import Outbox
@@ -45,6 +49,11 @@ class StoreHost(Protocol):
         """A vertex waits for a profile: its own author's, or that of who invited it."""
 
 
+def make_intake(genesis: Genesis) -> Intake:
+    """The door of an empty store, which reads what blocks name."""
+    return Intake(genesis, count_blocks=count_block_parents)
+
+
 class Store:
     """Offers vertices to the intake, and turns what came of it into effects."""
 
@@ -65,7 +74,7 @@ class Store:
         """
         index = self._intake.index
         if len(vertex_id) == CUT_REF_BYTES:
-            return index.ranges.find(vertex_id) is None
+            return index.find(vertex_id) is None
         waits = vertex_id in self._intake.quarantine or vertex_id in self._pace
         return not waits and vertex_id not in index
 
@@ -139,7 +148,7 @@ class Store:
         is taken for its own sake.
         """
         index, vertex = self._intake.index, signed.vertex
-        if signed.id in index or vertex.lamport > index.horizon:
+        if signed.id in index or not index.is_below(vertex):
             return signed.id not in index
         last = index.get_last(vertex.author, vertex.lane)
         if last is None or vertex.seq > last.seq:
@@ -156,22 +165,22 @@ class Store:
                 self._admit(now_ms, "", outcome)
         self._offer_all(now_ms, self._pace.take_due(now_ms))
 
-    def advance_horizon(self, now_ms: int, lamport: int) -> None:
-        """Let references at or below a lamport count as present, and take in what waited for them."""
-        self._admit(now_ms, "", self._intake.advance_horizon(lamport))
+    def advance_horizon(self, now_ms: int, horizon: Horizon) -> None:
+        """Let references at or below it count as present, and take in what waited for them."""
+        self._admit(now_ms, "", self._intake.advance_horizon(horizon))
         self._charge(now_ms)
 
     def pin(self, vertex_id: bytes) -> None:
         """Keep a vertex whatever its age."""
         self._intake.pin(vertex_id)
 
-    def prune(self, lamport: int) -> int:
-        """Delete history at or below a lamport and the horizon; answers how many vertices."""
-        return self._forget(self._intake.prune(lamport))
+    def prune(self, horizon: Horizon) -> int:
+        """Delete history at or below this and the own horizon; answers how many vertices."""
+        return self._forget(self._intake.prune(horizon))
 
-    def close(self, lamport: int) -> None:
-        """Delete history at or below a lamport, before another core goes on from the journal."""
-        self._forget(self._intake.close(lamport))
+    def close(self, horizon: Horizon) -> None:
+        """Delete history at or below it, before another core goes on from the journal."""
+        self._forget(self._intake.close(horizon))
 
     def _forget(self, ids: tuple[bytes, ...]) -> int:
         if ids:

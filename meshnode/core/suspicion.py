@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dag.errors import InvalidVertex
+from dag.index import NOWHERE
+from dag.types import Horizon
 
 WORD_MS: Final = 2_000
 """Within this a peer has told of a checkpoint that it had before."""
@@ -23,7 +25,7 @@ EXCUSED_MAX: Final = 256
 class Suspicion:
     """Of one peer, for as long as its connection stands."""
 
-    floor_lamport: int = 0
+    floor: Horizon = NOWHERE
     """It has told that it does not look at parents at or below."""
     due_ms: int | None = None
     """When it is charged, unless it tells of a higher floor before."""
@@ -41,7 +43,7 @@ class Suspicion:
         if self._is_excused(error):
             return
         worst = self._worst
-        if worst is None or _get_lamport(error) > _get_lamport(worst):
+        if worst is None or _get_parent(error) > _get_parent(worst):
             self._worst = error
         if self.due_ms is None:
             self.due_ms = now_ms + WORD_MS
@@ -54,10 +56,10 @@ class Suspicion:
         return None if worst is None or self._is_excused(worst) else worst
 
     def _is_excused(self, error: InvalidVertex) -> bool:
-        return _get_lamport(error) <= self.floor_lamport
+        lamport, lane = _get_parent(error)
+        return lamport <= self.floor.get(lane)
 
 
-def _get_lamport(error: InvalidVertex) -> int:
-    lamport = error.parent_lamport
-    assert lamport is not None, "only rules about parents are suspected"
-    return lamport
+def _get_parent(error: InvalidVertex) -> tuple[int, int]:
+    assert error.parent is not None, "only rules about parents are suspected"
+    return error.parent

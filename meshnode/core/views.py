@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from dag.authors import Author, Fork
-from dag.types import Ref
+from dag.index import NOWHERE
+from dag.types import Horizon, Ref
 from meshnode.core.link import Link
 from meshnode.core.messages import Advert
 
@@ -79,7 +80,7 @@ class ConsensusView(msgspec.Struct, frozen=True, kw_only=True):
     own_round: int
     certified_commit: int = 0
     """The newest commit for whose state a quorum stands; 0 before the first."""
-    pruned_lamport: int = 0
+    pruned: Horizon = NOWHERE
     """History up to here is not held; 0 where all of it is."""
     validators: tuple[ValidatorView, ...]
 

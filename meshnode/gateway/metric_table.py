@@ -320,7 +320,7 @@ _ORDER: Final = (
     ),
     of_order(
         "pruned_lamport",
-        "History up to here is not held.",
+        "What was said up to here is not held.",
         lambda c: c.pruned_lamport,
         "pruned_lamport",
     ),

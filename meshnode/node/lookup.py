@@ -55,7 +55,7 @@ class Lookup:
             for vertex_id in await self._runtime.find(start, limit=MATCHES_MAX)
         ]
         if not found:
-            pruned_lamport = self._runtime.view().consensus.pruned_lamport
+            pruned_lamport = self._runtime.view().consensus.pruned.speech
             raise CommandRejected(
                 f"no vertices begin with '{prefix}'", hint=hint_at_stored(pruned_lamport)
             )

@@ -104,9 +104,9 @@ class OrderReader:
 
     async def _is_forgotten(self, vertex: bytes) -> bool:
         """Whether a stored vertex is older than the history that is held."""
-        pruned_lamport = self._runtime.view().consensus.pruned_lamport
-        held = await self._lookup.read_vertices([vertex]) if pruned_lamport else ()
-        return any(signed.vertex.lamport <= pruned_lamport for signed in held)
+        pruned = self._runtime.view().consensus.pruned
+        held = await self._lookup.read_vertices([vertex]) if pruned.highest else ()
+        return any(signed.vertex.lamport <= pruned.get(signed.vertex.lane) for signed in held)
 
     async def _find_commits(self, vertex: bytes) -> dict[bytes, StoredCommit]:
         return await self._runtime.find_commits(self._list_repeats(vertex))

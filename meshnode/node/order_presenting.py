@@ -44,7 +44,7 @@ def show_consensus(
         conflicts=view.conflicts,
         profile=view.profile,
         certified_commit=view.certified_commit,
-        pruned_lamport=view.pruned_lamport,
+        pruned_lamport=view.pruned.speech,
         validators=tuple(
             ValidatorInfo(
                 author=validator.author.hex(),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from dag.errors import InvalidMessage, InvalidVertex
 from dag.genesis import Genesis, compute_network_id
 from dag.identity import trust_stored, verify_vertex
-from dag.intake import Intake
+from meshnode.core.store import make_intake
 from meshnode.errors import CorruptJournal, StorageError
 from meshnode.shell.journal import LOCK_NAME
 from meshnode.shell.order_check import check_commits
@@ -102,7 +102,7 @@ class _Check:
         self._genesis = genesis
         self._network = compute_network_id(genesis)
         self._suite = genesis.suite
-        self._intake = Intake(genesis)
+        self._intake = make_intake(genesis)
         self._findings: list[Finding] = []
         self._dropped = 0
         self._vertices = 0
@@ -191,7 +191,7 @@ class _Check:
             self.find(self._describe(signed, error), signed.id)
 
     def _describe(self, signed: SignedVertex, error: InvalidMessage) -> str:
-        missing = self._intake.index.find_missing(signed.vertex.parents)
+        missing = self._intake.index.find_missing(signed.vertex)
         if isinstance(error, InvalidVertex) and error.rule == "order" and missing:
             return f"its parent {missing[0].id.hex()} is not stored before it"
         return str(error)

@@ -14,6 +14,8 @@ from consensus.checkpoint import check_part, compute_root, make_committee
 from dag.crypto import verify_suite
 from dag.errors import InvalidMessage
 from dag.genesis import compute_network_id
+from dag.index import NOWHERE
+from dag.types import Horizon
 from dag.vertex import compute_signed_message, decode_signed
 from meshnode.core.checkpointing import join_pieces
 from meshnode.core.messages import Checkpoint
@@ -45,8 +47,8 @@ class Certified:
     """Of the validators whose votes are held for it."""
     total: int = 0
     """Of its committee."""
-    floor_lamport: int = 0
-    pruned_lamport: int = 0
+    floor: Horizon = NOWHERE
+    pruned: Horizon = NOWHERE
     """History up to here is not held; 0 where all of it is."""
     digests: dict[int, bytes] = field(default_factory=dict)
     """Of the certified commits, by index."""
@@ -56,17 +58,17 @@ def check_snapshots(store: Store, genesis: Genesis, intake: Intake, find: Find) 
     """Check every snapshot against the stored vertices; what is wrong is told to `find`."""
     certified = Certified()
     try:
-        certified.pruned_lamport = store.read_pruned_lamport()
+        certified.pruned = store.read_pruned()
         for snapshot in store.read_with(load_snapshots):
             try:
                 _check(snapshot, genesis, intake, certified)
             except InvalidMessage as error:
                 find(f"the snapshot of commit {snapshot.index}: {error.message}")
-    except (sqlite3.DatabaseError, StorageError, TypeError) as error:
+    except (sqlite3.DatabaseError, StorageError, InvalidMessage, TypeError) as error:
         find(f"the snapshots cannot be read: {error}")
-    if certified.pruned_lamport > certified.floor_lamport:
+    if certified.floor.join(certified.pruned) != certified.floor:
         find(
-            f"history up to lamport {certified.pruned_lamport} was deleted, and no sound snapshot "
+            f"history up to lamport {certified.pruned.highest} was deleted, and no sound snapshot "
             "stands for it"
         )
     return certified
@@ -77,7 +79,7 @@ def _check(
 ) -> None:
     """Raises `InvalidMessage` for what a newcomer would refuse."""
     header = read_header(snapshot)
-    told = Checkpoint(header.index, compute_root(header), header.floor_lamport)
+    told = Checkpoint(header.index, compute_root(header), header.floor)
     proof = read_proof(genesis, compute_network_id(genesis), told, snapshot.chain)
     _check_signatures(proof, genesis, intake)
     if (header.index, len(header.parts)) != (snapshot.index, len(snapshot.parts)):
@@ -91,7 +93,7 @@ def _check(
     stakes = [each.stake for each in committee.validators if each.author in voters]
     certified.commit, certified.stake = header.index, sum(stakes)
     certified.total = sum(each.stake for each in committee.validators)
-    certified.floor_lamport = header.floor_lamport
+    certified.floor = header.floor
     certified.digests[header.index] = header.commit_digest
 
 

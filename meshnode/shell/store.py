@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 from urllib.parse import quote
 
-from dag.types import Kind
+from dag.types import Horizon, Kind
 from dag.vertex import SignedVertex, decode_signed
 from meshnode.core.effects import ForgetVertices, StoreSnapshot, StoreValue, StoreVertex
-from meshnode.core.recovered import PRUNED_KEY, Recovered
+from meshnode.core.recovered import PRUNED_KEY, Recovered, decode_pruned
 from meshnode.errors import CorruptJournal, InvalidMessage, StorageError
 from meshnode.shell import commit_table, market_table, placement_table, snapshot_table
 
@@ -210,18 +210,18 @@ class Store:
             snapshots = snapshot_table.load_snapshots(self._connection)
         return Recovered(vertices=vertices, values=values, delivered=told, snapshots=snapshots)
 
-    def find_floor(self) -> int:
-        """The lamport at or below which vertices may be missing. Raises `InvalidMessage`."""
+    def find_floor(self) -> Horizon:
+        """The lamports at or below which vertices may be missing. Raises `InvalidMessage`."""
         with storage_errors(self._path):
             snapshots = snapshot_table.load_snapshots(self._connection)
         return Recovered(snapshots=snapshots).find_horizon()
 
-    def read_pruned_lamport(self) -> int:
-        """History up to here is not held; 0 where all of it is."""
+    def read_pruned(self) -> Horizon:
+        """History up to here is not held. Raises `InvalidMessage` for a damaged record."""
         query = "SELECT value FROM named_values WHERE key = ?"
         with storage_errors(self._path):
             found = self._connection.execute(query, (PRUNED_KEY,)).fetchone()
-        return 0 if found is None else int.from_bytes(found[0], "big")
+        return decode_pruned(b"" if found is None else found[0])
 
     def read_section(
         self, index: int, section: int, *, offset: int, size_bytes: int

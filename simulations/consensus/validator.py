@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from consensus.block import count_block_parents
 from consensus.knowledge import Knowledge
 from consensus.ordering import Accepted, Ordering
 from consensus.pacemaker import Pacemaker
@@ -214,10 +215,13 @@ class Validator:
 
     def _find_missing(self, signed: SignedVertex) -> list[bytes]:
         floor = self.ordering.store.floor_lamport
+        count = count_block_parents(signed.vertex)
         return [
             ref.id
-            for ref in signed.vertex.parents
-            if ref.id not in self.signed and ref.id not in self.mesh.batches and ref.lamport > floor
+            for place, ref in enumerate(signed.vertex.parents)
+            if ref.id not in self.signed
+            and ref.id not in self.mesh.batches
+            and (place >= count or ref.lamport > floor)
         ]
 
     def _admit(self, signed: SignedVertex) -> None:

@@ -39,9 +39,9 @@ MINUTE_MS: Final = 60_000
 CHANGE_MS: Final = 8_000
 """Between two changes, on average."""
 PUBLISH_MS: Final = 10_000
-BURST: Final = 10
-"""Vertices that somebody says in a row, unless told otherwise. History is put away by lamport, for both
-lanes by the same one: where single vertices keep validators going for several rounds, blocks stay."""
+BURST: Final = 1
+"""Vertices that somebody says in a row, unless told otherwise. Single ones keep validators going for
+several rounds each, so lamports of blocks leave those of speech behind."""
 VALIDATOR_DOWN_MS: Final = 20_000
 CHECKPOINT_COMMITS: Final = 20
 LOOK_MS: Final = 1_000

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consensus.block import (
     BlockBody,
     CommitVote,
+    count_block_parents,
     encode_body,
     read_block,
     read_body,
@@ -58,3 +61,32 @@ def test_more_block_parents_than_parents_are_refused(count: int):
     signed = dag.block(0, 1, count=count)
     with pytest.raises(InvalidBlock, match="layout"):
         read_block(signed, read_body(signed.vertex.body), 0)
+
+
+def test_first_block_of_a_later_epoch_may_name_the_last_leader_for_genesis():
+    dag = BlockDag(epoch=1)
+    leader, own = dag.block(1, 9, epoch=0), dag.block(0, 9, epoch=0)
+    note = dag.note(1)
+    signed = dag.block(0, 1, [leader], predecessor=own, payload=[note.ref])
+    block = read_block(signed, read_body(signed.vertex.body), 0)
+    assert (block.predecessor, block.genesis) == (own.ref, (leader.ref,))
+    assert (block.parents, block.payload) == ((), (note.ref,))
+    assert count_block_parents(signed.vertex) == 2
+
+
+def test_a_lane_tells_which_parents_are_named_as_blocks():
+    dag = BlockDag()
+    note = dag.note(0)
+    below = dag.row(1)
+    assert count_block_parents(dag.block(0, 2, below, payload=[note.ref]).vertex) == len(below)
+    assert count_block_parents(dag.block(1, 1, payload=[note.ref]).vertex) == 0
+    assert count_block_parents(dag.block(1, 2, below, body=b"?", seq=1).vertex) == 1
+    assert count_block_parents(dag.block(1, 1, payload=[note.ref], body=b"?").vertex) == 0
+
+
+@given(st.integers(-(2**63), 2**64 - 1), st.integers(0, 3))
+def test_a_count_of_blocks_is_never_more_than_there_are_parents(count: int, payload: int):
+    dag = BlockDag()
+    notes = [dag.note(number).ref for number in range(payload)]
+    vertex = dag.block(0, 1, payload=notes, count=count).vertex
+    assert 0 <= count_block_parents(vertex) <= payload

@@ -13,6 +13,7 @@ from consensus.block import CommitVote
 from consensus.checkpoint import (
     PART_BYTES_MAX,
     PARTS_MAX,
+    SNAPSHOT_VERSION,
     Members,
     Part,
     SnapshotHeader,
@@ -31,8 +32,9 @@ from consensus.committee import Committee
 from consensus.errors import InvalidCheckpoint
 from dag.errors import InvalidMessage, MessageTooLarge
 from dag.genesis import Validator
-from dag.types import COUNTER_MAX, Kind
+from dag.types import COUNTER_MAX, Horizon, Kind
 from tests.support.block_dag import BlockDag
+from tests.support.horizons import level
 
 DAG = BlockDag(5)
 VALIDATORS = DAG.committee.validators
@@ -44,7 +46,7 @@ def make_header(
     committee: Committee = FIRST, index: int = 10, members: Members | None = None, **fields
 ) -> SnapshotHeader:
     header = SnapshotHeader(
-        version=1,
+        version=SNAPSHOT_VERSION,
         network=DAG.network,
         index=index,
         commit_digest=b"c" * 32,
@@ -52,7 +54,7 @@ def make_header(
         epoch=committee.epoch,
         committee=members or describe_committee(committee),
         next_committee=None,
-        floor_lamport=7,
+        floor=level(7),
         parts=tuple(part for part, _ in split_state("order", b"state")),
     )
     return msgspec.structs.replace(header, **fields)
@@ -78,7 +80,8 @@ def test_header_survives_the_wire_and_its_root_fixes_all_of_it():
             {},
             {"index": 11},
             {"next_committee": None},
-            {"floor_lamport": 8},
+            {"floor": Horizon(7, 8)},
+            {"floor": Horizon(8, 7)},
             {"time_ms": 6},
             {"parts": ()},
         )
@@ -92,13 +95,14 @@ PART = Part("order/0000", b"d" * 32, 5)
 @pytest.mark.parametrize(
     "fields",
     [
-        {"version": 2},
+        {"version": 1},
         {"network": b"short"},
         {"commit_digest": b"short"},
         {"index": 0},
         {"index": COUNTER_MAX + 1},
         {"time_ms": -1},
-        {"floor_lamport": -1},
+        {"floor": Horizon(-1, 0)},
+        {"floor": Horizon(0, -1)},
         {"epoch": -1},
         {"epoch": COUNTER_MAX, "next_committee": describe_committee(SECOND)},
         {"members": Members((), "bft3")},

@@ -21,7 +21,7 @@ FAR = RETAINED_ROUNDS + 2
 def test_floor_of_a_young_epoch_stays_where_it_began():
     floor = Floor(FloorState(lamport=7))
     blocks = [make_block(0, 1)]
-    assert not floor.advance(blocks, horizon=RETAINED_ROUNDS, payload_horizon=90)
+    assert not floor.advance(blocks, horizon=RETAINED_ROUNDS)
     assert (floor.round, floor.lamport) == (0, 7)
 
 
@@ -29,38 +29,29 @@ def test_floor_lies_below_what_the_first_round_above_it_stands_on():
     low = make_block(0, 3, [make_block(0, 2, [make_block(0, 1)])])
     high = make_block(1, 3, [low])
     floor = Floor(FloorState())
-    floor.advance([low, high, make_block(0, 2)], horizon=0, payload_horizon=0)
-    assert floor.advance([], horizon=FAR, payload_horizon=90)
+    floor.advance([low, high, make_block(0, 2)], horizon=0)
+    assert floor.advance([], horizon=FAR)
     assert (floor.round, floor.lamport) == (2, low.ref.lamport - 1)
     assert floor.freeze() == FloorState(2, 2, ((3, 3),))
 
 
-def test_payload_holds_the_floor_down():
-    floor = Floor(FloorState(2, 1, ((3, 50),)))
-    assert floor.advance([], horizon=FAR, payload_horizon=5)
-    assert floor.lamport == 5
-    assert not floor.advance([], horizon=FAR, payload_horizon=5)
-    assert floor.advance([], horizon=FAR, payload_horizon=60)
-    assert floor.lamport == 49
-
-
 def test_floor_never_goes_down():
     floor = Floor(FloorState(2, 40, ((3, 50), (4, 20))))
-    assert floor.advance([], horizon=FAR + 1, payload_horizon=90)
+    assert floor.advance([], horizon=FAR + 1)
     assert (floor.round, floor.lamport) == (3, 40)
-    assert not floor.advance([], horizon=0, payload_horizon=0)
+    assert not floor.advance([], horizon=0)
     assert (floor.round, floor.lamport) == (3, 40)
 
 
 def test_round_of_which_nothing_was_put_out_holds_the_lamport():
     floor = Floor(FloorState(0, 4, ((9, 30),)))
-    assert floor.advance([], horizon=COUNTER_MAX, payload_horizon=COUNTER_MAX)
+    assert floor.advance([], horizon=COUNTER_MAX)
     assert (floor.round, floor.lamport) == (COUNTER_MAX - RETAINED_ROUNDS, 4)
     assert floor.freeze().lowest == ()
 
 
 def test_no_block_above_the_next_round_lies_at_or_below_the_floor():
-    """With as many liars as the profile bears, and payload that holds nothing down."""
+    """With as many liars as the profile bears, whatever the payload."""
     heights: list[int] = []
     committees: list[tuple[ProfileName, int]] = [("bft3", 4), ("bft5", 6), ("cft", 3)]
     for seed, (profile, members) in enumerate(committees * 3):

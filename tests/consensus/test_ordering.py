@@ -21,7 +21,7 @@ from consensus.ordering import (
     OrderingState,
 )
 from dag.order import Commit
-from dag.types import COUNTER_MAX, Kind
+from dag.types import COUNTER_MAX, Horizon, Kind
 from tests.support.block_dag import BlockDag, own_first
 from tests.support.lattice import Shape, grow, make_committee, make_ordering
 
@@ -156,6 +156,9 @@ def test_first_commit_of_an_epoch_continues_the_chain():
     old = dag.block(0, 30, epoch=0)
     head = CommitHead(12, b"h" * 32, 5_000_000_000_000)
     ordering = dag.ordering(start=OrderingState(head=head, ordered=(old.id,)))
+    assert ordering.last_leader == old.id
+    assert dag.ordering().last_leader is None
+    assert ordering.prunable == Horizon()
     first = [dag.block(0, 1, predecessor=old), *dag.row(1, authors=[1, 2, 3])]
     rows = [first]
     for round_ in (2, 3):

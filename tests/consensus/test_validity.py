@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from consensus import validity
@@ -226,41 +228,42 @@ def test_rules_fall_away_where_the_error_says(bench: Bench, monkeypatch: pytest.
     own, other = bench.rows[1][1], bench.rows[2][0]
     bench.store.mark_inert(inert.ref)
     monkeypatch.setattr(validity, "COVERED_COUNT_MAX", 0)
-    for signed, (round_, lamport) in (
-        (dag.block(1, 6, [*below[:3], note]), (None, note.ref.lamport)),
-        (dag.block(1, 6, [*below[:3], inert]), (None, 1)),
-        (dag.block(1, 6, [*below[:3], bench.rows[1][0]]), (2, 2)),
-        (dag.block(1, 6, [own, *below[1:]], previous_round=1, seq=9), (2, 2)),
-        (dag.block(1, 6, [*below[1:], own], previous_round=0, seq=0), (2, 2)),
+    for signed, release in (
+        (dag.block(1, 6, [*below[:3], note]), Release(lamport=note.ref.lamport)),
+        (dag.block(1, 6, [*below[:3], inert]), Release(lamport=1)),
+        (dag.block(1, 6, [*below[:3], bench.rows[1][0]]), Release(2, 2)),
+        (dag.block(1, 6, [own, *below[1:]], previous_round=1, seq=9), Release(2, 2)),
+        (dag.block(1, 6, [*below[1:], own], previous_round=0, seq=0), Release(2, 2)),
         (
             dag.block(1, 6, below[1:], previous_round=0, predecessor=other, seq=9),
-            (3, other.ref.lamport),
+            Release(3, other.ref.lamport),
         ),
-        (dag.block(1, 6, below[1:], previous_round=0, predecessor=inert, seq=9), (None, 1)),
-        (dag.block(1, 6, below, payload=[bench.rows[1][0].ref]), (None, 2)),
-        (dag.block(1, 6, below, payload=[note.ref]), (None, note.ref.lamport)),
+        (
+            dag.block(1, 6, below[1:], previous_round=0, predecessor=inert, seq=9),
+            Release(lamport=1),
+        ),
+        (dag.block(1, 6, below, payload=[bench.rows[1][0].ref]), Release(speech_lamport=2)),
+        (dag.block(1, 6, below, payload=[note.ref]), Release(1, speech_lamport=note.ref.lamport)),
     ):
-        release = find_release(bench, signed)
-        assert (release.round, release.lamport) == (
-            COUNTER_MAX if round_ is None else round_,
-            lamport,
-        )
-        bench.store = make_bench_store(bench, max((round_ or 1) - 1, 0), lamport - 1, inert)
-        assert find_release(bench, signed) == release
-        bench.store = make_bench_store(bench, 0, lamport, inert)
-        assert bench.judge(signed).round == 6
-        if round_ is not None:
-            bench.store = make_bench_store(bench, round_, 0, inert)
-            assert bench.judge(signed).round == 6
-        bench.store = make_bench_store(bench, 0, 0, inert)
+        found = find_release(bench, signed)
+        assert found._replace(vertex_id=b"") == release
+        reached = [0 if limit == COUNTER_MAX else limit for limit in release[:3]]
+        bench.store = make_bench_store(bench, [max(limit - 1, 0) for limit in reached], inert)
+        assert find_release(bench, signed) == found
+        for place, limit in enumerate(reached):
+            if limit:
+                floors = [limit if at == place else 0 for at in range(3)]
+                bench.store = make_bench_store(bench, floors, inert)
+                assert bench.judge(signed).round == 6
+        bench.store = make_bench_store(bench, [0, 0, 0], inert)
 
 
-def make_bench_store(bench: Bench, round_: int, lamport: int, inert) -> BlockStore:
+def make_bench_store(bench: Bench, floors: Sequence[int], inert) -> BlockStore:
     store = BlockStore(bench.dag.committee)
     for signed in (signed for row in bench.rows for signed in row):
         store.add(judge_bytes(signed, bench.dag.network, bench.dag.committee))
     store.mark_inert(inert.ref)
-    store.prune(round_, lamport)
+    store.prune(*floors)
     return store
 
 
@@ -290,3 +293,27 @@ def test_what_earlier_epochs_ordered_is_not_covered_again(
     judge_ancestors(block, bench.store, dag.index, [old.id])
     with pytest.raises(InvalidBlock, match="coverage"):
         judge_ancestors(block, bench.store, dag.index)
+
+
+def test_a_first_block_may_name_the_last_leader_for_genesis_and_nothing_else(bench: Bench):
+    dag = bench.dag
+    leader, other = dag.block(1, 9, epoch=6), dag.block(2, 9, epoch=6)
+    store = BlockStore(dag.committee, epoch_lamport=leader.vertex.lamport)
+    named = judge_bytes(dag.block(0, 1, [leader]), dag.network, dag.committee)
+    judge_ancestors(named, store, dag.index, [other.id, leader.id])
+    for ordered in ((), [leader.id, other.id]):
+        with pytest.raises(InvalidBlock, match="last leader") as caught:
+            judge_ancestors(named, store, dag.index, ordered)
+        assert caught.value.rule == "genesis"
+        assert caught.value.release is None
+    bare = judge_bytes(dag.block(0, 1, time_ms=9), dag.network, dag.committee)
+    with pytest.raises(InvalidBlock, match="age"):
+        judge_ancestors(bare, store, dag.index, [leader.id])
+    assert bench.breaks(dag.block(0, 1, [leader, other])) == "genesis"
+
+
+def test_nothing_is_named_for_genesis_in_the_first_epoch():
+    dag = BlockDag()
+    old = dag.block(1, 1)
+    with pytest.raises(InvalidBlock, match="derived"):
+        judge_bytes(dag.block(0, 1, [old]), dag.network, dag.committee)

@@ -93,7 +93,7 @@ def test_store_is_closed_under_ancestors_whatever_is_withheld(builder, data):
         if data.draw(st.integers(0, 4)):
             intake.offer(NOW, "peer", signed)
         for entry in intake.index.iterate():
-            assert intake.index.find_missing(entry.parents) == ()
+            assert intake.index.find_unknown(entry.parents) == ()
         assert len(intake.index) + len(intake.quarantine) <= len(builder.vertices)
 
 

@@ -13,6 +13,7 @@ from dag.heads import Heads, compute_heads_digest, compute_lamport
 from dag.index import Index
 from dag.types import LANE_SPEECH, Ref
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 
 
 class Forked:
@@ -114,7 +115,7 @@ def test_digest_refs_are_the_heads_of_an_honest_store():
     builder = build()
     index, heads = fill(builder)
     assert heads.collect_digest_refs(index, Forked()) == heads.refs
-    index.advance_horizon(3)
+    index.advance_horizon(level(3))
     assert heads.collect_digest_refs(index, Forked()) == ()
     assert heads.collect_digest_refs(Index(), Forked()) == ()
 
@@ -127,7 +128,7 @@ def test_digest_refs_are_the_same_whether_or_not_each_author_is_asked_about():
     lamports = [ref.lamport for ref in heads.refs]
     assert len(dict.fromkeys(lamports)) > 1
     for lamport in range(max(lamports) + 1):
-        index.advance_horizon(lamport)
+        index.advance_horizon(level(lamport))
         quick = heads.collect_digest_refs(index, Honest())
         assert quick == heads.collect_digest_refs(index, Forked())
         assert quick == tuple(ref for ref in heads.refs if ref.lamport > lamport)
@@ -161,7 +162,7 @@ def test_digest_refs_take_pruned_parents_for_gone():
     builder = build(authors=2, layers=1)
     twin = builder.add(builder.twin(builder.last(1)))
     index, heads = Index(), Heads()
-    index.advance_horizon(1)
+    index.advance_horizon(level(1))
     heads.add(index.add(twin))
     registry = AuthorRegistry(builder.genesis)
     assert heads.collect_digest_refs(index, registry) == (twin.ref,)

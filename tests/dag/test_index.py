@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dag.index import Index
 from dag.types import LANE_BLOCKS, LANE_SPEECH, Ref
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 
 
 def build(layers=3, authors=3):
@@ -119,13 +120,13 @@ def test_references_below_the_horizon_count_as_present():
     old, new = builder.vertices[0], builder.vertices[-1]
     index = Index()
     unknown = Ref(5, bytes(32))
-    assert index.find_missing([old.ref, unknown]) == (old.ref, unknown)
-    index.advance_horizon(3)
-    index.advance_horizon(2)
-    assert index.horizon == 3
-    assert index.find_missing([old.ref, unknown]) == (unknown,)
+    assert index.find_unknown([old.ref, unknown]) == (old.ref, unknown)
+    index.advance_horizon(level(3))
+    index.advance_horizon(level(2))
+    assert index.horizon == level(3)
+    assert index.find_unknown([old.ref, unknown]) == (unknown,)
     index.add(new)
-    assert index.find_missing([new.ref]) == ()
+    assert index.find_unknown([new.ref]) == ()
     assert index.collect_ancestors([new.id]) == (new.ref,)
 
 
@@ -134,9 +135,9 @@ def test_prune_forgets_history_but_no_heads():
     lone = builder.vertex(0, parents=[])
     builder.layer(authors=[1, 2]).fork(2)
     index = fill(builder)
-    assert index.prune(4) == ()
-    index.advance_horizon(4)
-    pruned = index.prune(100)
+    assert index.prune(level(4)) == ()
+    index.advance_horizon(level(4))
+    pruned = index.prune(level(100))
     assert list(pruned) == [s.id for s in sorted(builder.vertices, key=lambda s: s.ref)][:12]
     assert len(index) == len(builder.vertices) - 12
     assert lone.id in index
@@ -152,8 +153,8 @@ def test_prune_keeps_old_heads():
     builder.vertex(1, parents=[])
     index = fill(builder)
     kept = sorted(builder.last(number).ref for number in range(3))
-    index.advance_horizon(4)
-    index.prune(3)
+    index.advance_horizon(level(4))
+    index.prune(level(3))
     assert [entry.ref for entry in index.iterate()] == kept, "one of them has a child"
     assert index.lamport_max == 4
     assert (index.count_above, index.admitted) == (0, len(builder.vertices))
@@ -163,12 +164,12 @@ def test_prune_keeps_what_was_pinned():
     builder = build(layers=3)
     index = fill(builder)
     index.pin(builder.vertices[0].id)
-    index.advance_horizon(1)
+    index.advance_horizon(level(1))
     assert index.count_above == len(builder.vertices) - 3
-    assert len(index.prune(1)) == 2
+    assert len(index.prune(level(1))) == 2
     assert index.count_above == len(index) - 1
     late = Index()
-    late.advance_horizon(1)
+    late.advance_horizon(level(1))
     for signed in builder.vertices:
         late.add(signed)
     assert late.count_above == len(builder.vertices) - 3
@@ -179,8 +180,8 @@ def test_ancestors_end_at_a_lamport():
     index = fill(builder)
     heads = [signed.id for signed in builder.vertices[-3:]]
     refs = sorted(signed.ref for signed in builder.vertices)
-    assert index.collect_ancestors(heads, above=2) == tuple(r for r in refs if r.lamport > 2)
-    assert index.collect_ancestors(heads, exclude=heads[:1], above=5) == ()
+    assert index.collect_ancestors(heads, above=level(2)) == tuple(r for r in refs if r.lamport > 2)
+    assert index.collect_ancestors(heads, exclude=heads[:1], above=level(5)) == ()
 
 
 def test_prune_forgets_forked_slots():
@@ -191,8 +192,8 @@ def test_prune_forgets_forked_slots():
     index = fill(builder)
     slot = (builder.people[0].author, LANE_SPEECH, 1)
     assert len(index.get_slot(*slot)) == 3
-    index.advance_horizon(2)
-    index.prune(2)
+    index.advance_horizon(level(2))
+    index.prune(level(2))
     assert index.get_slot(*slot) == (builder.last(0).id,)
     assert not index.is_slot_full(*slot)
 
@@ -203,7 +204,7 @@ def test_a_parent_that_was_admitted_after_its_child_is_still_kept_from_what_is_w
     other, parent = builder.vertex(0, parents=[]), builder.vertex(1, parents=[])
     child = builder.vertex(2, parents=[parent.ref])
     index = Index()
-    index.advance_horizon(parent.vertex.lamport)
+    index.advance_horizon(level(parent.vertex.lamport))
     for signed in (other, child, parent):
         index.add(signed)
     assert index.collect_ancestors([parent.id, other.id], exclude=[child.id]) == (other.ref,)

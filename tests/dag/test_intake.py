@@ -11,12 +11,12 @@ from dag.canonical import encode
 from dag.errors import InvalidVertex, WrongNetwork
 from dag.genesis import Parameters
 from dag.identity import VerifiedVertex
-from dag.intake import (
+from dag.intake import Intake
+from dag.outcomes import (
     Admitted,
     BelowHorizon,
     Duplicate,
     Held,
-    Intake,
     Quarantined,
     Refused,
     UnknownAuthor,
@@ -24,6 +24,7 @@ from dag.intake import (
 from dag.quarantine import QuarantineLimits
 from dag.types import LANE_BLOCKS, Kind, Ref
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 from tests.support.intake_steps import NOW, admitted, build_child, change, fill, offer
 
 
@@ -254,7 +255,7 @@ def test_held_vertex_may_fall_below_the_horizon(builder):
     intake = fill(builder)
     early = builder.vertex(0, time_ms=NOW + 130_000)
     offer(intake, early)
-    intake.advance_horizon(early.vertex.lamport)
+    intake.advance_horizon(level(early.vertex.lamport))
     assert intake.expire(NOW + 10_000) == (BelowHorizon(),)
 
 
@@ -330,7 +331,7 @@ def test_horizon_lets_in_what_waited_for_older_and_drops_the_older(builder):
     late = builder.vertex(0)
     offer(intake, *notes)
     assert len(intake.quarantine) == 3
-    outcome = intake.advance_horizon(1)
+    outcome = intake.advance_horizon(level(1))
     assert sorted(signed.ref for signed in outcome.vertices) == sorted(n.ref for n in notes)
     assert offer(intake, *profiles) == [admitted(profile) for profile in profiles]
     assert offer(intake, late) == [admitted(late)]
@@ -342,7 +343,7 @@ def test_first_profile_has_no_age_and_what_it_needs_is_named(builder):
     guest, second = builder.vertices[-2:]
     note = builder.vertex(number, parents=[builder.vertices[-3].ref])
     intake = Intake(builder.genesis)
-    intake.advance_horizon(note.vertex.lamport - 1)
+    intake.advance_horizon(level(note.vertex.lamport - 1))
     inviter = builder.vertices[0].vertex.author
     assert offer(intake, note) == [UnknownAuthor(second.vertex.author)]
     assert offer(intake, second) == [UnknownAuthor(guest.vertex.author)]
@@ -363,7 +364,7 @@ def test_first_profile_that_was_held_is_taken_in_whatever_the_horizon(builder):
     intake = fill(DagBuilder(3).profiles().layer())
     for signed in (late, note):
         assert isinstance(offer(intake, signed)[0], Held)
-    intake.advance_horizon(note.vertex.lamport)
+    intake.advance_horizon(level(note.vertex.lamport))
     outcomes = intake.expire(vertex.time_ms)
     assert sorted(outcomes, key=repr) == [admitted(late), BelowHorizon()]
 
@@ -376,7 +377,7 @@ def test_first_profile_whose_inviter_fell_below_the_horizon_is_nobodys_offence(b
     intake = Intake(builder.genesis)
     assert isinstance(offer(intake, guest)[0], Quarantined)
     assert isinstance(offer(intake, held)[0], Held)
-    assert intake.advance_horizon(2) == admitted()
+    assert intake.advance_horizon(level(2)) == admitted()
     assert len(intake.quarantine) == 0
     assert intake.expire(held.vertex.time_ms) == (UnknownAuthor(inviter.vertex.author),)
     assert intake.drain_rejected() == ()
@@ -388,7 +389,7 @@ def test_unreadable_invitation_names_no_inviter(builder):
     parents = [builder.profile_ref(0)]
     unread = builder.vertex(number, kind=Kind.PROFILE, body=body, parents=parents)
     intake = Intake(builder.genesis)
-    intake.advance_horizon(1)
+    intake.advance_horizon(level(1))
     with pytest.raises(InvalidVertex, match="invitation"):
         offer(intake, unread)
 
@@ -401,8 +402,8 @@ def test_horizon_drops_waiting_vertices_below_it(builder):
     last = builder.vertex(1)
     beyond = builder.vertex(2)
     assert offer(intake, beyond) == [Quarantined((last.ref,))]
-    assert intake.index.horizon == 0
-    assert intake.advance_horizon(2) == admitted(later)
+    assert intake.index.horizon == level(0)
+    assert intake.advance_horizon(level(2)) == admitted(later)
     assert len(intake.quarantine) == 1
     assert offer(intake, last) == [admitted(last, beyond)]
 
@@ -410,9 +411,9 @@ def test_horizon_drops_waiting_vertices_below_it(builder):
 def test_prune_forgets_and_refuses_what_it_forgot(builder):
     builder.layer().layer()
     intake = fill(builder)
-    intake.advance_horizon(2)
+    intake.advance_horizon(level(2))
     intake.pin(builder.vertices[3].id)
-    assert sorted(intake.prune(2)) == sorted(signed.id for signed in builder.vertices[4:6])
+    assert sorted(intake.prune(level(2))) == sorted(signed.id for signed in builder.vertices[4:6])
     kept, forgotten = builder.vertices[:4], builder.vertices[4:6]
     assert offer(intake, *kept, *forgotten) == [Duplicate()] * 4 + [BelowHorizon()] * 2
     child = builder.vertex(0)
@@ -430,8 +431,8 @@ def test_prune_keeps_the_newest_profile_of_each_author(builder):
     for _ in range(3):
         builder.layer()
     intake = fill(builder)
-    intake.advance_horizon(newest.vertex.lamport)
-    forgotten = intake.prune(newest.vertex.lamport)
+    intake.advance_horizon(level(newest.vertex.lamport))
+    forgotten = intake.prune(level(newest.vertex.lamport))
     assert older.id in forgotten
     assert newest.id not in forgotten
     assert newest.id in intake.index
@@ -440,7 +441,7 @@ def test_prune_keeps_the_newest_profile_of_each_author(builder):
 def test_own_previous_below_the_horizon_cannot_be_checked_and_passes(builder):
     builder.layer()
     intake = Intake(builder.genesis)
-    intake.advance_horizon(2)
+    intake.advance_horizon(level(2))
     last = builder.vertices[-1]
     assert offer(intake, last) == [admitted(last)]
 

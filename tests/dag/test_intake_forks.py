@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dag.intake import Admitted, Quarantined, Refused
+from dag.outcomes import Admitted, Quarantined, Refused
 from dag.types import LANE_SPEECH
 from tests.support.dag_builder import START_MS, DagBuilder
 from tests.support.intake_steps import admitted, build_child, change, fill, offer

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from dag.intake import Intake, Quarantined, Refused
+from dag.intake import Intake
+from dag.outcomes import Quarantined, Refused
 from dag.types import Kind
 from tests.support.dag_builder import DagBuilder
 from tests.support.intake_steps import NOW, admitted, fill, offer

@@ -8,8 +8,9 @@ import pytest
 from dag.errors import InvalidVertex
 from dag.index import Index
 from dag.parent_rules import check_parents
-from dag.types import Ref
+from dag.types import LANE_SPEECH, Ref
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 
 
 def make() -> tuple[DagBuilder, Index]:
@@ -44,12 +45,12 @@ def test_broken_rule_is_named_with_the_highest_parent_that_shows_it(rule: str):
     with pytest.raises(InvalidVertex) as caught:
         check_parents(index, broken)
     assert caught.value.rule == rule
-    assert caught.value.parent_lamport == parents[-1].lamport
+    assert caught.value.parent == (parents[-1].lamport, LANE_SPEECH)
 
 
 def test_parents_below_the_horizon_are_not_looked_at():
     builder, index = make()
     vertex = builder.vertex(0).vertex
     broken = msgspec.structs.replace(vertex, parents=(builder.last(1).ref,))
-    index.advance_horizon(builder.last(1).ref.lamport)
+    index.advance_horizon(level(builder.last(1).ref.lamport))
     check_parents(index, broken)

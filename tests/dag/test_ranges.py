@@ -26,6 +26,7 @@ from dag.ranges import (
 )
 from dag.types import COUNTER_MAX, Ref
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 
 
 def make_refs(count: int, *, per_lamport: int = 4, seed: int = 1) -> list[Ref]:
@@ -184,8 +185,8 @@ def test_index_of_vertices_keeps_its_ranges():
     for signed in builder.vertices:
         index.add(signed)
     assert list_all(index.ranges) == sorted(signed.ref for signed in builder.vertices)
-    index.advance_horizon(2)
-    pruned = index.prune(2)
+    index.advance_horizon(level(2))
+    pruned = index.prune(level(2))
     assert pruned
     assert list_all(index.ranges) == [entry.ref for entry in index.iterate()]
 

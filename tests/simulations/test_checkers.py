@@ -31,6 +31,7 @@ from simulations.checkers import (
 from simulations.errors import CheckFailed, SimulationFailed
 from simulations.host import Host
 from simulations.mesh import Mesh
+from tests.support.horizons import level
 
 INPUT: Any = None
 """What came in, for checkers that do not read it."""
@@ -172,7 +173,7 @@ def test_books_follow_what_a_store_forgets(mesh: Mesh):
     first, note, last = [one for one in list_stored(host) if one.vertex.author == own]
     with expect("kept-above-horizon"):
         books.on_effects(host, [Persist(ForgetVertices((note.id,)))])
-    books.horizons[0] = last.vertex.lamport
+    books.horizons[0] = level(last.vertex.lamport)
     for signed, check in ((first, "kept-profiles"), (last, "kept-last")):
         with expect(check):
             books.on_effects(host, [Persist(ForgetVertices((signed.id,)))])
@@ -202,7 +203,7 @@ def test_below_the_horizon_parents_count_as_present(mesh: Mesh):
     above = last.vertex.lamport + 1
     parents = (Ref(last.vertex.lamport, bytes(32)), Ref(above, last.id))
     odd = change(last, parents=parents, seq=9, lamport=above + 1)
-    books.horizons[0] = above
+    books.horizons[0] = level(above)
     books.on_effects(mesh[0], keep(odd))
     assert odd.id in books.stores[0]
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_members_that_come_and_go_agree_and_hold_little():
-    report = Churn(members=8, minutes=7, seed=2).run()
+    report = Churn(members=8, minutes=7, seed=2, burst=10).run()
     assert report.agreed_ms is not None
     assert {"joined", "restarted", "left", "crashed"} <= report.changes.keys()
     assert report.published >= 400

@@ -25,6 +25,7 @@ from simulations.disk import Past
 from simulations.host import Host
 from simulations.identities import START_MS, Identity, make_genesis, make_identity
 from simulations.mesh import Mesh
+from tests.support.horizons import level
 
 if TYPE_CHECKING:
     from dag.genesis import Genesis
@@ -49,7 +50,7 @@ class AgedHost(Host):
         # Membership learns the first members it is told of, up to its limit.
         known = {author: self.authors[author] for author in self.acquaintances}
         node._intake.authors._authors = known | self.authors
-        node._intake.advance_horizon(PROFILE_LAMPORT)
+        node._intake.advance_horizon(level(PROFILE_LAMPORT))
         return node
 
 

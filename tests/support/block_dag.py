@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from consensus.block import BlockBody, CommitVote, encode_body
+from consensus.block import BlockBody, CommitVote, count_block_parents, encode_body
 from consensus.committee import Committee, make_first_committee
 from consensus.leader import LeaderSchedule, RoundRobin
 from consensus.ordering import Ordering, OrderingState
@@ -24,7 +24,7 @@ class BlockDag:
         self.network: bytes = self.builder.network
         first = make_first_committee(self.builder.genesis)
         self.committee = Committee(epoch, first.validators)
-        self.index = Index()
+        self.index = Index(count_block_parents)
         for signed in self.builder.vertices:
             self.index.add(signed)
         self.seqs: dict[int, int] = {}

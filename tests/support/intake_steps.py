@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from dag.identity import VerifiedVertex
-from dag.intake import Admitted, Intake, Outcome
+from dag.intake import Intake
+from dag.outcomes import Admitted, Outcome
 from dag.quarantine import QuarantineLimits
 from dag.types import LANE_SPEECH, Kind
 from dag.vertex import Vertex

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from dag.authors import AuthorRegistry
 from dag.errors import Offence
+from dag.index import NOWHERE
 from dag.ranges import START, RangeIndex, make_lamport_bound
-from dag.types import Ref
+from dag.types import Horizon, Ref
 from meshnode.core.admission import Admission, decode_message
 from meshnode.core.effects import Send
 from meshnode.core.messages import Ranges, encode_message
@@ -36,7 +37,7 @@ class Shelf:
     """What answering reads of a store."""
 
     refs: Iterable[Ref] = ()
-    horizon: int = 0
+    horizon: Horizon = NOWHERE
     ranges: RangeIndex = field(default_factory=RangeIndex)
 
     def __post_init__(self) -> None:

@@ -59,10 +59,10 @@ def look_in_journal(home: Path, vertex: str) -> str:
         with closing(Store.open_readonly(path)) as store:
             wire = store.read([vertex_id]).get(vertex_id)
             commit = store.find_commits([vertex_id]).get(vertex_id)
-            pruned_lamport = store.read_pruned_lamport()
+            pruned = store.read_pruned()
         text = "does not store it"
         if wire is not None:
             text = f"stores it at lamport {decode_signed(wire).vertex.lamport}"
         place = "" if commit is None else f", in commit {commit.index}"
-        found.append(f"{text}{place}, history begins above {pruned_lamport}")
+        found.append(f"{text}{place}, history begins above {pruned.speech}")
     return " and ".join(found) or "has no journal"

@@ -32,7 +32,7 @@ from dag.heads import compute_heads_digest
 from dag.identity import derive_public_keys, prove_bearer, sign_invitation
 from dag.keys import derive_secret_keys
 from dag.order import GENESIS_COMMIT_DIGEST, compute_commit_digest
-from dag.types import Ref
+from dag.types import Horizon, Ref
 from dag.vertex import Envelope, SignedVertex, compute_header, compute_signed_message
 from tests.support.dag_builder import DagBuilder, make_person, replace_seed
 
@@ -168,7 +168,7 @@ def describe_checkpoint(builder: DagBuilder) -> Json:
         epoch=0,
         committee=members,
         next_committee=Members(members.validators[:1], "cft"),
-        floor_lamport=77,
+        floor=Horizon(77, 1_234),
         parts=(part,),
     )
     root = compute_root(header)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from dag.errors import Offence
-from dag.intake import Held, Quarantined
+from dag.outcomes import Held, Quarantined
 from meshnode.core.answers import Answers
 from meshnode.core.bans import Bans
 from meshnode.core.effects import Emit, Persist, Send, SendStored

@@ -15,7 +15,8 @@ from dag.errors import InvalidVertex
 from dag.evidence import ProvenFork
 from dag.heads import Heads
 from dag.index import Index
-from dag.intake import Intake, Refused
+from dag.intake import Intake
+from dag.outcomes import Refused
 from dag.quarantine import Quarantine
 from dag.types import Ref
 from simulations.fuzzing.mutants.patches import Make, Mutant, answer, hide

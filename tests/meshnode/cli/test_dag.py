@@ -13,7 +13,7 @@ from dag.bodies import Note, Result
 from dag.canonical import encode
 from dag.genesis import encode_genesis
 from dag.order import Commit, compute_commit_digest
-from dag.types import Kind
+from dag.types import Horizon, Kind
 from meshnode.core.effects import StoreVertex
 from meshnode.core.events import Committed
 from meshnode.core.recovered import PRUNED_KEY
@@ -208,7 +208,9 @@ def test_show_says_that_an_unknown_vertex_may_be_pruned(capsys, journal):
     assert "no stored vertex begins with" in outcome.err
     assert "pruned" not in outcome.err
     with closing(sqlite3.connect(journal)) as store, store:
-        store.execute("INSERT INTO named_values VALUES (?, ?)", (PRUNED_KEY, bytes([0, 104])))
+        store.execute(
+            "INSERT INTO named_values VALUES (?, ?)", (PRUNED_KEY, encode(Horizon(104, 300)))
+        )
     outcome = run_command(capsys, "dag", "show", "0" * 64)
     assert "history up to lamport 104 is pruned here" in outcome.err
     assert "older than the history" in run_command(capsys, "dag", "show", NOTE.id.hex()).out

@@ -6,6 +6,7 @@ from dag.identity import VerifiedVertex
 from dag.intake import Intake
 from meshnode.core.backlog import Backlog
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 
 
 class Scene:
@@ -82,8 +83,8 @@ def test_forgotten_vertices_wait_no_longer_when_their_author_turns_out_forked():
     first = scene.add(scene.builder.vertex(0, parents=[]))
     scene.add(scene.builder.vertex(0, parents=[]))
     last = scene.add(scene.builder.vertex(1))
-    scene.intake.advance_horizon(first.vertex.lamport)
-    assert scene.intake.prune(first.vertex.lamport)
+    scene.intake.advance_horizon(level(first.vertex.lamport))
+    assert scene.intake.prune(level(first.vertex.lamport))
     scene.add(scene.builder.twin(last))
     assert first.id not in scene.ids()
 

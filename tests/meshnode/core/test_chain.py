@@ -11,6 +11,7 @@ from meshnode.core.events import Published
 from meshnode.core.inputs import Signed
 from meshnode.core.outbox import Outbox
 from tests.support.dag_builder import START_MS, DagBuilder
+from tests.support.horizons import level
 from tests.support.lone_core import LoneCore
 
 
@@ -101,7 +102,7 @@ def test_what_the_horizon_passes_while_it_is_signed_is_drafted_anew():
     lone.receive(peer, lone.vertices(request=1))
     for number in range(2):
         lone.handle(lone.command(Publish(3, b"slow %d" % number), number), finish=False)
-    lone.node._store.advance_horizon(lone.now_ms, notes[4].vertex.lamport)
+    lone.node._store.advance_horizon(lone.now_ms, level(notes[4].vertex.lamport))
     lone.finish_jobs()
     assert lone.node.view().publications_queued == 2  # nothing is held that would lift them
     lone.receive(peer, lone.vertices(builder.vertices[1], *notes))

@@ -13,6 +13,7 @@ from dag.order import Commit
 from meshnode.core.checkpointing import make_checkpoint
 from meshnode.core.epoch_order import EpochOrder, thaw_epoch
 from tests.support.block_dag import BlockDag
+from tests.support.horizons import level
 
 VOTE = CommitVote(1, bytes(32), b"r" * 32)
 
@@ -88,7 +89,7 @@ def test_an_epoch_is_taken_up_from_its_pieces(ends: bool):
         order.name_successor(demote(dag, 2))
     pieces = order.freeze()
     checkpoint = make_checkpoint(
-        dag.network, commit, order.committee, order.successor, floor_lamport=0, pieces=pieces
+        dag.network, commit, order.committee, order.successor, floor=level(0), pieces=pieces
     )
     again = thaw_epoch(checkpoint, pieces, dag.index)
     assert again.freeze() == pieces

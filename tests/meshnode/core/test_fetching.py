@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from dag.errors import Offence
-from dag.intake import Quarantined
+from dag.outcomes import Quarantined
 from dag.ranges import cut_ref
 from dag.types import Ref
 from meshnode.core.fetching import DEPTH_MAX, SESSION_DEPTH_MAX

@@ -12,13 +12,20 @@ from consensus.committee import make_first_committee
 from consensus.vote_aggregator import CommitCertificate
 from dag.errors import Offence
 from dag.genesis import compute_network_id
+from dag.index import NOWHERE
 from dag.vertex import decode_signed
 from meshnode.core.effects import Persist, RunJob, StoreSnapshot
 from meshnode.core.history import History
 from meshnode.core.inputs import Loaded
 from meshnode.core.messages import GetSnapshot, Snapshot, encode_message
 from meshnode.core.outbox import Outbox
-from meshnode.core.recovered import PRUNED_KEY, decode_chain, read_checkpoint, read_header
+from meshnode.core.recovered import (
+    PRUNED_KEY,
+    decode_chain,
+    decode_pruned,
+    read_checkpoint,
+    read_header,
+)
 from meshnode.core.replica import CertifiedCheckpoint
 from tests.meshnode.core.test_epochs import assert_one_order, list_order, make_net
 from tests.support.core_net import CoreNet
@@ -62,14 +69,14 @@ def test_checkpoints_are_kept_with_what_proves_them(long_net):
 
 def test_floor_rises_and_who_prunes_forgets_what_lies_below(long_net):
     archive, pruner = long_net.hosts[0], long_net.hosts[3]
-    assert read_header(archive.snapshots[-1]).floor_lamport > 0
+    assert read_header(archive.snapshots[-1]).floor.lowest > 0
     assert len(pruner.journal) < len(archive.journal)
     assert PRUNED_KEY in pruner.values
     assert PRUNED_KEY not in archive.values
     shown = pruner.core.view().consensus
     assert shown.certified_commit == pruner.snapshots[-1].index
-    assert shown.pruned_lamport == int.from_bytes(pruner.values[PRUNED_KEY], "big")
-    assert archive.core.view().consensus.pruned_lamport == 0
+    assert shown.pruned == decode_pruned(pruner.values[PRUNED_KEY])
+    assert archive.core.view().consensus.pruned == NOWHERE
     assert count_digests(long_net) == 1
 
 
@@ -81,8 +88,8 @@ def test_a_restart_goes_on_from_the_snapshot(long_net):
         long_net.run(3_000)
         host.publish(b"again")
         long_net.run(5_000)
-        pruned = int.from_bytes(host.values.get(PRUNED_KEY, b""), "big")
-        assert host.core.view().consensus.pruned_lamport == pruned
+        pruned = decode_pruned(host.values.get(PRUNED_KEY, b""))
+        assert host.core.view().consensus.pruned == pruned
         assert list_order(host)[: len(before)] == before
         assert len(list_order(host)) > len(before)
     assert_one_order(long_net)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from consensus.block import PAYLOAD_PARENTS_MAX
-from consensus.validity import COVERED_BYTES_MAX, COVERED_COUNT_MAX
+from consensus.coverage import COVERED_BYTES_MAX, COVERED_COUNT_MAX
 from dag.index import Index
 from dag.types import Ref
-from meshnode.core.payload_choice import choose_payload
+from meshnode.core import payload_choice
 from tests.support.dag_builder import DagBuilder
+
+
+def choose_payload(index: Index, waiting: Sequence[Ref], parents: Iterable[Ref]) -> tuple[Ref, ...]:
+    """For a block that newly covers all that its parents do not."""
+    exclude = [ref.id for ref in parents]
+    covered = index.collect_ancestors([ref.id for ref in waiting], exclude=exclude)
+    return payload_choice.choose_payload(index, waiting, covered)
 
 
 class FakeSigned:

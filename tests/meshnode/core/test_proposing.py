@@ -16,6 +16,7 @@ from meshnode.core.messages import Push
 from tests.support.block_dag import BlockDag
 from tests.support.core_net import CoreNet, Host
 from tests.support.dag_builder import make_genesis, make_person
+from tests.support.horizons import level
 from tests.support.lone_core import LoneCore
 
 SETTLE_MS = 3_000
@@ -388,7 +389,7 @@ def test_the_largest_validator_waits_for_word_of_its_past_from_its_start_on():
 
 def test_a_block_that_sank_while_it_was_signed_was_never_made(monkeypatch):
     lone, _, _ = make_left_behind(monkeypatch, finish=False)
-    lone.node._store.advance_horizon(lone.now_ms, 20)
+    lone.node._store.advance_horizon(lone.now_ms, level(20))
     lone.finish_jobs()
     lone.tick(1_000)
     assert own_chain(lone)

@@ -6,6 +6,7 @@ from dag.types import Kind
 from meshnode.core.commands import Publish
 from meshnode.core.events import Published
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 from tests.support.lone_core import LoneCore
 
 
@@ -21,7 +22,7 @@ def test_own_past_below_the_horizon_is_taken_from_whoever_names_it():
     lone.publish(b"new")
     peer = lone.greet()
     lone.receive(peer, lone.vertices(*builder.vertices[:2], old[0]))
-    lone.node._store.advance_horizon(lone.now_ms, old[-1].vertex.lamport)
+    lone.node._store.advance_horizon(lone.now_ms, level(old[-1].vertex.lamport))
     lone.receive(peer, lone.vertices(old[-1], request=1, last=False))
     lone.receive(peer, lone.vertices(old[1], request=1))
     assert lone.node.view().speech == "open"
@@ -35,7 +36,7 @@ def test_own_past_that_breaks_a_rule_is_waited_for_by_nobody():
     lone = LoneCore(genesis=builder.genesis)
     peer = lone.greet()
     lone.receive(peer, lone.vertices(*builder.vertices[:2]))
-    lone.node._store.advance_horizon(lone.now_ms, lie.vertex.lamport)
+    lone.node._store.advance_horizon(lone.now_ms, level(lie.vertex.lamport))
     lone.receive(peer, lone.vertices(lie, request=1))
     assert lone.node.view().speech == "open"
     assert not lone.node.is_stored(lie.id)
@@ -49,7 +50,7 @@ def test_what_the_horizon_overtook_while_it_was_signed_is_built_anew():
     for token, body in enumerate((b"one", b"two")):
         lone.handle(lone.command(Publish(3, body), token), finish=False)
     other = [builder.vertex(1, parents=()) for _ in range(9)][-1]
-    lone.node._store.advance_horizon(lone.now_ms, other.vertex.lamport - 1)
+    lone.node._store.advance_horizon(lone.now_ms, level(other.vertex.lamport - 1))
     lone.finish_jobs()
     assert len(own_chain(lone)) == 1
     assert lone.node.view().publications_queued == 2

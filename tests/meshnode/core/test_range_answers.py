@@ -27,6 +27,7 @@ from meshnode.core.range_answers import (
     ROUNDS_MAX,
     SESSION_GAP_MS,
 )
+from tests.support.horizons import level
 from tests.support.range_pair import Answerer, Growth, Shelf
 
 OTHER = bytes(FINGERPRINT_BYTES)
@@ -34,7 +35,7 @@ NOTHING = ()
 
 
 def make_shelf(count: int, *, seed: int = 1, horizon: int = 0) -> Shelf:
-    return Shelf(Growth(random.Random(seed)).grow(count), horizon)
+    return Shelf(Growth(random.Random(seed)).grow(count), level(horizon))
 
 
 def ask_all(session: int = 1, fingerprint: bytes = OTHER) -> Ranges:

@@ -23,6 +23,7 @@ from meshnode.core.range_sync import (
 )
 from tests.support.dag_builder import DagBuilder
 from tests.support.fetch_bench import Bench
+from tests.support.horizons import level
 from tests.support.range_pair import Answerer, Shelf
 
 ANSWER_MS = 2_000
@@ -124,7 +125,7 @@ def test_session_begins_below_the_last_common_state_and_the_lowest_unknown_head(
     question = scene.start(2 * WAIT_MS, heads=(scene.unknown(100),))
     assert question.lower == make_lamport_bound(100 - OVERLAP_LAMPORTS)
     scene.sync.drop_peer("a")
-    scene.index.advance_horizon(150)
+    scene.index.advance_horizon(level(150))
     question = scene.start(3 * WAIT_MS, heads=(scene.unknown(100),))
     assert question.lower == make_lamport_bound(151)
 

@@ -9,6 +9,7 @@ from meshnode.core.messages import Digest, Get, Heads, IHave, Ping, Pong, Push
 from meshnode.core.reconciliation import BACK_OFF_MS, PATIENCE_MS
 from tests.support.core_net import CoreNet
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 from tests.support.lone_core import LoneCore
 
 
@@ -238,7 +239,7 @@ def test_a_digest_follows_the_horizon_without_a_new_vertex():
     lone.tick(20_000)
     before = lone.node.compute_digest()
     assert before.count > 0
-    lone.node._store.advance_horizon(lone.now_ms, before.lamport)
+    lone.node._store.advance_horizon(lone.now_ms, level(before.lamport))
     assert lone.node.compute_digest().count == 0
 
 

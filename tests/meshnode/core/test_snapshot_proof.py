@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from consensus.errors import InvalidCheckpoint
 from dag.genesis import compute_network_id
+from dag.types import Horizon
 from meshnode.core import snapshot_proof
 from meshnode.core.messages import Checkpoint
 from meshnode.core.snapshot_proof import read_proof
@@ -40,7 +41,7 @@ def test_another_checkpoint_than_the_one_told_is_refused(served):
     others: tuple[Checkpoint, ...] = (
         replace(told, index=told.index + 1),
         replace(told, root=bytes(32)),
-        replace(told, floor_lamport=told.floor_lamport + 1),
+        replace(told, floor=told.floor.join(Horizon(blocks=told.floor.blocks + 1))),
     )
     for other in others:
         with pytest.raises(InvalidCheckpoint, match="another checkpoint"):

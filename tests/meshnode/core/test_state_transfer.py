@@ -70,10 +70,10 @@ def test_a_newcomer_joins_from_a_snapshot_and_holds_no_history_below_it(old_net)
     newcomer.start()
     old_net.run(5_000)
     assert newcomer.life == 2
-    floor_lamport = read_header(newcomer.snapshots[0]).floor_lamport
-    assert floor_lamport > 0
+    floor = read_header(newcomer.snapshots[0]).floor
+    assert floor.lowest > 0
     assert PRUNED_KEY in newcomer.values
-    old = [s for s in newcomer.journal.values() if s.vertex.lamport <= floor_lamport]
+    old = [s for s in newcomer.journal.values() if s.vertex.lamport <= floor.get(s.vertex.lane)]
     assert len(old) <= 2 * 5  # a first profile and a last word of each
     newcomer.publish(b"here")
     talk(old_net, old_net.hosts, 10)
@@ -283,10 +283,10 @@ def test_what_was_said_while_cut_off_is_said_again_after_the_join():
     net.run(40_000)
     assert laggard.life == 2
     talk(net, others, 3)
-    floor_lamport = read_header(laggard.snapshots[0]).floor_lamport
+    floor = read_header(laggard.snapshots[0]).floor
     alone = [each.signed for each in laggard.find(Published) if b"alone" in each.signed.vertex.body]
     assert len(alone) == 3
-    assert all(signed.vertex.lamport <= floor_lamport for signed in alone)
+    assert all(signed.vertex.lamport <= floor.speech for signed in alone)
     ordered = {ref.id for event in others[0].find(Committed) for ref in event.commit.vertices}
     again = {event.first: event.signed for event in laggard.find(Repeated)}
     for signed in alone:

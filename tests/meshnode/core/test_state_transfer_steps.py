@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from consensus.checkpoint import (
+    SNAPSHOT_VERSION,
     SnapshotHeader,
     compute_root,
     describe_committee,
@@ -34,6 +35,7 @@ from meshnode.core.snapshot_proof import SnapshotProof
 from meshnode.core.state_transfer import REST_FIRST_MS, StateTransfer
 from meshnode.core.store import Store
 from tests.support.dag_builder import DagBuilder
+from tests.support.horizons import level
 
 INDEX, FLOOR = 4_000, 50
 
@@ -80,7 +82,7 @@ class Bench:
         cut = [*split_state("empty", b""), *split_state("pinned", pinned)]
         genesis = self.builder.genesis
         header = SnapshotHeader(
-            version=1,
+            version=SNAPSHOT_VERSION,
             network=self.builder.network,
             index=INDEX,
             commit_digest=bytes(32),
@@ -88,11 +90,11 @@ class Bench:
             epoch=0,
             committee=describe_committee(make_first_committee(genesis)),
             next_committee=None,
-            floor_lamport=FLOOR,
+            floor=level(FLOOR),
             parts=tuple(part for part, _ in cut),
         )
         chain = encode_chain((Certified(encode_header(header), ()),))
-        self.told = Checkpoint(INDEX, compute_root(header), FLOOR)
+        self.told = Checkpoint(INDEX, compute_root(header), level(FLOOR))
         self.proof = SnapshotProof(chain, header, votes)
         self.part = cut[1][1]
 

@@ -12,6 +12,7 @@ from meshnode.core.inputs import Standing
 from meshnode.core.messages import Checkpoint, Digest, Get, IHave
 from meshnode.core.suspicion import EXCUSED_MAX, WORD_MS
 from tests.support.dag_builder import START_MS, DagBuilder
+from tests.support.horizons import level
 from tests.support.lone_core import LoneCore
 
 
@@ -91,7 +92,7 @@ def test_who_does_not_look_so_deep_is_not_charged_for_what_it_passes_on():
     bad = lie(builder, parent)
     lone.receive(peer, lone.vertices(parent, bad))
     assert not lone.node.is_stored(bad.id)
-    lone.receive(peer, Checkpoint(1, bytes(32), 8))
+    lone.receive(peer, Checkpoint(1, bytes(32), level(8)))
     lone.tick(WORD_MS)
     assert lone.node.view().offences == {}
     lone.receive(peer, lone.vertices(lie(builder, parent, lamport=9)))
@@ -103,7 +104,7 @@ def test_not_even_who_is_excused_is_listened_to_for_ever():
     builder, lone, peer = make()
     parent = builder.vertex(1, parents=())
     lone.receive(peer, lone.vertices(parent))
-    lone.receive(peer, Checkpoint(1, bytes(32), 8))
+    lone.receive(peer, Checkpoint(1, bytes(32), level(8)))
     for number in range(EXCUSED_MAX):
         lone.receive(peer, lone.vertices(lie(builder, parent, body=b"%d" % number)))
     assert len(lone.node.view().peers) == 1

@@ -10,6 +10,7 @@ from dag.vertex import Envelope, decode_signed
 from meshnode.core.inputs import Standing
 from meshnode.core.messages import GetProfiles
 from tests.support.dag_builder import DagBuilder, make_genesis, make_person
+from tests.support.horizons import level
 from tests.support.lone_core import LoneCore
 
 UNKNOWN = Standing.UNKNOWN_AUTHOR
@@ -160,7 +161,7 @@ def test_who_was_invited_by_a_stranger_waits_for_the_strangers_profile():
     peer = lone.greet()
     lone.receive(peer, lone.vertices(*builder.vertices[:2], request=1))
     # The inviter's profile lies at the horizon: as a parent it counts as present.
-    lone.node._intake.advance_horizon(builder.last(inviter).vertex.lamport)
+    lone.node._intake.advance_horizon(level(builder.last(inviter).vertex.lamport))
     request = request_of(lone, lone.receive(peer, lone.vertices(builder.last(guest))))
     assert request.authors == (builder.people[inviter].author,)
     assert lone.node.view().unknown_authors == 1

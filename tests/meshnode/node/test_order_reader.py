@@ -15,6 +15,7 @@ from meshnode.event_views import EventsLost, NodeEvent, OrderJoined, VerticesOrd
 from meshnode.testing import mesh
 from meshnode.transport.memory import MemoryNetwork
 from meshnode.views import Finality
+from tests.support.horizons import level
 
 LIMIT_MS = 20_000
 
@@ -194,12 +195,12 @@ async def test_finality_of_what_came_too_late_is_that_of_what_says_it_again():
 async def test_finality_of_what_is_older_than_the_history_held_is_not_known():
     async with mesh(1, engine=lambda _: None, suite="ed25519", validates=False) as (node,):
         note = await node.publish("old")
-        node._runtime._node._history._pruned_lamport = 1_000
+        node._runtime._node._history._pruned = level(1_000)
         found = await node.finality(note.id)
         assert found == Finality(vertex=note.id, final=False, forgotten=True)
         assert not (await node.finality("ab" * 32)).forgotten
     async with open_lone() as node:
         note = await node.publish("final")
         assert (await node.finality(note.id, wait_ms=LIMIT_MS)).final
-        node._runtime._node._history._pruned_lamport = 1_000
+        node._runtime._node._history._pruned = level(1_000)
         assert (await node.finality(note.id)).final

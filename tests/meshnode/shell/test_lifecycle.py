@@ -326,9 +326,9 @@ async def test_unverified_mode_is_for_benchmarks_only(tmp_path, monkeypatch):
     modes = []
     original = Admission.__init__
 
-    def note(self, *arguments, verify=True):
+    def note(self, *arguments, verify=True, **options):
         modes.append(verify)
-        original(self, *arguments, verify=verify)
+        original(self, *arguments, verify=verify, **options)
 
     monkeypatch.setattr("meshnode.shell.lifecycle.Admission.__init__", note)
     for options in (

@@ -13,11 +13,18 @@ from consensus.checkpoint import decode_header, encode_header
 from dag.authors import is_first_profile
 from dag.intake import Intake
 from meshnode.core.effects import StoreSnapshot, StoreValue, StoreVertex
-from meshnode.core.recovered import PRUNED_KEY, decode_chain, encode_chain, read_header
+from meshnode.core.recovered import (
+    PRUNED_KEY,
+    decode_chain,
+    decode_pruned,
+    encode_chain,
+    read_header,
+)
 from meshnode.shell.journal_check import check_journal
 from meshnode.shell.snapshot_check import check_snapshots
 from meshnode.shell.store import FILE_NAME, Store
 from tests.support.core_net import CoreNet
+from tests.support.horizons import level
 
 EVERY = 10
 
@@ -31,7 +38,7 @@ def host():
     (host,) = net.hosts
     host.settings = replace(host.settings, prunes=True)
     net.start(net.hosts)
-    while len(host.snapshots) < 2 or not read_header(host.snapshots[0]).floor_lamport:
+    while len(host.snapshots) < 2 or not read_header(host.snapshots[0]).floor.lowest:
         host.publish(b"note")
         net.run(100)
     return host
@@ -58,8 +65,9 @@ def test_what_a_quorum_stands_for_is_told(tmp_path, host):
     certified, newest = report.certified, host.snapshots[-1]
     assert certified.commit == newest.index
     assert (certified.stake, certified.total) == (1, 1)
-    assert certified.floor_lamport == read_header(newest).floor_lamport
-    assert certified.pruned_lamport == int.from_bytes(host.values[PRUNED_KEY], "big") > 0
+    assert certified.floor == read_header(newest).floor
+    assert certified.pruned == decode_pruned(host.values[PRUNED_KEY])
+    assert certified.pruned.lowest > 0
     assert sorted(certified.digests) == [snapshot.index for snapshot in host.snapshots]
 
 
@@ -77,7 +85,7 @@ def forge(snapshot):
 def claim(snapshot):
     """A higher floor than the one that was voted for."""
     *before, last = decode_chain(snapshot.chain)
-    header = encode_header(change(decode_header(last.header), floor_lamport=10**6))
+    header = encode_header(change(decode_header(last.header), floor=level(10**6)))
     return change(snapshot, chain=encode_chain((*before, change(last, header=header))))
 
 

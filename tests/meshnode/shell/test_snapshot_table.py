@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from dag.index import NOWHERE
 from meshnode.core.effects import ForgetVertices, StoreSnapshot, StoreVertex
 from meshnode.core.recovered import StoredSnapshot
 from meshnode.shell.journal_check import check_journal
@@ -63,7 +64,7 @@ def test_a_file_of_an_older_version_gets_the_table(tmp_path):
         connection.execute("DROP TABLE snapshots")
     connection.close()
     reader = Store.open_readonly(tmp_path / FILE_NAME)
-    assert reader.find_floor() == 0
+    assert reader.find_floor() == NOWHERE
     reader.close()
     opened = Store.open(tmp_path, NETWORK)
     assert opened.load().snapshots == ()
