@@ -201,7 +201,10 @@ class Host:
         for watch in self.world.observers.on_started:
             watch(self)
         self._is_working = True
-        self._apply(node.start(self.read_clock_ms()))
+        effects = node.start(self.read_clock_ms())
+        for watch in self.world.observers.on_effects:
+            watch(self, effects)
+        self._apply(effects)
         for command in self.connect_at_start:
             self.submit(command)
 

@@ -21,6 +21,7 @@ COMMANDS = (
     "routing",
     "fuzz-order",
     "fuzz-market",
+    "fuzz-members",
     "replay",
     "shrink",
     "mutants",
