@@ -18,20 +18,23 @@ from libp2p.custom_types import TProtocol
 from libp2p.exceptions import ParseError
 from libp2p.io.exceptions import IOException
 from libp2p.peer.id import ID
-from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError
+from libp2p.protocol_muxer.exceptions import (
+    MultiselectClientError,
+    MultiselectCommunicatorError,
+)
 from libp2p.protocol_muxer.multiselect import Multiselect
-from libp2p.protocol_muxer.multiselect_client import MultiselectClient
+from libp2p.protocol_muxer.multiselect_client import MULTISELECT_PROTOCOL_ID
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL_ID
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL_ID
-from libp2p.utils.varint import read_varint_prefixed_bytes_limited
+from libp2p.utils.varint import encode_delim, read_varint_prefixed_bytes_limited
 
 from meshnode.errors import TransportError
 from meshnode.transport.base import PeerId
 from meshnode.transport.libp2p.hardening import check_library_version
-from meshnode.transport.libp2p.muxer import GuardedConnection, new_muxer
+from meshnode.transport.libp2p.muxer import GuardedConnection, new_muxer, stop_updates
 from meshnode.transport.peer_id import peer_id_from_public_key, public_key_from_peer_id
 
 if TYPE_CHECKING:
@@ -77,19 +80,34 @@ class BoundedCommunicator(MultiselectCommunicator):
             raise MultiselectCommunicatorError("a multistream-select message without its end")
         return text[:-1]
 
+    async def write_all(self, *texts: str) -> None:
+        """Several messages at once."""
+        await self.read_writer.write(b"".join(encode_delim(text.encode()) for text in texts))
+
 
 async def propose(stream: ReadWriteCloser, protocol: str, timeout_ms: int) -> None:
-    """Ask the other side to speak this protocol on a stream."""
-    await MultiselectClient().select_one_of(
-        [TProtocol(protocol)], BoundedCommunicator(stream), _seconds(timeout_ms)
-    )
+    """Ask the other side to speak this protocol on a stream.
+
+    In one breath with the greeting: there is nothing to choose from, so waiting for the other
+    side's greeting first, as the library does, is a round trip for nothing.
+    """
+    communicator = BoundedCommunicator(stop_updates(stream))
+    with trio.move_on_after(_seconds(timeout_ms)):
+        await communicator.write_all(MULTISELECT_PROTOCOL_ID, protocol)
+        for expected in (MULTISELECT_PROTOCOL_ID, protocol):
+            said = await communicator.read()
+            if said != expected:
+                message = f"{expected} is not supported: the answer is {said[:64]!r}"
+                raise MultiselectClientError(message)
+        return
+    raise MultiselectClientError(f"{protocol} was not agreed on within {timeout_ms} ms")
 
 
 async def answer(stream: ReadWriteCloser, protocols: Sequence[str], timeout_ms: int) -> str:
     """Let the other side choose one of these protocols."""
     handlers = {TProtocol(protocol): None for protocol in protocols}
     chosen, _ = await Multiselect(handlers).negotiate(
-        BoundedCommunicator(stream), _seconds(timeout_ms)
+        BoundedCommunicator(stop_updates(stream)), _seconds(timeout_ms)
     )
     return str(chosen)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from libp2p.abc import ISecureConn
+    from libp2p.io.abc import ReadWriteCloser
 
     from meshnode.transport.libp2p.stream_bytes import RelayedConnection
     from meshnode.transport.libp2p.tcp import TcpConnection
@@ -144,6 +145,31 @@ class WindowedReader:
             stream.recv_window += increment
             await stream.send_window_update(increment)
         return data
+
+
+class UnannouncedReader:
+    """A stream whose reads open no window, for the few bytes by which a protocol is agreed on.
+
+    Those are read in two pieces a message, and the library tells the other side of each.
+    """
+
+    def __init__(self, stream: YamuxStream) -> None:
+        self._stream = stream
+
+    async def read(self, n: int | None = None) -> bytes:
+        """At most n bytes. Raises the library's errors when the stream or connection has ended."""
+        stream = self._stream
+        data: bytes = await stream.conn.read_stream(stream.stream_id, -1 if n is None else n)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """All of the bytes."""
+        await self._stream.write(data)
+
+
+def stop_updates(stream: ReadWriteCloser) -> ReadWriteCloser | UnannouncedReader:
+    """A stream as it is read while a protocol is agreed on."""
+    return UnannouncedReader(stream) if isinstance(stream, YamuxStream) else stream
 
 
 class QuietMuxer(Yamux):

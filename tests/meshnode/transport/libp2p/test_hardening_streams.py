@@ -14,6 +14,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamError
 from meshnode.errors import DialFailed, StreamReset
 from meshnode.transport.base import Channel
 from meshnode.transport.framing import FINISH_FRAME, FrameParser, data_header
+from meshnode.transport.libp2p import connection
 from meshnode.transport.libp2p.host import propose
 from meshnode.transport.limits import TransportLimits
 from tests.support.libp2p_attacker import attacker, channels, cut_off, write_until_cut_off
@@ -117,13 +118,19 @@ async def test_d5_a_flood_into_an_unread_stream_ends_at_the_buffer_limit(scene):
     await scene.check_honest()
 
 
-async def test_d5_many_half_open_streams_share_one_buffer_limit(scene):
+async def wait_for_ever(*_):
+    await trio.sleep_forever()
+
+
+async def test_d5_many_half_open_streams_share_one_buffer_limit(scene, monkeypatch):
     await scene.open(TransportLimits(muxer_buffer_bytes=500_000))
 
     async def attack():
         async with attacker(scene.addresses) as muxer:
             await channels(muxer)
             pieces = 0
+            # Whoever is refused is forgotten at once: here every negotiation goes on for ever.
+            monkeypatch.setattr(connection, "answer", wait_for_ever)
             with contextlib.suppress(Exception):
                 for stream_id in range(101, 141, 2):
                     await muxer._write_frame(HEADER.pack(0, WINDOW_UPDATE, SYN, stream_id, 0))
@@ -131,6 +138,7 @@ async def test_d5_many_half_open_streams_share_one_buffer_limit(scene):
                     await muxer._write_frame(piece)
                     pieces += 1
             await cut_off(muxer)
+            monkeypatch.undo()
             return pieces
 
     await scene.attack(attack)
