@@ -54,6 +54,8 @@ class NodeConfig:
     """Whether to hand connections on to members that cannot be reached otherwise."""
     use_relays: bool = True
     """Whether to be reached through members that relay, where nobody gets through otherwise."""
+    punch_holes: bool = True
+    """Whether peers met at a relay are dialled directly, both ends at once, where routers allow."""
     api: str | None = None
     """HOST:PORT of the local HTTP interface; port 0 picks a free one. None: 127.0.0.1:7077, or a
     free port where that one is taken, so that several homes of one machine need no setting."""

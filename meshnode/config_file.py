@@ -87,6 +87,7 @@ class _Layer(BaseModel):
     serve_rendezvous: bool | None = None
     serve_relay: bool | None = None
     use_relays: bool | None = None
+    punch_holes: bool | None = None
     api: str | None = None
     api_insecure: bool | None = None
     api_cert: _Path | None = None

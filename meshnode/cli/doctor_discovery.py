@@ -48,6 +48,7 @@ async def check_ways_offline(path: Path, config: NodeConfig) -> list[Check]:
         check_mdns(config),
         *await _check_points(config.rendezvous),
         _check_relay(config),
+        _check_direct(config),
         Check("reachable", "unknown", "only a peer that dials back can tell: start the node"),
     ]
 
@@ -238,3 +239,10 @@ def _check_relay(config: NodeConfig) -> Check:
     if not config.use_relays:
         return Check("relay", "info", "`use_relays` is false: this node takes no places")
     return Check("relay", "unknown", "relays are known while the node runs")
+
+
+def _check_direct(config: NodeConfig) -> Check:
+    if not config.punch_holes:
+        detail = "`punch_holes` is false: peers met at a relay stay there"
+        return Check("direct", "info", detail)
+    return Check("direct", "unknown", "whether peers get past their relays is seen while it runs")

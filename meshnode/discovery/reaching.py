@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from meshnode.core.peer_record import ROLE_RELAY
 from meshnode.core.transport_id import compute_transport_id
 from meshnode.discovery.rendezvous import ask_to_be_dialled, describe_failure
+from meshnode.discovery.upgrading import RELAYED_MARK, UpgradePort
 from meshnode.discovery.ways import Way
 from meshnode.errors import InvalidMessage, TransportError
 from meshnode.transport.base import PeerId
@@ -37,9 +38,7 @@ CLOCK_MAX_MS: Final = 30_000
 """Peers hold back what is stamped two minutes ahead."""
 UPKEEP_MS: Final = 15_000
 RETRY_FIRST_MS: Final = 2_000
-UPGRADE_MS: Final = 300_000
 BUSY_CODE: Final = "negotiation_failed"
-RELAYED_MARK: Final = "/p2p-circuit"
 
 
 class Place(Protocol):
@@ -54,7 +53,7 @@ class Place(Protocol):
         """Unix time."""
 
 
-class CircuitPort(Protocol):
+class CircuitPort(UpgradePort, Protocol):
     """What a transport with relays can do beside the transport port."""
 
     @property
@@ -69,9 +68,6 @@ class CircuitPort(Protocol):
 
     async def probe(self, peer: PeerId, address: str) -> None:
         """Dial a peer afresh. Raises `TransportError`."""
-
-    async def upgrade(self, peer: PeerId, addresses: Sequence[str]) -> None:
-        """Have a direct connection take a relayed one's place. Raises `TransportError`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +105,6 @@ class Reaching:
         self._relay_errors: dict[str, str] = {}
         self._relay_due_ms = 0
         self._retry_ms = RETRY_FIRST_MS
-        self._upgrade_due: dict[str, int] = {}
 
     @property
     def is_reachable(self) -> bool | None:
@@ -129,7 +124,7 @@ class Reaching:
 
     def next_deadline(self) -> int:
         """When `step` has something to do."""
-        return min(self._ask_due_ms, self._relay_due_ms, *self._upgrade_due.values())
+        return min(self._ask_due_ms, self._relay_due_ms)
 
     def peers_changed(self, now_ms: int) -> None:
         """Somebody has become ready, or has gone: maybe there is somebody to ask now."""
@@ -143,7 +138,6 @@ class Reaching:
         if now_ms >= self._relay_due_ms:
             self._relay_due_ms = now_ms + UPKEEP_MS
             await self._keep_relays(now_ms)
-        await self._upgrade(now_ms)
 
     # --- being dialled back ---------------------------------------------------------------------
 
@@ -244,25 +238,6 @@ class Reaching:
             del self._held[relay]
         if had:
             self._on_moved()
-
-    async def _upgrade(self, now_ms: int) -> None:
-        """Try whether those reached through a relay can be reached without it by now."""
-        relayed = {
-            peer: view
-            for peer, view in self._mesh.list_ready().items()
-            if RELAYED_MARK in view.address
-        }
-        self._upgrade_due = {
-            peer: self._upgrade_due.get(peer, now_ms + self._entropy.jitter(UPGRADE_MS))
-            for peer in relayed
-        }
-        for peer, due_ms in list(self._upgrade_due.items()):
-            if due_ms <= now_ms:
-                self._upgrade_due[peer] = now_ms + self._entropy.jitter(UPGRADE_MS)
-                try:
-                    await self._circuits.upgrade(PeerId(peer), relayed[peer].addresses)
-                except TransportError:
-                    continue  # the relayed one stands
 
     # --- for people -----------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from meshnode.discovery.own_record import OwnRecord
 from meshnode.discovery.points import PointVisits
 from meshnode.discovery.reaching import CircuitPort, Reaching, dial_back
 from meshnode.discovery.rendezvous import PeersDesk
+from meshnode.discovery.upgrading import Upgrades
 from meshnode.discovery.ways import Way
 from meshnode.shell.subscriptions import SubscriberLagged
 
@@ -53,6 +54,7 @@ class DiscoveryOptions:
     serves_rendezvous: bool = False
     serves_relay: bool = False
     uses_relays: bool = True
+    punches_holes: bool = True
     listens_on: tuple[str, ...] = ()
     """Addresses announced on the LAN."""
 
@@ -80,7 +82,9 @@ class Discovery:
             mesh, self._book, entropy, own_key=self._own.key, read_own=self._read_own
         )
         self._reaching = None
+        self._upgrades = None
         if circuits is not None:
+            self._upgrades = Upgrades(mesh, circuits, entropy, punches=options.punches_holes)
             self._reaching = Reaching(
                 mesh,
                 circuits,
@@ -136,6 +140,10 @@ class Discovery:
     def is_member(self, peer: str) -> bool:
         """Whether a transport id is a member's."""
         return self._mesh.is_member(peer)
+
+    def is_ready(self, peer: str) -> bool:
+        """Whether a peer takes part, by its transport id."""
+        return peer in self._mesh.list_ready()
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -199,6 +207,7 @@ class Discovery:
             for point in self._points.visits.take_due(now_ms):
                 self._spawn(self._points.visit(point), f"visit of {point.peer}")
             self._start_upkeep(now_ms)
+            self._start_upgrades(now_ms)
             await asyncio.sleep(REST_MS / 1000)
             await self._rest()
 
@@ -209,11 +218,18 @@ class Discovery:
         if reaching.next_deadline() <= now_ms:
             self._upkeep = self._spawn(reaching.step(now_ms), "reachability")
 
+    def _start_upgrades(self, now_ms: int) -> None:
+        if self._upgrades is not None:
+            for peer in self._upgrades.take_due(now_ms):
+                self._spawn(self._upgrades.attempt(peer), f"direct connection to {peer}")
+
     async def _rest(self) -> None:
         """Until something happens, or the next deadline."""
         deadlines = [self._points.next_deadline]
         if self._reaching is not None and (self._upkeep is None or self._upkeep.done()):
             deadlines.append(self._reaching.next_deadline)
+        if self._upgrades is not None:
+            deadlines.append(self._upgrades.next_deadline)
         due_ms = find_earliest(deadlines)
         wait_ms = LOOK_MS if due_ms is None else due_ms - self._mesh.now_ms()
         with suppress(TimeoutError):
@@ -235,6 +251,8 @@ class Discovery:
         ways += points
         if self._reaching is not None:
             ways += self._reaching.describe()
+        if self._upgrades is not None:
+            ways.append(self._upgrades.describe())
         return ways
 
     def _describe_book(self) -> Way:

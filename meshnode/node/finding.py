@@ -28,11 +28,14 @@ async def open_discovery(
         serves_rendezvous=config.serve_rendezvous,
         serves_relay=config.serve_relay,
         uses_relays=config.use_relays,
+        punches_holes=config.punch_holes,
         listens_on=transport.bound_addresses,
     )
     discovery = Discovery(runtime, setup.secrets.libp2p_seed, options, transport)
     if config.serve_relay:
         transport.serve_relay(discovery.is_member)
+    if config.punch_holes:
+        transport.punch_holes(discovery.is_ready)
     stack.push_async_callback(discovery.close)
     await discovery.start()
     return discovery

@@ -62,7 +62,7 @@ class Session:
         self._handler = host.handler
         self.limits = host.limits
         self.counters = host.counters
-        self._carrier = carrier
+        self.carrier = carrier
         self._address = address
         self._loop = asyncio.get_running_loop()
         self.opened_at = self._loop.time()
@@ -81,6 +81,8 @@ class Session:
         self._reason = ""
         self._announced = False
         self._closing = False
+        self._retiring = False
+        self._is_waiting = False
         self._offence: tuple[Offence, str] | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._streams: dict[LinkStream, None] = {}
@@ -95,13 +97,14 @@ class Session:
 
     def start(self, predecessor: Session | None) -> None:
         """Tell the handler; a predecessor of the same peer is finished first."""
+        self._is_waiting = predecessor is not None
         self._task = self._loop.create_task(
             self._run(predecessor), name=f"session {self.peer}", context=self._host.context.copy()
         )
 
     def send(self, channel: Channel, frames: Sequence[bytes]) -> bool:
-        """Queue frames, all or none."""
-        if self.ending or not self.links[channel].offer(frames):
+        """Queue frames, all or none; none while the handler knows only this session's predecessor."""
+        if self.ending or self._is_waiting or not self.links[channel].offer(frames):
             return False
         self.counters["frames_sent"] += len(frames)
         return True
@@ -116,7 +119,7 @@ class Session:
     async def open_stream(self) -> LinkStream:
         """Open a stream to the peer; raises `PeerGone` or `StreamReset`."""
         self._check_standing()
-        stream = await self._carrier.open_stream()
+        stream = await self.carrier.open_stream()
         try:
             self._check_standing()
         except PeerGone:
@@ -150,6 +153,20 @@ class Session:
             return
         self._reason = reason
         self._closing = True
+        self._finish_links()
+
+    def retire(self, reason: str) -> None:
+        """Make way for another connection: what either side has queued still arrives.
+
+        What takes longer than the grace is given up.
+        """
+        if self.ending:
+            return
+        self._reason = reason
+        self._retiring = True
+        self._finish_links()
+
+    def _finish_links(self) -> None:
         for link in self.links.values():
             link.finish()
         self._start_grace()
@@ -163,7 +180,7 @@ class Session:
             link.end()
         for stream in list(self._streams):
             stream.reset()
-        self._carrier.abort()
+        self.carrier.abort()
 
     def abort(self, reason: str) -> None:
         """End at once; nothing more is delivered."""
@@ -216,6 +233,7 @@ class Session:
         try:
             if predecessor is not None:
                 await predecessor.over.wait()
+                self._is_waiting = False
             self._announced = True
             self._handler.connected(self.peer, inbound=self.inbound, remote_address=self._address)
             async with asyncio.TaskGroup() as group:
@@ -268,8 +286,8 @@ class Session:
                 await changed.wait()
 
     async def _flush(self) -> None:
-        """Both sides hang up: what this side has queued still goes out, within the grace."""
-        if not self._closing:
+        """The peer has finished: what this side has queued still goes out, within the grace."""
+        if not (self._closing or self._retiring):
             return
         for channel, link in self.links.items():
             while link.has_unsent and not link.ended:

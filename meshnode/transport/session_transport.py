@@ -27,6 +27,8 @@ COUNTER_NAMES = (
     "handshakes_failed",
     "handshakes_refused",
     "offences",
+    "punches",
+    "punches_failed",
     "relay_bytes",
     "relay_circuits",
     "relay_refused",
@@ -126,7 +128,10 @@ class SessionTransport:
         if old is not None and not old.ending:
             if self._keeps(old, session):
                 return False
-            old.abort("replaced by a newer connection")
+            if old.is_relayed and not session.is_relayed:
+                old.retire("replaced by a direct connection")
+            else:
+                old.abort("replaced by a newer connection")
         self._sessions[session.peer] = session
         self._live[session] = None
         self._counters["connections_opened"] += 1

@@ -59,8 +59,12 @@ class FakeMesh:
         self.found: list[Found] = []
         self._serving: list[asyncio.Task[None]] = []
 
-    def connect(self, number: int, address: str = "/ip4/10.0.0.9/tcp/5") -> None:
-        self.ready[peer_of(number)] = SimpleNamespace(address=address, addresses=("/there",))
+    def connect(
+        self, number: int, address: str = "/ip4/10.0.0.9/tcp/5", *, inbound: bool = False
+    ) -> None:
+        self.ready[peer_of(number)] = SimpleNamespace(
+            address=address, addresses=("/there",), inbound=inbound
+        )
 
     def now_ms(self) -> int:
         return self.time_ms

@@ -40,7 +40,7 @@ _DROP = "4,32 0 0 4294963256,53 1 0 {below},6 0 0 2,6 0 0 4294967295"
 """A packet filter in the kernel's classic code: draw 32 random bits, drop the packet where they are
 less than `below`, else let it pass. Most kernels have this, few have the queue made for it."""
 
-_UNSHARE = (
+UNSHARE = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"),
     *("--kill-child", "--mount-proc"),
 )
@@ -53,7 +53,7 @@ def find_obstacle() -> str | None:
             return f"there is no `{tool}` here"
     trial = "mount -t tmpfs none /run && ip netns add trial && ip link add trial type bridge"
     done = subprocess.run(
-        [*_UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
+        [*UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
     )
     return None if done.returncode == 0 else done.stderr.strip() or "not permitted"
 
@@ -67,7 +67,7 @@ def find_loss_obstacle() -> str | None:
     rule = _make_drop_rule("trial", 0.5)
     trial = f"ip link add trial type bridge && tc qdisc add dev trial clsact && {rule}"
     done = subprocess.run(
-        [*_UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
+        [*UNSHARE, "sh", "-c", trial], check=False, capture_output=True, text=True
     )
     return None if done.returncode == 0 else done.stderr.strip() or "not permitted"
 
@@ -77,7 +77,13 @@ def enter_namespaces(module: str) -> None:
     if os.environ.get(INSIDE_VARIABLE):
         return
     os.environ[INSIDE_VARIABLE] = "1"
-    os.execvp(_UNSHARE[0], [*_UNSHARE, sys.executable, "-m", module, *sys.argv[1:]])
+    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", module, *sys.argv[1:]])
+
+
+def prepare_namespaces() -> None:
+    """Once, before hosts are made."""
+    run_command("mount -t tmpfs none /run")
+    _ip("link set lo up")
 
 
 class HostNetwork:
@@ -85,8 +91,7 @@ class HostNetwork:
 
     def __init__(self, hosts: int) -> None:
         self._hosts = hosts
-        _run("mount -t tmpfs none /run")
-        _ip("link set lo up")
+        prepare_namespaces()
         for number in range(hosts):
             self._add_switch(number)
             self._add_host(number)
@@ -133,14 +138,14 @@ class HostNetwork:
         for number in range(self._hosts):
             # One packet on the wire is one packet that may get lost, not a bundle of them.
             _ip(f"-n host{number} link set eth0 gso_max_segs 1")
-            _run(f"tc qdisc replace dev port{number} clsact")
-            _run(_make_drop_rule(f"port{number}", share))
+            run_command(f"tc qdisc replace dev port{number} clsact")
+            run_command(_make_drop_rule(f"port{number}", share))
 
     def count_lost(self) -> int:
         """Packets that were dropped so far."""
         lost = 0
         for number in range(self._hosts):
-            shown = json.loads(_run(f"tc -s -j qdisc show dev port{number}"))
+            shown = json.loads(run_command(f"tc -s -j qdisc show dev port{number}"))
             lost += sum(each.get("drops", 0) for each in shown if each["kind"] == "clsact")
         return lost
 
@@ -151,11 +156,11 @@ class HostNetwork:
 
     async def run_on(self, number: int, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do something as if on a host: processes it starts are in that host's network."""
-        return await asyncio.to_thread(_run_inside, f"host{number}", make)
+        return await asyncio.to_thread(run_inside, f"host{number}", make)
 
 
-def _run_inside(host: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Processes belong to the network of the thread that starts them."""
+def run_inside(host: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Do something in the network of a host: processes belong to that of who starts them."""
     home = Path("/proc/thread-self/ns/net")
     with home.open("rb") as before, (Path("/run/netns") / host).open("rb") as inside:
         _set_network(inside.fileno())
@@ -172,7 +177,7 @@ def _set_network(fd: int) -> None:
 
 
 def _ip(arguments: str) -> None:
-    _run(f"ip {arguments}")
+    run_command(f"ip {arguments}")
 
 
 def _make_drop_rule(device: str, share: float) -> str:
@@ -180,7 +185,8 @@ def _make_drop_rule(device: str, share: float) -> str:
     return f"tc filter replace dev {device} ingress pref 1 handle 1 bpf da bytecode '{code}'"
 
 
-def _run(command: str) -> str:
+def run_command(command: str) -> str:
+    """Run a program to its end; answers what it printed."""
     done = subprocess.run(shlex.split(command), check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr.strip()}"
     return done.stdout

@@ -17,6 +17,8 @@ from pathlib import Path
 from tests.support.daemons import read_cpu_s, read_rss_kib
 
 INTERFACE = "eth0"
+ESTABLISHED = "01"
+"""As the kernel's table of connections has it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ def read_process(pid: int) -> ProcessReading:
         sent_packets=sent_packets,
         resent=_read_resent(folder / "net/snmp"),
     )
+
+
+def list_connections(pid: int) -> list[tuple[str, int]]:
+    """The other ends of the TCP connections of a process's network that stand, over IPv4."""
+    ends = []
+    for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, _, remote, state = line.split()[:4]
+        if state == ESTABLISHED:
+            host, port = (bytes.fromhex(part) for part in remote.split(":"))
+            ends.append((".".join(str(byte) for byte in reversed(host)), int.from_bytes(port)))
+    return ends
 
 
 def _read_interface(path: Path) -> tuple[int, int, int]:

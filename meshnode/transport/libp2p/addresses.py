@@ -14,6 +14,8 @@ from meshnode.errors import TransportError
 if TYPE_CHECKING:
     from meshnode.transport.base import PeerId
 
+ADDRESS_BYTES_MAX = 64
+"""Of an address in a message: an IP address with a port, and a peer id behind it."""
 HOST_PROTOCOLS = ("ip4", "ip6", "dns4", "dns6", "dns")
 
 # Addresses reserved for documentation stand for "anywhere outside".
@@ -93,3 +95,22 @@ def parse_address(text: str) -> TcpAddress:
         )
     peer = parts[2][1] if len(parts) == 3 else None
     return TcpAddress(names[0], str(parts[0][1]), int(parts[1][1]), peer)
+
+
+def encode_address(text: str) -> bytes:
+    """A multiaddr as libp2p's messages carry it."""
+    return bytes(Multiaddr(text).to_bytes())
+
+
+def decode_address(data: bytes) -> TcpAddress:
+    """The TCP endpoint of an IP address out of a message; raises `TransportError`."""
+    if not 0 < len(data) <= ADDRESS_BYTES_MAX:
+        raise TransportError(f"{len(data)} bytes are not the address of a TCP endpoint")
+    try:
+        text = str(Multiaddr(data))
+    except (MultiaddrError, ValueError) as error:
+        raise TransportError("a message names something that is no address") from error
+    address = parse_address(text)
+    if address.host_kind not in {"ip4", "ip6"}:
+        raise TransportError(f"{text[:128]!r} names a host by its name")
+    return address

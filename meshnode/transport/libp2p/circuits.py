@@ -18,6 +18,7 @@ from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, StopMessage
 
 from meshnode.errors import TransportError
 from meshnode.transport.base import PeerId
+from meshnode.transport.libp2p.identify import IDENTIFY_PROTOCOL, read_observed
 from meshnode.transport.libp2p.relay_messages import (
     HOP_PROTOCOL,
     OK,
@@ -27,9 +28,10 @@ from meshnode.transport.libp2p.relay_messages import (
     make_peer,
     make_stop_status,
     read_message,
+    read_seen_host,
     write_message,
 )
-from meshnode.transport.libp2p.service_link import ServiceLink
+from meshnode.transport.libp2p.service_link import Observed, ServiceLink
 from meshnode.transport.libp2p.stream_bytes import RelayedConnection, StreamBytes
 
 if TYPE_CHECKING:
@@ -139,9 +141,28 @@ class Circuits:
             is_initiator=True,
             relay=relay,
             relay_address=link.address,
+            relay_host=link.guard.remote_host,
+            seen_host=read_seen_host(reply),
         )
         connection.on_release = partial(self._let_go, link)
         return connection
+
+    async def find_observed(self, relay: PeerId) -> Observed:
+        """Where a relay in use sees this node. Raises `TransportError`.
+
+        Asked once of a connection: what it was mapped to holds as long as it stands.
+        """
+        link = self._links.get(relay)
+        if link is None:
+            raise RelayRefused("the connection to the relay is gone")
+        if link.observed is None:
+            stream = await link.open_raw(IDENTIFY_PROTOCOL)
+            try:
+                address = await read_observed(stream, self._limits.handshake_ms)
+            finally:
+                await link.reset(stream)
+            link.observed = Observed(address.host, address.port if link.is_from_listening else None)
+        return link.observed
 
     async def _acquire(self, relay: PeerId, addresses: tuple[str, ...]) -> ServiceLink:
         """A connection to a relay, dialled where there is none; it stays until `_let_go`."""
@@ -168,6 +189,7 @@ class Circuits:
             relay=relay,
             address=dialled.address,
             limits=self._limits,
+            is_from_listening=dialled.is_from_listening,
             on_stop=self._take_over,
         )
         self._links[relay] = link
@@ -205,6 +227,8 @@ class Circuits:
                 is_initiator=False,
                 relay=link.relay,
                 relay_address=link.address,
+                relay_host=link.guard.remote_host,
+                seen_host=read_seen_host(message),
             )
             await self._on_inbound(connection)
         except TransportError:

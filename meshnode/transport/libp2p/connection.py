@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,17 +19,18 @@ from meshnode.transport.libp2p.pace import Pace
 from meshnode.transport.libp2p.relay_messages import HOP_PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
     from meshnode.transport.base import PeerId
     from meshnode.transport.libp2p.guest import TrioGuest
     from meshnode.transport.libp2p.muxer import GuardedConnection
     from meshnode.transport.libp2p.relay_server import RelayServer
+    from meshnode.transport.libp2p.stream_bytes import RelayedConnection
     from meshnode.transport.limits import TransportLimits
     from meshnode.transport.session import Session
     from meshnode.transport.stream import LinkStream
+
+    ServeRaw = Callable[["Libp2pConnection", YamuxStream], Awaitable[None]]
 
 CHANNEL_PROTOCOLS = {
     "/meshnode/1/control": Channel.CONTROL,
@@ -36,6 +39,7 @@ CHANNEL_PROTOCOLS = {
 }
 STREAM_PROTOCOL = "/meshnode/1/stream"
 _PROTOCOLS = (*CHANNEL_PROTOCOLS, STREAM_PROTOCOL)
+_NO_RAW: Mapping[str, ServeRaw] = MappingProxyType({})
 
 
 class Libp2pConnection:
@@ -51,8 +55,14 @@ class Libp2pConnection:
         address: str,
         limits: TransportLimits,
         relay: RelayServer | None = None,
+        relayed: RelayedConnection | None = None,
+        raw: Mapping[str, ServeRaw] = _NO_RAW,
     ) -> None:
-        """`relay` serves those who ask this node to relay; None where it does not."""
+        """`relay` serves those who ask this node to relay; None where it does not.
+
+        `relayed` is what lies below where the connection leads through a relay, `raw` serves streams
+        of other protocols than the mesh's own. It may raise `TransportError`.
+        """
         assert guard.muxer is not None, "the handshake has put a muxer on top"
         self.peer = peer
         self.inbound = inbound
@@ -62,7 +72,9 @@ class Libp2pConnection:
         self.is_relayed = "/p2p-circuit" in address
         self.is_service = False
         """Whether the peer is here for the relay alone, and nobody's neighbour."""
+        self.relayed = relayed
         self._relay = relay
+        self._raw = raw
         self._guest = guest
         self._guard = guard
         self._muxer = guard.muxer
@@ -190,7 +202,9 @@ class Libp2pConnection:
 
     async def _negotiate(self, stream: YamuxStream) -> None:
         """Find out what a stream of the peer is for; anything unknown or malformed is reset."""
-        protocols = _PROTOCOLS if self._relay is None else (*_PROTOCOLS, HOP_PROTOCOL)
+        protocols = [*_PROTOCOLS, *self._raw]
+        if self._relay is not None:
+            protocols.append(HOP_PROTOCOL)
         try:
             protocol = await answer(stream, protocols, self._limits.handshake_ms)
         except Exception:  # noqa: BLE001 - the library's errors on hostile input are not enumerable
@@ -206,6 +220,11 @@ class Libp2pConnection:
                 self._offend(Offence.BAD_STREAM, f"{protocol} opened out of turn")
         elif protocol == HOP_PROTOCOL:
             await self._serve_relay(stream)
+        elif protocol in self._raw:
+            try:
+                await self._raw[protocol](self, stream)
+            except TransportError:
+                await self._refuse(stream)
         elif self.session is not None:
             await self._serve_stream(self.session, stream)
         else:

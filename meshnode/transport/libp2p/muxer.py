@@ -61,6 +61,11 @@ class GuardedConnection:
         """By stream id: whom to wake when the peer has opened that stream's window."""
         self._window_opened: int | None = None
 
+    @property
+    def remote_host(self) -> str:
+        """IP address of the other end; the relay's id where it leads through one."""
+        return self._tcp.remote_host
+
     async def read(self, n: int) -> bytes:
         """The next bytes for the muxer, which has dealt with all bytes before."""
         if self._window_opened is not None:

@@ -1,4 +1,7 @@
-"""The messages of circuit relay v2, with limits: libp2p's own protobuf records, length-prefixed."""
+"""The messages of circuit relay v2, with limits: libp2p's own protobuf records, length-prefixed.
+
+A relay says besides where it sees the peer, in a field that the records have for addresses.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from libp2p.utils.varint import encode_varint_prefixed, read_varint_prefixed_byt
 
 from meshnode.errors import TransportError
 from meshnode.transport.base import PeerId
+from meshnode.transport.libp2p.addresses import decode_address, encode_address
 from meshnode.transport.peer_id import public_key_from_peer_id
 
 if TYPE_CHECKING:
@@ -61,7 +65,7 @@ async def read_message(stream: YamuxStream, kind: type[MessageT], timeout_ms: in
     except trio.TooSlowError as error:
         raise RelayRefused("nothing came in time") from error
     except Exception as error:  # the libraries' errors on hostile bytes are not enumerable
-        raise RelayRefused("not a message of a relay") from error
+        raise RelayRefused("not a message of this protocol") from error
     return message  # type: ignore[no-any-return]  # the library's records have no types
 
 
@@ -73,9 +77,20 @@ async def write_message(stream: YamuxStream, message: Any) -> None:
         raise RelayRefused("the stream ended") from error
 
 
-def make_peer(peer: PeerId) -> Any:
-    """A peer as messages name it."""
-    return CircuitPeer(id=ID.from_base58(peer).to_bytes())
+def make_peer(peer: PeerId, seen_at: str = "") -> Any:
+    """A peer as messages name it, and where the relay sees it, as far as that is to be told."""
+    seen = [encode_address(seen_at)] if seen_at else []
+    return CircuitPeer(id=ID.from_base58(peer).to_bytes(), addrs=seen)
+
+
+def read_seen_host(message: Any) -> str | None:
+    """Where a relay sees the peer that its message names; None where it does not say."""
+    for data in message.peer.addrs[:1]:
+        try:
+            return decode_address(data).host
+        except TransportError:
+            return None
+    return None
 
 
 def read_peer(message: Any) -> PeerId:

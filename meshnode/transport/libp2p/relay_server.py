@@ -58,6 +58,10 @@ class Client(Protocol):
         """Who it is, as the connection proved."""
 
     @property
+    def address(self) -> str:
+        """Where it comes from."""
+
+    @property
     def guard(self) -> GuardedConnection:
         """The connection below its streams."""
 
@@ -195,7 +199,8 @@ class RelayServer:
         ends = StreamBytes(stream, client.guard), StreamBytes(onward, target.guard)
         try:
             limit = make_limit(self._limits.circuit_ms, self._limits.circuit_bytes)
-            await write_message(stream, make_hop_status(OK, limit=limit))
+            seen = make_peer(target.peer, target.address)
+            await write_message(stream, make_hop_status(OK, limit=limit, peer=seen))
             self._counters["relay_circuits"] += 1
             await self._carry(client.peer, target.peer, *ends)
         finally:
@@ -208,7 +213,9 @@ class RelayServer:
         try:
             limit = make_limit(self._limits.circuit_ms, self._limits.circuit_bytes)
             request = StopMessage(
-                type=StopMessage.CONNECT, peer=make_peer(client.peer), limit=limit
+                type=StopMessage.CONNECT,
+                peer=make_peer(client.peer, client.address),
+                limit=limit,
             )
             await write_message(onward, request)
             check_status(await read_message(onward, StopMessage, self._timeout_ms), StopMessage)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     OnStop = Callable[["ServiceLink", YamuxStream], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Where a relay sees this node."""
+
+    host: str
+    port: int | None
+    """That a router has given to the listening port; None where another port was dialled from."""
+
+
 class ServiceLink:
     """One connection to one relay, from `run` to its end."""
 
@@ -38,13 +48,20 @@ class ServiceLink:
         relay: PeerId,
         address: str,
         limits: TransportLimits,
+        is_from_listening: bool,
         on_stop: OnStop,
     ) -> None:
-        """`on_stop` serves a stream by which the relay hands a connection over."""
+        """`on_stop` serves a stream by which the relay hands a connection over.
+
+        `is_from_listening` says whether it was dialled from the port that is listened on.
+        """
         assert guard.muxer is not None, "the handshake has put a muxer on top"
         self.guard = guard
         self.relay = relay
         self.address = address
+        self.is_from_listening = is_from_listening
+        self.observed: Observed | None = None
+        """None before the relay was asked."""
         self.users = 0
         """Circuits and requests that need it now."""
         self.reserved_until_s = 0.0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from libp2p.stream_muxer.yamux.yamux import YamuxStream
     from multiaddr import Multiaddr
 
+    from meshnode.transport.base import PeerId
     from meshnode.transport.libp2p.muxer import GuardedConnection
 
 PIECE_BYTES: Final = 16_384
@@ -94,10 +95,21 @@ class RelayedConnection(IRawConnection):
     """A connection through a relay, in the shape libp2p's Noise and Yamux read it."""
 
     def __init__(
-        self, stream: StreamBytes, *, is_initiator: bool, relay: str, relay_address: str
+        self,
+        stream: StreamBytes,
+        *,
+        is_initiator: bool,
+        relay: PeerId,
+        relay_address: str,
+        relay_host: str,
+        seen_host: str | None,
     ) -> None:
         self.is_initiator = is_initiator
         self.relay = relay
+        self.relay_host = relay_host
+        """IP address at which this node reaches the relay."""
+        self.seen_host = seen_host
+        """Where the relay sees the other end; None where it does not say."""
         self.on_release: Callable[[], None] | None = None
         """Told once, when the connection is given back."""
         self._stream = stream

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,23 +12,31 @@ from meshnode.errors import DialFailed, TransportError
 from meshnode.transport.libp2p.addresses import parse_address
 from meshnode.transport.libp2p.circuits import Circuits, Reservation
 from meshnode.transport.libp2p.connection import Libp2pConnection
+from meshnode.transport.libp2p.dcutr import DCUTR_PROTOCOL, PunchFailed
 from meshnode.transport.libp2p.dialer import Dialer
 from meshnode.transport.libp2p.guest import TrioGuest
 from meshnode.transport.libp2p.hardening import HandshakeGate, set_socket_options
 from meshnode.transport.libp2p.host import Identity
+from meshnode.transport.libp2p.identify import IDENTIFY_PROTOCOL, tell_observed
+from meshnode.transport.libp2p.listening import ListenPorts
+from meshnode.transport.libp2p.punching import HolePuncher
 from meshnode.transport.libp2p.relay_server import RelayServer
+from meshnode.transport.libp2p.stream_bytes import RelayedConnection
 from meshnode.transport.libp2p.tcp import TcpConnection
 from meshnode.transport.limits import RelayLimits
 from meshnode.transport.session_transport import SessionTransport
 
 if TYPE_CHECKING:
     from meshnode.transport.base import PeerId, TransportHandler
+    from meshnode.transport.libp2p.connection import ServeRaw
+    from meshnode.transport.libp2p.dcutr import Target
     from meshnode.transport.libp2p.dialer import Dialled
     from meshnode.transport.libp2p.hardening import Place
     from meshnode.transport.libp2p.muxer import GuardedConnection
-    from meshnode.transport.libp2p.stream_bytes import RelayedConnection
     from meshnode.transport.limits import TransportLimits
     from meshnode.transport.session import Session
+
+    Dial = Callable[[PeerId, tuple[str, ...]], Awaitable[Dialled]]
 
 LISTEN_DEFAULT = ("/ip4/127.0.0.1/tcp/0",)
 
@@ -53,14 +61,16 @@ class Libp2pTransport(SessionTransport):
     ) -> None:
         self._identity = Identity(seed)
         super().__init__(self._identity.peer_id, limits)
-        self._listen = [parse_address(text) for text in listen]
+        self._ports = ListenPorts([parse_address(text) for text in listen])
         self._addresses = tuple(announce)
         self._bound: tuple[str, ...] = ()
         self._gate = HandshakeGate(self._limits)
-        self._dialer = Dialer(self._identity, self._limits, self._counters)
+        self._dialer = Dialer(self._identity, self._limits, self._counters, self._ports)
         self._circuits = Circuits(self._limits, self._dial_relay, self._take_relayed)
         self._dialer.open_circuit = self._circuits.open
         self._relay: RelayServer | None = None
+        self._puncher: HolePuncher | None = None
+        self._raw: dict[str, ServeRaw] = {}
         self._dials: dict[PeerId, _PendingDial] = {}
         self._guest: TrioGuest | None = None
         self._nursery: trio.Nursery | None = None
@@ -98,6 +108,41 @@ class Libp2pTransport(SessionTransport):
         self._relay = RelayServer(
             may_use, limits or RelayLimits(), self._counters, self._limits.handshake_ms
         )
+        self._raw[IDENTIFY_PROTOCOL] = tell_observed
+
+    def punch_holes(self, may_punch: Callable[[PeerId], bool]) -> None:
+        """From now on look for direct connections with peers that take part and are met at relays.
+
+        Call it once the transport has started.
+        """
+        self._ports.share()
+        self._puncher = HolePuncher(
+            self._ports,
+            self._dialer,
+            self._counters,
+            may_punch=may_punch,
+            find_observed=self._circuits.find_observed,
+            dial=self._dial_targets,
+            welcome=self._welcome_punched,
+        )
+        self._raw[DCUTR_PROTOCOL] = self._puncher.serve
+
+    async def punch(self, peer: PeerId) -> int:
+        """Have both ends of a relayed connection dial each other at once; the number of tries.
+
+        Only the end that was dialled begins; 0 where the connection is direct. Raises
+        `TransportError`.
+        """
+        session = self._sessions.get(peer)
+        if self._guest is None or self._puncher is None or session is None:
+            raise PunchFailed("there is no connection to better")
+        connection = session.carrier
+        assert isinstance(connection, Libp2pConnection), "this transport made it"
+        if not session.is_relayed:
+            return 0
+        if not session.inbound:
+            raise PunchFailed("the peer begins, which was dialled")
+        return await self._guest.run(self._puncher.punch, connection)
 
     async def reserve(self, relay: PeerId, addresses: Sequence[str]) -> Reservation:
         """Take or renew a place at a relay. Raises `TransportError`."""
@@ -169,22 +214,7 @@ class Libp2pTransport(SessionTransport):
         await guest.release()
 
     async def _open_listeners(self) -> list[trio.SocketListener]:
-        listeners: list[trio.SocketListener] = []
-        addresses: list[str] = []
-        for address in self._listen:
-            try:
-                # Without SO_REUSEPORT: a second node on the port fails instead of sharing it.
-                opened = await trio.open_tcp_listeners(address.port, host=address.host)
-            except OSError as error:
-                await _close_all(listeners)
-                raise TransportError(
-                    f"cannot listen on {address.host} port {address.port}: {error.strerror}",
-                    hint="is another node running? choose another port, or 0",
-                ) from error
-            listeners += opened
-            port = opened[0].socket.getsockname()[1]
-            addresses.append(address.dialable(port, self._peer_id))
-        self._bound = tuple(addresses)
+        listeners, self._bound = await self._ports.open(self._peer_id)
         self._addresses = self._addresses or self._bound
         return listeners
 
@@ -197,39 +227,55 @@ class Libp2pTransport(SessionTransport):
                     await trio.serve_listeners(self._accept, listeners, handler_nursery=nursery)
         finally:
             with trio.CancelScope(shield=True):
-                await _close_all(listeners)
+                await self._ports.close()
             self._stopped.set()
 
-    async def _accept(self, stream: trio.SocketStream) -> None:
+    async def _accept(self, stream: trio.SocketStream, expected: PeerId | None = None) -> None:
         try:
             set_socket_options(stream)
             tcp = TcpConnection(stream, is_initiator=False, counters=self._counters)
+            is_taken = self._puncher is not None and self._puncher.take(stream)
         except OSError:
             return  # gone before it was looked at
-        await self._welcome(tcp)
+        if not is_taken:
+            await self._welcome(tcp, expected)
 
     async def _take_relayed(self, connection: RelayedConnection) -> None:
         await self._welcome(connection)
 
-    async def _welcome(self, below: TcpConnection | RelayedConnection) -> None:
+    def _welcome_punched(self, stream: trio.SocketStream, peer: PeerId) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self._accept, stream, peer)
+
+    async def _welcome(
+        self, below: TcpConnection | RelayedConnection, expected: PeerId | None = None
+    ) -> None:
         place = None if self._is_full() else self._gate.enter(below.remote_host)
         if place is None:
             self._counters["handshakes_refused"] += 1
             return
         try:
             peer, guard = await self._identity.secure(below, None, self._limits)
-            await self._run_inbound(peer, guard, below.remote_multiaddr, place)
+            if expected in {None, peer}:
+                await self._run_inbound(peer, guard, below, place)
         except TransportError:
             self._counters["handshakes_failed"] += 1
         finally:
             place.leave()
 
     async def _run_inbound(
-        self, peer: PeerId, guard: GuardedConnection, address: str, place: Place
+        self,
+        peer: PeerId,
+        guard: GuardedConnection,
+        below: TcpConnection | RelayedConnection,
+        place: Place,
     ) -> None:
         if not await self._may_arrive(peer):
             return
-        connection = self._new_connection(guard, peer=peer, inbound=True, address=address)
+        relayed = below if isinstance(below, RelayedConnection) else None
+        connection = self._new_connection(
+            guard, peer=peer, inbound=True, address=below.remote_multiaddr, relayed=relayed
+        )
         arrived = self._arriving[peer] = trio.Event()
 
         def stand(connection: Libp2pConnection) -> Session | None:
@@ -263,11 +309,19 @@ class Libp2pTransport(SessionTransport):
         await pending.done.wait()
         return not self.is_connected(peer)
 
-    async def _dial(self, peer: PeerId, addresses: tuple[str, ...]) -> None:
+    async def _dial_targets(self, peer: PeerId, targets: Sequence[Target]) -> None:
+        puncher = self._puncher
+        assert puncher is not None
+        texts = tuple(target.text for target in targets)
+        await self._dial(peer, texts, lambda peer, _texts: puncher.meet(peer, targets))
+
+    async def _dial(
+        self, peer: PeerId, addresses: tuple[str, ...], dial: Dial | None = None
+    ) -> None:
         assert self._nursery is not None
         pending = self._dials.get(peer)
         if pending is None:
-            pending = self._dials[peer] = _PendingDial()
+            pending = self._dials[peer] = _PendingDial(dial or self._dialer.dial)
             self._nursery.start_soon(self._run_dial, peer, addresses, pending)
         await pending.done.wait()
         if pending.failure is not None:
@@ -305,10 +359,14 @@ class Libp2pTransport(SessionTransport):
         if self._is_full():
             raise DialFailed(f"{self._connections} connections stand, no more are allowed")
         deadline = trio.current_time() + self._limits.dial_ms / 1000
-        dialled = await self._dialer.dial(peer, addresses)
+        dialled = await pending.dial(peer, addresses)
         pending.scope.deadline = deadline
         connection = self._new_connection(
-            dialled.guard, peer=peer, inbound=False, address=dialled.address
+            dialled.guard,
+            peer=peer,
+            inbound=False,
+            address=dialled.address,
+            relayed=dialled.relayed,
         )
         try:
             await self._run(connection, stand)
@@ -318,7 +376,8 @@ class Libp2pTransport(SessionTransport):
 
     async def _dial_relay(self, relay: PeerId, addresses: tuple[str, ...]) -> Dialled:
         direct = [text for text in addresses if "/p2p-circuit" not in text]
-        return await self._dialer.dial(relay, direct)
+        # The router then maps the listening port, and the relay sees to what.
+        return await self._dialer.dial(relay, direct, from_listening=self._puncher is not None)
 
     def _is_settled(self, peer: PeerId, addresses: Sequence[str]) -> bool:
         """Whether a connection stands that these addresses could not better."""
@@ -357,7 +416,13 @@ class Libp2pTransport(SessionTransport):
             self._connections -= 1
 
     def _new_connection(
-        self, guard: GuardedConnection, *, peer: PeerId, inbound: bool, address: str
+        self,
+        guard: GuardedConnection,
+        *,
+        peer: PeerId,
+        inbound: bool,
+        address: str,
+        relayed: RelayedConnection | None,
     ) -> Libp2pConnection:
         if self._guest is None:  # closed while the handshake went on
             raise DialFailed("the transport is closing")
@@ -369,6 +434,8 @@ class Libp2pTransport(SessionTransport):
             address=address,
             limits=self._limits,
             relay=self._relay,
+            relayed=relayed,
+            raw=self._raw,
         )
 
     def _stand(self, connection: Libp2pConnection) -> Session | None:
@@ -378,7 +445,11 @@ class Libp2pTransport(SessionTransport):
             inbound=connection.inbound,
             address=connection.address,
         )
-        return session if self._admit(session) else None
+        if not self._admit(session):
+            return None
+        if self._puncher is not None and not session.is_relayed:
+            self._puncher.stood(connection.peer)
+        return session
 
     def _is_full(self) -> bool:
         return self._closing or self._connections >= self._limits.connections
@@ -387,12 +458,8 @@ class Libp2pTransport(SessionTransport):
 class _PendingDial:
     """One attempt to reach one peer, shared by everyone who asked for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, dial: Dial) -> None:
+        self.dial = dial
         self.scope = trio.CancelScope()
         self.done = trio.Event()
         self.failure: TransportError | None = None
-
-
-async def _close_all(listeners: list[trio.SocketListener]) -> None:
-    for listener in listeners:
-        await listener.aclose()

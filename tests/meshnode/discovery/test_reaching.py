@@ -16,7 +16,6 @@ from meshnode.discovery.reaching import (
     CLOCK_MAX_MS,
     RELAYS_WANTED,
     SURE_MS,
-    UPGRADE_MS,
     UPKEEP_MS,
     Reaching,
     dial_back,
@@ -44,7 +43,6 @@ class FakeCircuits:
         self.error: TransportError | None = None
         self.expires_s = NOW_MS // 1000 + 3_600
         self.reserved: list[str] = []
-        self.upgraded: list[str] = []
         self.probed: list[tuple[str, str]] = []
 
     async def reserve(self, relay, addresses):
@@ -61,11 +59,6 @@ class FakeCircuits:
         self.probed.append((peer, address))
         if self.error is not None:
             raise self.error
-        if self.refused:
-            raise DialFailed(self.refused)
-
-    async def upgrade(self, peer, addresses):
-        self.upgraded.append(peer)
         if self.refused:
             raise DialFailed(self.refused)
 
@@ -213,18 +206,6 @@ async def test_node_that_wants_no_relay_takes_none():
     assert scene.circuits.reserved == []
     assert scene.way("reachable").state == "fail"
     assert scene.way("relay").state == "info"
-
-
-async def test_relayed_connections_are_tried_directly_now_and_then(scene):
-    scene.mesh.connect(1, RELAYED)
-    scene.mesh.connect(2)
-    await scene.step()
-    assert scene.circuits.upgraded == []
-    await scene.step(2 * UPGRADE_MS)
-    assert scene.circuits.upgraded == [peer_of(1)]
-    scene.circuits.refused = "still hidden"
-    await scene.step(2 * UPGRADE_MS)
-    assert len(scene.circuits.upgraded) == 2
 
 
 async def test_clock_is_compared_with_most_others(scene):
