@@ -245,7 +245,13 @@ class Libp2pTransport(SessionTransport):
 
     def _welcome_punched(self, stream: trio.SocketStream, peer: PeerId) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(self._accept, stream, peer)
+        self._nursery.start_soon(self._run_punched, stream, peer)
+
+    async def _run_punched(self, stream: trio.SocketStream, peer: PeerId) -> None:
+        try:
+            await self._accept(stream, peer)
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def _welcome(
         self, below: TcpConnection | RelayedConnection, expected: PeerId | None = None
