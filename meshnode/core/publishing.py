@@ -165,8 +165,8 @@ class Publishing:
         record = self._intake.authors.get(self._settings.inviter)
         if record is None or not record.profiles:
             raise ConfigError(
-                "the credentials hold no profile of who invited this node",
-                hint="ask for a new ticket",
+                "the credentials hold no profile of who invited this node that is of this time",
+                hint="set the clock of this machine, or ask for a new ticket",
             )
         return record.profiles[0]
 

@@ -53,10 +53,10 @@ from simulations.world import World
 if TYPE_CHECKING:
     from meshnode.core.events import Event
     from simulations.host import Host
-    from simulations.identities import Identity
 
 NOTES: Final = 80
 HEAL_MS: Final = 240_000
+LATER_MS: Final = 500
 LINGERS_MS: Final = 30_000
 """Who is out may be told so, and is a peer until the next look at it."""
 SEED_BYTES: Final = 32
@@ -210,10 +210,9 @@ class MemberRun:
         self._schedule()
         self.council.schedule(spec.safety_ms)
         world.run_for(spec.safety_ms)
+        # Who has not come yet comes when its inviter has spoken.
+        self.injector.hosts = [host for host in self.injector.hosts if host.life]
         self.injector.heal()
-        for host in self.guests:
-            if not host.is_up and host.life:
-                host.start()
         self._agreed_ms = world.run_until(self._is_settled, self._limit_ms)
         world.run_for(TOLD_MS)
         self._check_end()
@@ -266,32 +265,37 @@ class MemberRun:
         founder = self.first
         if plan.ticket is not None:
             founder = self.founders[self.spec.tickets[plan.ticket].inviter]
-            host.settings = self._make_invited(host, founder, plan.ticket)
+            shown = self._find_profile(host, founder.identity.author)
+            if shown is None:  # its inviter has said nothing yet, or only in times to come
+                self.world.at(self.world.now_ms + LATER_MS, self._come, host, plan)
+                return
+            host.settings = self._make_invited(host, founder, plan.ticket, shown)
         host.connect_at_start = (Connect(founder.identity.transport, founder.identity.addresses),)
         host.start()
         self._reached["by itself" if plan.ticket is None else "with a ticket"] = None
 
-    def _make_invited(self, host: Host, inviter: Host, place: int) -> Settings:
+    def _make_invited(self, host: Host, inviter: Host, place: int, shown: bytes) -> Settings:
         issuer, uses = inviter.identity, self.spec.tickets[place].uses
         invitation = Invitation(
             self.network, issuer.author, _get_key(place), "peer", uses, 0, grant_uruv=0
         )
         signed = sign_invitation(issuer.secrets, "ed25519", invitation)
         proved = prove_bearer(_get_seed(place), self.network, host.identity.author, signed)
-        profile = _prove(host.identity, encode(proved))
         return replace(
             host.settings,
-            profile=profile,
+            profile=encode(change(host.identity.profile, invitation=encode(proved))),
             inviter=issuer.author,
-            credentials=(self._find_profile(issuer.author),),
+            credentials=(shown,),
         )
 
-    def _find_profile(self, author: bytes) -> bytes:
-        return next(
-            signed.wire
-            for signed in self.books.vertices.values()
-            if signed.vertex.author == author and is_first_profile(signed.vertex)
-        )
+    def _find_profile(self, host: Host, author: bytes) -> bytes | None:
+        """An author's first profile, once a guest's clock is far enough for it."""
+        latest_ms = host.read_clock_ms() + host.settings.genesis.parameters.future_hold_ms
+        for signed in self.books.vertices.values():
+            vertex = signed.vertex
+            if vertex.author == author and is_first_profile(vertex) and vertex.time_ms < latest_ms:
+                return signed.wire
+        return None
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -381,11 +385,6 @@ class MemberRun:
                 f"waiting {view.quarantined} {view.refusal}"
             )
         return "; ".join(lines)
-
-
-def _prove(identity: Identity, proved: bytes) -> bytes:
-    """A guest's first profile, with the ticket it holds."""
-    return encode(change(identity.profile, invitation=proved))
 
 
 def _get_seed(place: int) -> bytes:
