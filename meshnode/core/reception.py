@@ -140,7 +140,7 @@ class Reception:
         self._dissemination.note_vertex(now_ms, peer, signed.id, way, is_new=is_new)
         if candidate.standing is Standing.VERIFIED:
             waiting = self._store.count_waiting()
-            self._offer(now_ms, peer, candidate)
+            self._offer(now_ms, peer, candidate, asked=asked)
             is_more = self._store.is_stored(signed.id) or self._store.count_waiting() > waiting
             if not (asked or (is_new and is_more)) and link.phase is Phase.READY:
                 self.budget.note_useless(now_ms, peer, link.author)
@@ -151,8 +151,8 @@ class Reception:
             else:
                 self._wants.check(peer, signed, keys)
 
-    def _offer(self, now_ms: int, peer: str, candidate: Candidate) -> None:
-        self._reconciliation.note_progress(now_ms, peer)
+    def _offer(self, now_ms: int, peer: str, candidate: Candidate, *, asked: bool) -> None:
+        self._reconciliation.note_progress(now_ms, peer, asked=asked)
         if self._overlay.is_on:
             lamport = candidate.signed.vertex.lamport
             is_news = lamport > self._reconciliation.find_peer_lamport()

@@ -44,6 +44,8 @@ UNSERVED_MAX: Final = 2
 """GETs that a peer may leave open, with nothing new from it meanwhile."""
 BACK_OFF_MS: Final = 60_000
 """For so long what such a peer says of its heads leads to nothing."""
+SESSION_MS: Final = 60_000
+"""An exchange that goes on and on ends then, and other peers have their turn."""
 HISTORY_STEPS: Final = 8
 """Into how many steps the time is cut that a push is given to arrive."""
 LAG_FACTOR: Final = 5
@@ -127,6 +129,9 @@ class Reconciliation:
         self._sides: dict[str, _Side] = {}
         self._session = ""
         """The peer this node is catching up from."""
+        self._session_end_ms = 0
+        self._session_count = 0
+        """How many vertices that peer held to be compared when it was asked."""
         self._stalled_ms = 0
         """When the exchange counts as at its end, unless more comes."""
         self._refs: tuple[Ref, ...] = ()
@@ -200,14 +205,15 @@ class Reconciliation:
         if self._session == peer:
             self._session = ""
 
-    def note_progress(self, now_ms: int, peer: str) -> None:
-        """A peer sent something new."""
+    def note_progress(self, now_ms: int, peer: str, *, asked: bool = False) -> None:
+        """A peer sent something new: what it was asked for, or by itself."""
         side = self._sides[peer]
         side.rounds = side.unserved = side.heeded_ms = 0
         self._arrived_ms = now_ms
         self._is_due_known = False
-        if self._session == peer:
-            self._stalled_ms = now_ms + self._timing.get_ms
+        # Whoever has caught up with it gets from it what everybody says, without end.
+        if asked or self._index.count_above < self._session_count:
+            self._extend(now_ms, peer)
 
     def on_digest(self, now_ms: int, peer: str, digest: Digest) -> None:
         """Take a peer's digest, and act at once on a fresh connection."""
@@ -262,7 +268,7 @@ class Reconciliation:
         """More is to come of an exchange."""
         self._is_due_known = False
         if self._session == peer:
-            self._stalled_ms = now_ms + self._timing.get_ms
+            self._stalled_ms = min(now_ms + self._timing.get_ms, self._session_end_ms)
 
     def on_ranges(self, now_ms: int, peer: str, message: Ranges) -> None:
         """Answer RANGES, or take an answer."""
@@ -389,6 +395,9 @@ class Reconciliation:
         side.asked_ms = now_ms
         side.rounds += 1
         self._session = peer
+        self._session_end_ms = now_ms + SESSION_MS
+        assert side.digest is not None, "it differs"
+        self._session_count = side.digest.count
         self._stalled_ms = now_ms + self._timing.unequal_ms
         self._outbox.send((peer,), self._make_heads(reply=True))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dag.types import Ref
 from meshnode.core import reconciliation
-from meshnode.core.effects import SendStored
+from meshnode.core.effects import Send, SendStored
 from meshnode.core.messages import Digest, Get, Heads, IHave, Ping, Pong, Push
 from meshnode.core.reconciliation import BACK_OFF_MS, PATIENCE_MS
 from tests.support.core_net import CoreNet
@@ -152,6 +152,25 @@ def test_who_is_behind_does_not_ask_while_vertices_keep_arriving():
         lone.receive(one, lone.vertices(builder.vertex(1)))
         assert not lone.sent(lone.tick(500), Heads), waited_ms
     assert lone.sent(lone.tick(500), Heads)
+
+
+def test_an_exchange_ends_although_its_peer_goes_on_saying_what_everybody_says():
+    """Whoever always has news would otherwise be the only one that is ever compared with."""
+    builder = DagBuilder(authors=4).profiles()
+    lone = LoneCore(genesis=builder.genesis)
+    lone.admit(*builder.vertices[1:])
+    one, other = lone.greet(builder.people[1]), lone.greet(builder.people[2])
+    for peer in (one, other):
+        lone.receive(peer, Digest(b"\xff" * 32, lone.node.view().vertices + 2, 9))
+    asked: list[str] = []
+    for _ in range(20):
+        effects = [
+            *lone.receive(one, lone.vertices(builder.vertex(1, parents=()))),
+            *lone.tick(500),
+        ]
+        sends = [effect for effect in effects if isinstance(effect, Send)]
+        asked += [to for each in sends if isinstance(each.message, Heads) for to in each.to]
+    assert {one, other} <= set(asked)
 
 
 def test_of_two_equally_large_stores_the_one_with_the_lower_heads_asks_at_once():
