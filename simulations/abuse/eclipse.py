@@ -12,7 +12,7 @@ from dag.canonical import encode
 from meshnode.core.commands import Connect
 from meshnode.core.messages import Disconnect, Neighbour, Shuffle, ShuffleReply
 from meshnode.core.overlay import Overlay
-from meshnode.core.settings import Limits, Settings
+from meshnode.core.settings import Limits, Settings, Timing
 from simulations.abuse.arena import ENDLESS
 from simulations.abuse.rows import Row, Trial
 from simulations.history import make_past
@@ -28,6 +28,7 @@ ATTACKERS: Final = 24
 FEW_HONEST: Final = 8
 SURROUND_MS: Final = 40_000
 DIAL_EVERY_MS: Final = 2_000
+SURROUNDED_S: Final = 300
 LARGE: Final = Limits(full_mesh_max=6)
 Locate = Callable[[int], str]
 """The address of an attacker."""
@@ -44,7 +45,15 @@ def _in_many_blocks(number: int) -> str:
 class Siege:
     """A mesh of honest members, one of them the victim, and one operator's many."""
 
-    def __init__(self, trial: Trial, honest: int, locate: Locate, limits: Limits) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        honest: int,
+        locate: Locate,
+        limits: Limits,
+        timing: Timing | None = None,
+    ) -> None:
+        """With `limits` and `timing` for the victim alone."""
         self.world = world = World(trial.seed, traced=False)
         people = []
         for number in range(honest + ATTACKERS):
@@ -65,6 +74,7 @@ class Siege:
                     addresses=one.addresses,
                     profile=encode(one.profile),
                     limits=limits if number == 0 else LARGE,
+                    timing=(timing if number == 0 else None) or Timing(),
                 ),
                 past=past,
                 start=False,
@@ -110,6 +120,10 @@ class Siege:
         found = active.pick(outbound=True) if chosen else active.all
         return sum(item.peer in self._names for item in found)
 
+    def count_chosen(self) -> int:
+        """How many neighbours the victim has chosen itself."""
+        return len(self.victim.core._overlay._active.pick(outbound=True))  # noqa: SLF001 - as above
+
     def count_neighbours(self) -> int:
         """How many neighbours the victim has."""
         return len(self.victim.core._overlay.neighbours)  # noqa: SLF001 - as above
@@ -151,6 +165,20 @@ def wait_for_a_restart(trial: Trial) -> int:
     return siege.count_attackers(chosen=True)
 
 
+def stay_surrounded(trial: Trial) -> int:
+    """Only attackers are there at first; answers after how many seconds one it chose is honest."""
+    timing = Timing() if trial.guarded else Timing(cross_check_ms=ENDLESS)
+    siege = Siege(trial, HONEST, _in_many_blocks, LARGE, timing)
+    siege.start([siege.victim, *siege.attackers])
+    siege.surround(10_000)
+    siege.start(siege.honest)
+    for second in range(SURROUNDED_S):
+        if siege.count_attackers(chosen=True) < siege.count_chosen():
+            return second
+        siege.world.run_for(1_000)
+    return SURROUNDED_S
+
+
 def _start_without_anchors(right: Any) -> Any:
     return lambda self, _stored: right(self, b"")
 
@@ -173,6 +201,15 @@ ROWS: Final = (
         figure="% of the neighbours that attack",
         bound=90,
         mount=surround_from_everywhere,
+    ),
+    Row(
+        name="eclipse-stays",
+        attack="24 members are all there is at first, and stay when 15 others come",
+        defence="each minute one of the 4 is exchanged for a member drawn from all",
+        code="meshnode/core/overlay.py",
+        figure="s until one it chose is honest",
+        bound=240,
+        mount=stay_surrounded,
     ),
     Row(
         name="eclipse-restart",
