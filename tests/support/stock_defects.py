@@ -22,7 +22,7 @@ from libp2p.network.config import ConnectionConfig
 from libp2p.peer.peerinfo import PeerInfo
 from multiaddr import Multiaddr
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 DATA_HEADER = struct.Struct("!BBHII")
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshnode.transport.base import Channel, FrameStream, PeerId, Transport
 from meshnode.transport.limits import TransportLimits
 from meshnode.transport.memory import MemoryNetwork, MemoryTransport
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
+DEFAULTS = TransportLimits()
+PATIENT_MS = 60_000
+"""For dials and handshakes of tests that are not about how long these may take: thirty of them at
+once on a machine that has other things to do take longer than a node's limits allow for one."""
 
 
 class Recorder:
@@ -98,6 +102,7 @@ class Lab:
         self.peers: list[Peer] = []
 
     def make(self, name: str, limits: TransportLimits | None = None) -> Transport:
+        limits = _make_patient(limits or DEFAULTS)
         if self.kind == "memory":
             return MemoryTransport(self.network, PeerId(name), limits)
         from meshnode.transport.libp2p.transport import Libp2pTransport
@@ -120,6 +125,15 @@ class Lab:
     async def close(self) -> None:
         for peer in self.peers:
             await peer.transport.close()
+
+
+def _make_patient(limits: TransportLimits) -> TransportLimits:
+    dial_ms, handshake_ms = limits.dial_ms, limits.handshake_ms
+    return replace(
+        limits,
+        dial_ms=PATIENT_MS if dial_ms == DEFAULTS.dial_ms else dial_ms,
+        handshake_ms=PATIENT_MS if handshake_ms == DEFAULTS.handshake_ms else handshake_ms,
+    )
 
 
 async def connected(*peers: Peer) -> None:
