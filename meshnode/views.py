@@ -134,7 +134,7 @@ class WayInfo(View):
     """One way to find others or to be found, and what came of it."""
 
     name: str
-    """book, mdns, rendezvous, clock, reachable or relay."""
+    """book, mdns, rendezvous, clock, reachable, relay or direct."""
     state: Literal["ok", "fail", "unknown", "info"]
     detail: str
     fix: str = ""

@@ -62,6 +62,8 @@ class Upgrades:
         self._punches = punches
         self._outlooks: dict[str, _Outlook] = {}
         self._running: dict[str, None] = {}
+        self._replaced: dict[str, None] = {}
+        """Peers whose relayed connection has gone; they may be back on a direct one."""
         self._outcomes: dict[str, tuple[bool, str]] = {}
         """By peer, what came of it last, and how or why not."""
 
@@ -74,13 +76,8 @@ class Upgrades:
 
     def take_due(self, now_ms: int) -> list[str]:
         """Whom to try now, each to be given to `attempt`."""
-        ready = self._mesh.list_ready()
         relayed = self._list_relayed()
-        for peer in [peer for peer in self._outlooks if peer not in relayed]:
-            del self._outlooks[peer]
-            has_own = self._outcomes.get(peer, (False, ""))[0]
-            if peer in ready and peer not in self._running and not has_own:
-                self._note(peer, (True, "the peer has found the way"))
+        self._note_replaced(relayed)
         for peer, view in relayed.items():
             if peer not in self._outlooks:
                 begins = self._punches and view.inbound
@@ -93,6 +90,19 @@ class Upgrades:
         ][: AT_ONCE_MAX - len(self._running)]
         self._running.update(dict.fromkeys(due))
         return due
+
+    def _note_replaced(self, relayed: dict[str, PeerView]) -> None:
+        for peer in [peer for peer in self._outlooks if peer not in relayed]:
+            del self._outlooks[peer]
+            self._replaced[peer] = None
+        ready = self._mesh.list_ready()
+        for peer in list(self._replaced):
+            if peer in relayed or len(self._replaced) > OUTCOMES_MAX:
+                del self._replaced[peer]
+            elif peer in ready and peer not in self._running:
+                del self._replaced[peer]
+                if not self._outcomes.get(peer, (False, ""))[0]:
+                    self._note(peer, (True, "the peer has found the way"))
 
     async def attempt(self, peer: str) -> None:
         """Try for a direct connection to one peer."""

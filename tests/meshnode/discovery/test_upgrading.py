@@ -114,6 +114,8 @@ async def test_peer_that_has_found_the_way_is_told_of():
     scene = Scene()
     peer = scene.meet(1, inbound=False)
     await scene.run()
+    del scene.mesh.ready[peer]  # the relayed connection ends before the direct one begins
+    await scene.run()
     scene.mesh.connect(1)
     await scene.run()
     assert scene.way.state == "ok"
@@ -138,6 +140,17 @@ async def test_peer_that_left_is_told_of_by_nobody():
     del scene.mesh.ready[peer]
     assert await scene.run(2 * FIRST_MS) == []
     assert "nothing tried yet" in scene.way.detail
+
+
+async def test_peer_that_is_back_at_its_relay_has_found_no_way():
+    scene = Scene()
+    peer = scene.meet(1, inbound=False)
+    await scene.run()
+    del scene.mesh.ready[peer]
+    await scene.run()
+    scene.meet(1, inbound=False)
+    await scene.run()
+    assert "nothing tried yet; 1 connected" in scene.way.detail
 
 
 async def test_failed_attempts_are_further_and_further_apart():

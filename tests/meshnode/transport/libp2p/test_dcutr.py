@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from libp2p.relay.circuit_v2.dcutr import read_dcutr_msg
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 
 from meshnode.errors import TransportError
@@ -65,6 +66,13 @@ def test_messages_are_those_of_the_specification():
     assert pipe.written == CONNECT + CONNECT_NOBODY + SYNC
     theirs = HolePunch(type=HolePunch.CONNECT, ObsAddrs=[ADDRESS])
     assert theirs.SerializeToString() == CONNECT[1:]
+
+
+def test_library_reads_them_as_what_they_are():
+    pipe = Pipe()
+    run(send_connect, pipe, [HERE])
+    message = run(read_dcutr_msg, Pipe(pipe.written), HolePunch)
+    assert (message.type, list(message.ObsAddrs)) == (HolePunch.CONNECT, [ADDRESS])
 
 
 def test_messages_are_read():
