@@ -15,7 +15,7 @@ import trio
 from meshnode.errors import TransportError
 from meshnode.transport.base import Channel
 from meshnode.transport.libp2p import punching
-from meshnode.transport.libp2p.dcutr import PunchFailed
+from meshnode.transport.libp2p.dcutr import PunchFailed, Target
 from tests.support.transports import Lab, connected
 
 DEADLINE_S = 20.0
@@ -180,3 +180,28 @@ async def test_second_node_on_a_port_that_is_dialled_from_still_fails(scene):
     second = Libp2pTransport(bytes(32), listen=[f"/ip4/127.0.0.1/tcp/{port}"])
     with pytest.raises(TransportError, match="in use"):
         await second.start(scene.lab.peers[0].seen)
+
+
+async def test_peer_that_names_a_service_gets_it_dialled_few_times_and_let_go(
+    scene, hasty, monkeypatch
+):
+    ends = []
+
+    async def say_nothing(reader, writer):
+        ends.append(asyncio.current_task())
+        while await reader.read(1_024):
+            continue
+        writer.close()
+
+    await scene.open()
+    service = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    target = Target("127.0.0.1", service.sockets[0].getsockname()[1])
+    monkeypatch.setattr(punching, "pick_targets", lambda *_args, **_kwargs: (target,))
+    with pytest.raises(PunchFailed, match="in 3 tries"):
+        await scene.punch()
+    await scene.check_relayed()
+    assert len(ends) <= 2 * punching.TRIES_MAX
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.wait(ends)
+    service.close()
+    await service.wait_closed()
