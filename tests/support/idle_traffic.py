@@ -20,7 +20,7 @@ FRAME_BYTES: Final = 4 + 12 + 18
 PACKET_BYTES: Final = 66
 """Ethernet, IP and TCP; each packet of data is acknowledged by one of the other side."""
 SEGMENT_BYTES: Final = 1_448
-CONNECTION_BYTES: Final = 5_000
+CONNECTION_BYTES: Final = 3_500
 """What either side sends, headers included, before the first message of a connection."""
 
 
