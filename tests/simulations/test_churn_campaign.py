@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
-from tests.campaigns.churn import Churn, Report, Sample, show
-from tests.support.deep_size import fit_slope, measure_bytes
+from tests.campaigns.churn import Churn, Report, Sample, make_document, show
+from tests.support.deep_size import fit_slope, fit_slope_beside, measure_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def test_members_that_come_and_go_agree_and_hold_little():
 
 def make_report(*sizes: int, agreed_ms: int | None = 100) -> Report:
     samples = [
-        Sample(minute, size_bytes, 500, 8, 100_000) for minute, size_bytes in enumerate(sizes)
+        Sample(minute, size_bytes, 500, 300, 8, 100_000) for minute, size_bytes in enumerate(sizes)
     ]
     return Report(
         minutes=len(sizes),
@@ -56,3 +57,19 @@ def test_bytes_of_an_object_are_all_it_holds_each_once():
 def test_slope_is_that_of_the_closest_line():
     assert fit_slope([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
     assert fit_slope([(0, 1), (1, 2), (2, 1)]) == pytest.approx(0)
+
+
+def test_slope_beside_another_cause_is_what_that_does_not_explain():
+    points = [
+        (float(x), float(z), 3.0 * x + 7 * z + 1)
+        for x, z in ((0, 5), (1, 9), (2, 4), (3, 11), (4, 20))
+    ]
+    assert fit_slope_beside(points) == pytest.approx(3)
+    assert fit_slope_beside([(x, 2.0, 3 * x) for x in (0.0, 1.0, 5.0)]) == pytest.approx(3)
+
+
+def test_a_report_is_written_as_json():
+    document = json.loads(json.dumps(make_document(make_report(500, 900, 1_000, 1_001))))
+    assert document["changes"] == {"crashed": 3}
+    assert len(document["samples"]) == 4
+    assert document["is_met"]

@@ -37,3 +37,18 @@ def fit_slope(points: list[tuple[float, float]]) -> float:
     mean_y = sum(y for _, y in points) / count
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+
+
+def fit_slope_beside(points: list[tuple[float, float, float]]) -> float:
+    """The slope over the first value where the second is the same, of the plane closest to (x, z, y)."""
+    x, z, y = ([point[place] for point in points] for place in range(3))
+    if min(z) == max(z):
+        return fit_slope(list(zip(x, y, strict=True)))
+    return fit_slope(list(zip(_subtract(x, z), _subtract(y, z), strict=True)))
+
+
+def _subtract(values: list[float], of: list[float]) -> list[float]:
+    """What of values the line over others does not explain."""
+    slope = fit_slope(list(zip(of, values, strict=True)))
+    mean, mean_of = sum(values) / len(values), sum(of) / len(of)
+    return [value - mean - slope * (one - mean_of) for value, one in zip(values, of, strict=True)]
