@@ -105,7 +105,7 @@ async def test_peer_that_is_first_is_met_at_the_listening_port(scene, monkeypatc
         raise OSError("the connection stands already")
 
     monkeypatch.setattr(ports, "connect", never)
-    assert await scene.punch() == 1
+    assert 1 <= await scene.punch() <= punching.TRIES_MAX
     await scene.caller.seen.until(lambda: scene.caller.seen.connections == 2)
     assert scene.caller.seen.events[-1][0] == "outbound", "who has answered is the client"
 
