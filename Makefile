@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid fleet lossy soak churn abuse connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-members fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid fleet lossy soak churn abuse connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -71,6 +71,10 @@ fuzz-order: ## The order alone, under faults: make fuzz-order SEEDS=10000
 fuzz-prune: ## Meshes that forget their history, under faults: make fuzz-prune SEEDS=200
 	@$(call sync)
 	@$(bin)/python -m simulations fuzz --prune --seeds $(SEEDS) --results fuzz-prune.jsonl $(ARGS)
+
+fuzz-members: ## Members who come and go, under faults: make fuzz-members SEEDS=200
+	@$(call sync)
+	@$(bin)/python -m simulations fuzz-members --seeds $(SEEDS) --results fuzz-members.jsonl $(ARGS)
 
 fuzz-market: ## Random markets at many nodes: make fuzz-market SEEDS=1000
 	@$(call sync)
