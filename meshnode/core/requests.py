@@ -16,6 +16,9 @@ PROGRESS_MS: Final = 60_000
 LATE_MAX: Final = 32
 """Answers a peer may owe after their deadlines; each further one is an offence."""
 
+LANES_PER_NAME: Final = 2
+"""Vertices that one name in a question stands for at most: an author's last ones have two lanes."""
+
 OnAnswer = Callable[[int, "Request", Vertices], None]
 OnEnd = Callable[[int, "Request"], None]
 Offend = Callable[[int, str, Offence, str], None]
@@ -31,6 +34,8 @@ class Request:
     deadline_ms: int
     latest_ms: int
     """The deadline is not moved beyond this."""
+    room: int
+    """How many vertices the answer may still hold."""
     on_answer: OnAnswer
     """An answer came, or a part of it; its vertices were offered to the intake before."""
     on_end: OnEnd
@@ -46,7 +51,8 @@ class Requests:
         self._offend = offend
         self._count = 0
         self._open: dict[int, Request] = {}
-        self._late: dict[str, dict[int, None]] = {}
+        self._late: dict[str, dict[int, int]] = {}
+        """By peer, the questions it has left open, with the room that is left in the answer."""
 
     def count(self, peer: str) -> int:
         """How many questions a peer has open in time."""
@@ -69,23 +75,27 @@ class Requests:
     ) -> None:
         """Await the answer to a question that is being sent."""
         deadline_ms = now_ms + self._get_ms
-        latest_ms = now_ms + PROGRESS_MS
+        latest_ms, room = now_ms + PROGRESS_MS, LANES_PER_NAME * max(1, len(ids))
         self._open[number] = Request(
-            number, peer, dict.fromkeys(ids), deadline_ms, latest_ms, on_answer, on_end
+            number, peer, dict.fromkeys(ids), deadline_ms, latest_ms, room, on_answer, on_end
         )
 
     def is_asked(self, now_ms: int, peer: str, message: Vertices) -> bool:
-        """Whether an answer was asked for; if not, its sender is charged."""
+        """Whether an answer was asked for, all of it; if not, its sender is charged."""
         request = self._open.get(message.request)
-        if request is not None and request.peer == peer:
-            return True
         late = self._late.get(peer, {})
-        if message.request not in late:
+        if request is not None and request.peer == peer:
+            request.room = room = request.room - len(message.candidates)
+        elif message.request in late:
+            late[message.request] = room = late[message.request] - len(message.candidates)
+            if message.last:
+                del late[message.request]
+        else:
             self._offend(now_ms, peer, Offence.UNASKED, "an answer without a question")
             return False
-        if message.last:
-            del late[message.request]
-        return True
+        if room < 0:
+            self._offend(now_ms, peer, Offence.UNASKED, "an answer with more than was asked for")
+        return room >= 0
 
     def note_progress(self, now_ms: int, peer: str) -> None:
         """A peer sends vertices: answers to it may be queued behind them, so deadlines move."""
@@ -119,7 +129,7 @@ class Requests:
             if self._open.pop(request.number, None) is None:
                 continue  # an offence for an earlier one has ended the connection
             late = self._late.setdefault(request.peer, {})
-            late[request.number] = None
+            late[request.number] = request.room
             if len(late) > LATE_MAX:
                 del late[next(iter(late))]
                 self._offend(now_ms, request.peer, Offence.NOT_SERVED, "answers do not come")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from dag.errors import Offence
@@ -51,6 +53,23 @@ def test_late_answer_ends_the_debt_at_its_last_part():
         assert bench.requests.is_asked(2_100, "a", message)
         bench.requests.answer(2_100, message)
     assert not bench.requests.is_asked(2_200, "a", Vertices(bench.last, ()))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_holds_no_more_than_was_asked_for(late):
+    """Answers are always read, so nothing else may come in their name."""
+    bench = Bench()
+    bench.fetching.want("a", ids(3), 0)
+    bench.fetching.tick(0)
+    bench.gets()
+    if late:
+        bench.requests.tick(2_000)
+    full = Vertices(bench.last, (Mock(),) * 3, last=False)
+    assert bench.requests.is_asked(2_100, "a", full)
+    assert bench.requests.is_asked(2_100, "a", full), "an author's last vertices have two lanes"
+    assert bench.offences == []
+    assert not bench.requests.is_asked(2_200, "a", Vertices(bench.last, (Mock(),), last=False))
+    assert bench.offences == [("a", Offence.UNASKED)]
 
 
 def test_questions_are_counted_by_peer():
