@@ -1,6 +1,6 @@
 # Every recipe installs what it needs from uv.lock first; uv itself is fetched when it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-members fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid fleet lossy soak churn abuse abuse-real connect spread docs clean
+.PHONY: help setup demo test check cov fmt bench sim fuzz fuzz-order fuzz-prune fuzz-members fuzz-market routing picture sweep mutants hostile kill9 orderkill orderstop ordercut failover snapjoin paid fleet lossy soak churn abuse abuse-real holepunch connect spread docs clean
 
 uv := tools/uv
 venv := $(or $(UV_PROJECT_ENVIRONMENT),.venv)
@@ -154,6 +154,10 @@ abuse: ## Mount every known attack with and without its defence: make abuse ARGS
 abuse-real: ## Attacks on a real transport, with each limit lifted and as it is
 	@$(call sync)
 	@$(bin)/python -m tests.campaigns.abuse_real $(ARGS)
+
+holepunch: ## Hidden nodes behind routers get past their relay: make holepunch
+	@$(call sync)
+	@$(bin)/python -m tests.campaigns.holepunch $(ARGS)
 
 connect: ## Measure discovery and connection on loopback: make connect ARGS='--runs 20'
 	@$(call sync)
