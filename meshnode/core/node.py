@@ -352,7 +352,7 @@ class Node:
         self._advance(now_ms)
         self._peers.disconnected(now_ms, peer, reason)
         self._membership.disconnected(now_ms, peer)
-        self._overlay.gone(now_ms, peer)
+        self._overlay.gone(peer)
         return self._finish(now_ms)
 
     def complete(self, now_ms: int, job: int, outcome: Outcome) -> list[Effect]:
@@ -434,7 +434,7 @@ class Node:
         """A connection that was ready has ended."""
         self._transfer.drop_peer(now_ms, link.peer)
         self._proposing.on_lost(now_ms, link)
-        self._overlay.gone(now_ms, link.peer)
+        self._overlay.gone(link.peer)
         self._fetching.drop_peer(link.peer)
         self._requests.drop_peer(now_ms, link.peer)
         self._wants.drop_peer(link.peer)

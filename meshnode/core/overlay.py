@@ -6,8 +6,7 @@
 
 A connection is a link of the mesh: it is kept by both sides or ended. Every node chooses
 `outbound_min` neighbours itself and takes `inbound_max` that chose it. Now and then it exchanges one
-of its choice for a member drawn at random, so that no group of peers stays among itself: less often
-once it has done so a few times and nothing shook its view meanwhile, for each costs two handshakes.
+of its choice for a member drawn at random, so that no group of peers stays among itself.
 Between the limits of the full mesh and those of this overlay a node changes one link a second.
 
 Validators are linked to all others of their committee besides: those links are in no view, take
@@ -47,10 +46,6 @@ PENDING_MS: Final = 10_000
 """A dial and a handshake take no longer."""
 SETTLED_MS: Final = 5_000
 """A neighbour is not given up before: by then stores have been compared."""
-CALM_AFTER: Final = 4
-"""So many periods of exchanges after its view was last shaken a node is calm."""
-CALM_FACTOR: Final = 2
-"""Whoever is calm exchanges neighbours, and samples of members, so much less often."""
 DRAWS: Final = 8
 """Members looked at for each place before the next round."""
 WITHHELD_MAX: Final = 2
@@ -98,7 +93,6 @@ class Overlay:
         self._change_due_ms = 0
         self._shuffle_due_ms = 0
         self._cross_due_ms = 0
-        self._shaken_ms = 0
         self._checked = ""
         """Whom the last exchange began with, until it has answered or failed."""
         self._check_again_ms = 0
@@ -168,7 +162,7 @@ class Overlay:
         self._anchors = [peer, *(name for name in self._anchors if name != peer)][:ANCHORS_MAX]
         self._outbox.persist(StoreValue(ANCHORS_KEY, _encoder.encode(tuple(self._anchors))))
 
-    def gone(self, now_ms: int, peer: str) -> None:
+    def gone(self, peer: str) -> None:
         """A connection has ended, or never came to be ready."""
         self._is_due_known = False
         self._undecided.pop(peer, None)
@@ -177,7 +171,6 @@ class Overlay:
             self._passive.discard(peer)
         if self._active.drop(peer):
             self._passive.add(peer)
-            self._shake(now_ms)
 
     def on_message(self, now_ms: int, link: Link, message: OverlayMessage) -> None:
         """Take what a ready peer says of links."""
@@ -236,8 +229,6 @@ class Overlay:
     def _on_disconnect(self, now_ms: int, link: Link, message: Disconnect) -> None:
         self._learn(link.peer, message.peers)
         self._put_off(now_ms, link.peer)
-        if self._active.drop(link.peer):  # it exchanges neighbours, too: nothing is wrong
-            self._passive.add(link.peer)
         self._peers.close(now_ms, link, "it has no place for another neighbour")
 
     def _review(self, now_ms: int) -> None:
@@ -283,7 +274,7 @@ class Overlay:
         self._learn(link.peer, message.peers)
 
     def _shuffle(self, now_ms: int) -> None:
-        self._shuffle_due_ms = self._find_next(now_ms, self._timing.shuffle_ms)
+        self._shuffle_due_ms = now_ms + self._entropy.jitter(self._timing.shuffle_ms)
         idle = [item for item in self._active.all if not item.asked]
         if idle:
             partner = idle[self._entropy.below(len(idle))]
@@ -305,19 +296,7 @@ class Overlay:
         else:
             self._give_up(now_ms, peer)
             self._passive.discard(peer)
-            self._shake(now_ms)
-
-    def _shake(self, now_ms: int) -> None:
-        """Somebody is not as it should be: look around again as often as after a start."""
-        self._shaken_ms = now_ms
-        self._cross_due_ms = min(self._cross_due_ms, now_ms + self._timing.cross_check_ms)
-        self._is_due_known = False
-
-    def _find_next(self, now_ms: int, period_ms: int) -> int:
-        """When what is done every so often is due again."""
-        calm_ms = CALM_AFTER * self._timing.cross_check_ms
-        factor = CALM_FACTOR if now_ms - self._shaken_ms >= calm_ms else 1
-        return now_ms + self._entropy.jitter(period_ms * factor)
+            self._is_due_known = False
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -344,7 +323,6 @@ class Overlay:
         self._undecided.clear()
         if not self._is_on:
             return
-        self._shaken_ms = now_ms
         self._change_due_ms = now_ms + self._entropy.jitter(CHANGE_MS)
         self._shuffle_due_ms = now_ms + self._entropy.jitter(CHANGE_MS)
         self._cross_due_ms = now_ms + self._entropy.jitter(self._timing.cross_check_ms)
@@ -367,7 +345,7 @@ class Overlay:
         if now_ms >= self._shuffle_due_ms:
             self._shuffle(now_ms)
         if now_ms >= self._cross_due_ms:
-            self._cross_due_ms = self._find_next(now_ms, self._timing.cross_check_ms)
+            self._cross_due_ms = now_ms + self._entropy.jitter(self._timing.cross_check_ms)
             self._check_again_ms = now_ms + CHECK_AGAIN_MS
             self._checked = self._draw(now_ms)
         if now_ms >= self._pick_due_ms and self._active.missing > len(self._pending):
