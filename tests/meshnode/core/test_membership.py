@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from dag.authors import Author
 from dag.canonical import encode
 from dag.errors import Offence
 from dag.types import Kind
@@ -323,3 +325,15 @@ def test_addresses_of_the_last_run_are_not_taken_up_of_who_is_barred():
     stored = msgspec.msgpack.encode({"out": ["/a"], "in": ["/b"]})
     membership.start(lone.now_ms, stored)
     assert {dial.peer for dial in dials(lone.tick(30_000))} & {"out", "in"} == {"in"}
+
+
+@pytest.mark.parametrize("is_out", [False, True])
+def test_who_is_out_before_its_profile_comes_is_not_dialled(is_out: bool):
+    lone = LoneCore()
+    person = make_person(7)
+    if is_out:
+        lone.node._membership.bar(person.author, "")
+    record = Author(person.author, person.keys, "guest", ("/a",), founder=False)
+    lone.node._membership.learn_member(lone.now_ms, record)
+    dialled = {dial.peer for dial in dials(lone.tick(30_000))}
+    assert (compute_transport_id(person.keys.libp2p_key) in dialled) is not is_out
